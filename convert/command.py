@@ -1,0 +1,58 @@
+"""The manners that both commands share: one-line errors, exit codes, an implied verb."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from convert.errors import ShardfeedError
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints what is wrong and where help is, and exits with 2."""
+        program = self.prog.split()[0]
+        self.exit(2, f"{program}: error: {message.rstrip('.')}. See `{self.prog} --help`.\n")
+
+
+def run_verb(
+    program: str,
+    parser: argparse.ArgumentParser,
+    default: str,
+    verbs: set[str],
+    words: list[str],
+) -> int:
+    """Parses a command line, runs its verb, and turns errors into one line and a code.
+
+    Args:
+        program: `convert` or `train`; starts each message.
+        parser: Its sub-parsers set `verb`, a function of the parsed arguments.
+        default: The verb that is meant when the first word is none.
+        verbs: All verbs.
+        words: The command line without the program.
+    """
+    if words and words[0] not in verbs and words[0] not in ("-h", "--help", "--version"):
+        words = [default, *words]
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        namespace = parser.parse_args(words)
+        verb: Verb = namespace.verb
+        return verb(namespace)
+    except ShardfeedError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{program}: stopped.", file=sys.stderr)
+        return 130  # 128 + SIGINT, as shells report it
+
+
+def _on_sigterm(number: int, frame: object) -> NoReturn:
+    """Leaves through `finally` blocks, so that workers are stopped."""
+    sys.exit(128 + number)

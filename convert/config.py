@@ -1,0 +1,196 @@
+"""The options of a conversion: each field is one flag of `convert`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from convert.errors import UsageError
+
+Alpha = Literal["drop", "black", "white"]
+Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+RowOrder = Literal["shuffled", "source"]
+
+SPLITS = ("train", "validation", "test")
+DEFAULT_SPLIT = (("train", 0.9), ("validation", 0.1))
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels of the source; half-open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertConfig:
+    """What to convert and how.
+
+    Attributes:
+        manifest: CSV, TSV, JSON Lines or Parquet file, one row an image.
+        dataset: Folder to make; must not exist, or be empty, unless `overwrite`.
+        root: Folder that the manifest's paths are relative to. None: the manifest's own.
+        label_columns: One column per output. Empty: those named `y` and digits.
+        text_column: One column whose characters are the labels, instead of `label_columns`.
+        text_length: Characters in a text. None: the commonest length (the longest if padded).
+        pad_label: Pad shorter texts on the right with a blank, the last class.
+        labels_are_indices: Labels are integers into a given vocabulary.
+        vocabulary: Files with one class a line: `FILE` for all outputs or `OUTPUT=FILE`.
+        crop: Box in source pixels, inside every image. None: the whole image.
+        size: (width, height) in pixels that the crop is resized to. None: the crop's size.
+        channels: 3 for RGB, 1 for grey.
+        alpha: What becomes of transparency: dropped, or painted on black or white.
+        resample: Filter of the resizing.
+        pad_crop: Let the crop box reach past the image, and fill with black.
+        max_pixels: Width times height above which an image is left out unread.
+        split: Name and share of each split; shares add up to 1. Empty: the split column where
+            there is one, else 0.9 train and 0.1 validation.
+        split_column: Column that names each row's split. None: `split`, where there is one.
+        group_column: Column whose equal values stay in one split.
+        order: Order of the records of a split: `shuffled` by the seed, or the manifest's.
+        name: First part of the shards' file names.
+        seed: Seed of the split and of the order. In [0, 2**63).
+        shard_bytes: Size to cut shards at, in bytes.
+        workers: Processes. None: one per usable core.
+        max_bad_fraction: Share of rows that may be left out. In [0, 1].
+        overwrite: Replace a finished dataset.
+    """
+
+    manifest: str
+    dataset: str
+    root: str | None = None
+    label_columns: tuple[str, ...] = ()
+    text_column: str | None = None
+    text_length: int | None = None
+    pad_label: bool = False
+    labels_are_indices: bool = False
+    vocabulary: tuple[str, ...] = ()
+    crop: Box | None = None
+    size: tuple[int, int] | None = None
+    channels: int = 3
+    alpha: Alpha = "drop"
+    resample: Resample = "bicubic"
+    pad_crop: bool = False
+    max_pixels: int = 50_000_000
+    split: tuple[tuple[str, float], ...] = ()
+    split_column: str | None = None
+    group_column: str | None = None
+    order: RowOrder = "shuffled"
+    name: str = "images"
+    seed: int = 0
+    shard_bytes: int = 128 * 1024 * 1024
+    workers: int | None = None
+    max_bad_fraction: float = 0.01
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_pixels()
+        self._check_labels()
+        self._check_split()
+        _require(
+            re.fullmatch(r"[a-z][a-z0-9_]*", self.name) is not None,
+            f"--name must be a lower-case letter, then letters, digits or _, got {self.name!r}.",
+        )
+        _require(0 <= self.seed < 1 << 63, f"--seed must be in [0, 2**63), got {self.seed}.")
+        _require(
+            self.shard_bytes >= 1, f"--shard-bytes must be at least 1, got {self.shard_bytes}."
+        )
+        _require(
+            self.workers is None or self.workers >= 1,
+            f"--workers must be at least 1, got {self.workers}.",
+        )
+        _require(
+            0 <= self.max_bad_fraction <= 1,
+            f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
+        )
+        _require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
+
+    def _check_pixels(self) -> None:
+        if self.crop is not None:
+            left, top, right, bottom = self.crop
+            inside = self.pad_crop or (left >= 0 and top >= 0)
+            _require(
+                left < right and top < bottom and inside,
+                f"--crop must be L T R B with 0 <= L < R and 0 <= T < B, got {_words(self.crop)}.",
+            )
+        _require(
+            self.crop is not None or self.size is not None,
+            "--size W H is needed when there is no --crop: all records have one size.",
+        )
+        if self.size is not None:
+            _require(
+                min(self.size) >= 1 and self.size[0] * self.size[1] <= 1 << 24,
+                f"--size must be at least 1x1 and at most 2**24 pixels, got {_words(self.size)}.",
+            )
+        _require(self.channels in (1, 3), f"--channels must be 1 or 3, got {self.channels}.")
+        _require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
+        _require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
+        _require(self.max_pixels >= 1, f"--max-pixels must be at least 1, got {self.max_pixels}.")
+
+    def _check_labels(self) -> None:
+        _require(
+            not (self.label_columns and self.text_column),
+            "--label-columns and --text-column exclude each other: give one of them.",
+        )
+        _require(
+            len(set(self.label_columns)) == len(self.label_columns),
+            f"--label-columns names a column twice: {','.join(self.label_columns)}.",
+        )
+        for flag, given in (("--text-length", self.text_length), ("--pad-label", self.pad_label)):
+            _require(
+                not given or self.text_column is not None,
+                f"{flag} needs --text-column: label columns have no length.",
+            )
+        _require(
+            self.text_length is None or self.text_length >= 1,
+            f"--text-length must be at least 1, got {self.text_length}.",
+        )
+        _require(
+            not self.labels_are_indices or bool(self.vocabulary),
+            "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
+        )
+        _require(
+            not (self.labels_are_indices and self.text_column),
+            "--labels-are-indices needs --label-columns: a text is made of classes.",
+        )
+
+    def _check_split(self) -> None:
+        names = [name for name, _ in self.split]
+        _require(
+            not (self.split and self.split_column),
+            "--split and --split-column exclude each other: give one of them.",
+        )
+        _require(
+            set(names) <= set(SPLITS) and len(set(names)) == len(names),
+            f"--split takes each of {', '.join(SPLITS)} at most once, got {', '.join(names)}.",
+        )
+        shares = [share for _, share in self.split or DEFAULT_SPLIT]
+        _require(
+            all(0 < share <= 1 for share in shares) and abs(sum(shares) - 1) < 1e-6,
+            f"--split shares must be above 0 and add up to 1, got {_words(shares)}.",
+        )
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) of every record's image, in pixels."""
+        if self.size is not None:
+            return self.size
+        assert self.crop is not None  # __post_init__ saw to it
+        return self.crop[2] - self.crop[0], self.crop[3] - self.crop[1]
+
+    @property
+    def num_workers(self) -> int:
+        """Processes to start; by default one per core that this process may use."""
+        if self.workers is not None:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _require(condition: bool, message: str) -> None:
+    """Raises `UsageError` with a message unless a condition holds."""
+    if not condition:
+        raise UsageError(message)
+
+
+def _words(numbers: tuple[float, ...] | list[float]) -> str:
+    """Returns numbers as they are typed: `186 0 300 30`."""
+    return " ".join(f"{number:g}" for number in numbers)

@@ -1,0 +1,214 @@
+"""Manifests: CSV, TSV, JSON Lines or Parquet, read as columns of text.
+
+Every value stays the text it was: `0012`, `NA` and dates are never reinterpreted; integers of
+typed formats become their decimal text. pyarrow is imported where it is used, since it takes
+longer to load than `convert --help` may.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_JSON_ROWS_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
+_HASH_BYTES_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A manifest in memory.
+
+    Attributes:
+        path: The file as the user named it; messages quote it.
+        columns: Column name -> text values, in the file's order, no nulls.
+        num_rows: Data rows. At least 1.
+        sha256: Digest of the file's bytes, in hexadecimal.
+    """
+
+    path: str
+    columns: dict[str, pa.Array]
+    num_rows: int
+    sha256: str
+
+    def column(self, name: str, flag: str) -> pa.Array:
+        """Returns a column of text.
+
+        Args:
+            name: The column's name.
+            flag: What asked for it; messages quote it.
+
+        Raises:
+            UsageError: There is no such column.
+        """
+        if name not in self.columns:
+            raise UsageError(
+                f"{self.path}: no column {name!r} (from {flag}); "
+                f"the columns are {', '.join(self.columns)}."
+            )
+        return self.columns[name]
+
+
+def read_manifest(path: str) -> Manifest:
+    """Reads a manifest, its format told by the file's suffix.
+
+    Args:
+        path: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` file, text in UTF-8.
+
+    Raises:
+        UsageError: The file cannot be read as a manifest.
+    """
+    import pyarrow as pa
+
+    readers = {
+        ".csv": lambda: _read_delimited(path, ","),
+        ".tsv": lambda: _read_delimited(path, "\t"),
+        ".jsonl": lambda: _read_json_lines(path),
+        ".ndjson": lambda: _read_json_lines(path),
+        ".parquet": lambda: _read_parquet(path),
+    }
+    suffix = Path(path).suffix.lower()
+    if suffix not in readers:
+        raise UsageError(
+            f"{path}: a manifest ends in {', '.join(readers)}, got {suffix or 'no suffix'!r}."
+        )
+    try:
+        digest = _sha256(path)
+        columns = readers[suffix]()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such manifest. Check the path.") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the manifest: {error.strerror or error}.") from error
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(f"{path}: not a valid {suffix[1:]} manifest: {reason}.") from error
+    num_rows = len(next(iter(columns.values()), ()))
+    if not num_rows:
+        raise UsageError(f"{path}: the manifest has no rows. It needs a header and a row an image.")
+    return Manifest(path=path, columns=columns, num_rows=num_rows, sha256=digest)
+
+
+def line_of(path: str, row: int) -> int:
+    """Returns the 1-based line of a text manifest on which a data row ends.
+
+    Blank lines are no rows, and a quoted value may span several lines.
+
+    Args:
+        path: CSV, TSV or JSON Lines file that `read_manifest` accepted.
+        row: 0-based data row.
+    """
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        if Path(path).suffix.lower() in (".csv", ".tsv"):
+            reader = csv.reader(file, delimiter="\t" if path.lower().endswith(".tsv") else ",")
+            next(islice(filter(None, reader), row + 1, None))
+            return reader.line_num
+        lines = (number for number, line in enumerate(file, 1) if line.strip())
+        return next(islice(lines, row, None))
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(_HASH_BYTES_AT_ONCE):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_delimited(path: str, delimiter: str) -> dict[str, pa.Array]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        header = next(filter(None, csv.reader(file, delimiter=delimiter)), [])
+    _check_header(path, header)
+    table = arrow_csv.read_csv(
+        path,
+        # One thread, so that an error names its row.
+        read_options=arrow_csv.ReadOptions(use_threads=False),
+        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            null_values=[],
+            strings_can_be_null=False,
+        ),
+    )
+    return _as_text(path, table)
+
+
+def _read_json_lines(path: str) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    tables: list[pa.Table] = []
+    names: list[str] | None = None
+    with Path(path).open(encoding="utf-8-sig") as file:
+        objects = _json_objects(path, file)
+        while rows := list(islice(objects, _JSON_ROWS_AT_ONCE)):
+            names = names or list(rows[0])
+            columns = [[_json_text(row.get(name)) for row in rows] for name in names]
+            tables.append(pa.table([pa.array(c, pa.string()) for c in columns], names=names))
+    return _as_text(path, pa.concat_tables(tables)) if tables else {}
+
+
+def _json_objects(path: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yields the object of each line that is not blank."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, parse_float=str, object_pairs_hook=_unique_keys)
+        except (ValueError, RecursionError) as error:
+            reason = str(error).rstrip(".")
+            raise UsageError(f"{path}: line {number} is not a JSON object: {reason}.") from error
+        if not isinstance(value, dict):
+            raise UsageError(f"{path}: line {number} is not a JSON object.")
+        yield value
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) != len(dict(pairs)):
+        raise ValueError("a key occurs twice")
+    return dict(pairs)
+
+
+def _json_text(value: object) -> str:
+    """Returns a JSON value as text; a missing one is empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _read_parquet(path: str) -> dict[str, pa.Array]:
+    from pyarrow import parquet
+
+    return _as_text(path, parquet.read_table(path))
+
+
+def _as_text(path: str, table: pa.Table) -> dict[str, pa.Array]:
+    """Returns a table's columns as text without nulls."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    _check_header(path, table.column_names)
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        # large_string: the offsets of a column beyond 2 GiB of text do not fit in 32 bits.
+        text = table.column(name).cast(pa.large_string()).combine_chunks()
+        columns[name] = compute.fill_null(text, "")
+    return columns
+
+
+def _check_header(path: str, names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"{path}: the column {twice[0]!r} occurs twice. Rename one of them.")

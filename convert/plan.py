@@ -1,0 +1,182 @@
+"""The plan: what each shard holds, as a pure function of manifest and options.
+
+Nothing here touches an image file, so the plan does not depend on the state of a disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.config import Box, ConvertConfig
+from convert.format import RecordLayout
+from convert.labels import is_empty, read_boxes, read_labels
+from convert.manifest import Manifest
+from convert.metadata import FORMAT_VERSION, shard_file
+from convert.quarantine import Problems, Quarantined
+from convert.splits import assign_splits, record_order
+from convert.vocabulary import Vocabularies
+
+_NOT_IN_PLAN_ID = {
+    "manifest": "its content's digest is",
+    "dataset": "a path of this machine",
+    "root": "a path of this machine",
+    "vocabulary": "its classes are",
+    "workers": "changes no byte",
+    "max_bad_fraction": "changes no byte",
+    "overwrite": "changes no byte",
+}
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardSpec:
+    """All that a worker needs to write one shard.
+
+    Attributes:
+        file: The shard's file name.
+        rows: Manifest rows in record order, int64, shape (n,).
+        paths: Their paths as the manifest spells them.
+        labels: Class indices, int32, shape (n, outputs).
+        boxes: Crop box of each row. None: the options' box for all.
+    """
+
+    file: str
+    rows: Ints
+    paths: list[str]
+    labels: Ints
+    boxes: list[Box] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a conversion will write.
+
+    Attributes:
+        plan_id: sha256 over the manifest and every option that changes bytes.
+        options: Those options, as JSON values.
+        manifest: The manifest's columns.
+        vocabularies: Outputs and their classes.
+        layout: The records' layout.
+        name: First part of the shards' names.
+        records_per_shard: Rows in every shard but the last of a split.
+        splits: Split name -> manifest rows in record order, int64.
+        labels: Class index of each row and output, int32, shape (rows, outputs); -1 unknown.
+        boxes: Crop box of each row, int64, shape (rows, 4), or None.
+        quarantined: Rows that the manifest alone rules out, by row.
+    """
+
+    plan_id: str
+    options: dict[str, Any]
+    manifest: Manifest
+    vocabularies: Vocabularies
+    layout: RecordLayout
+    name: str
+    records_per_shard: int
+    splits: dict[str, Ints]
+    labels: Ints
+    boxes: Ints | None
+    quarantined: list[Quarantined]
+
+    def num_shards(self, split: str) -> int:
+        """Returns the number of shards of a split."""
+        return len(shard_bounds(len(self.splits[split]), self.records_per_shard))
+
+    def files(self) -> dict[str, tuple[str, int]]:
+        """Returns each shard's file name with its split and its index in it."""
+        return {
+            shard_file(self.name, split, index, self.num_shards(split)): (split, index)
+            for split in self.splits
+            for index in range(self.num_shards(split))
+        }
+
+    def shard(self, split: str, index: int) -> ShardSpec:
+        """Returns one shard's rows."""
+        start, stop = shard_bounds(len(self.splits[split]), self.records_per_shard)[index]
+        rows = self.splits[split][start:stop]
+        boxes = None if self.boxes is None else [tuple(box) for box in self.boxes[rows].tolist()]
+        return ShardSpec(
+            file=shard_file(self.name, split, index, self.num_shards(split)),
+            rows=rows,
+            paths=self.manifest.columns["path"].take(rows).to_pylist(),
+            labels=self.labels[rows],
+            boxes=boxes,
+        )
+
+
+def shard_bounds(num_records: int, records_per_shard: int) -> list[tuple[int, int]]:
+    """Cuts records into shards.
+
+    Returns:
+        Half-open (start, stop) of each shard; all full but the last, none empty.
+    """
+    starts = range(0, num_records, records_per_shard)
+    return [(start, min(start + records_per_shard, num_records)) for start in starts]
+
+
+def make_plan(
+    manifest: Manifest, config: ConvertConfig, given: Mapping[str, tuple[str, ...]]
+) -> Plan:
+    """Plans a conversion.
+
+    Args:
+        manifest: The rows.
+        config: The options.
+        given: Classes of the vocabularies that the user gave, by output name, or under `*` for
+            all outputs.
+
+    Raises:
+        UsageError: A column is missing, a split is unknown or empty, or an option does not fit.
+    """
+    manifest.column("path", "the manifest")
+    problems = Problems(manifest)
+    problems.add(
+        is_empty(manifest.columns["path"]), "path_missing", lambda row: "the path is empty"
+    )
+    boxes = read_boxes(manifest, config, problems)
+    vocabularies, labels = read_labels(manifest, config, given, problems)
+    splits = assign_splits(manifest, config, problems.good)
+    width, height = config.image_size
+    layout = RecordLayout(
+        num_labels=len(vocabularies.outputs), image_bytes=width * height * config.channels
+    )
+    options = _options(config, vocabularies, given)
+    return Plan(
+        plan_id=_plan_id(manifest, options),
+        options=options,
+        manifest=manifest,
+        vocabularies=vocabularies,
+        layout=layout,
+        name=config.name,
+        records_per_shard=max(1, config.shard_bytes // layout.stride),
+        splits={name: record_order(rows, name, config) for name, rows in splits.items()},
+        labels=labels,
+        boxes=boxes,
+        quarantined=problems.quarantined(),
+    )
+
+
+def _options(
+    config: ConvertConfig, vocabularies: Vocabularies, given: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    """Returns every option that changes bytes, as JSON values."""
+    options = {k: v for k, v in asdict(config).items() if k not in _NOT_IN_PLAN_ID}
+    options["size"] = config.image_size
+    options["vocabulary"] = {
+        name: hashlib.sha256("\n".join(classes).encode()).hexdigest()
+        for name, classes in sorted(given.items())
+    }
+    normal: dict[str, Any] = json.loads(json.dumps(options))
+    return normal
+
+
+def _plan_id(manifest: Manifest, options: dict[str, Any]) -> str:
+    """Returns the digest that tells whether two conversions write the same bytes."""
+    content = {"format": FORMAT_VERSION, "manifest": manifest.sha256, "options": options}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""Splits and record order: which rows stand where, from nothing but the manifest and a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
+from convert.errors import UsageError
+from convert.manifest import Manifest, line_of
+
+SPLIT_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation"}
+
+_TEXTS_AT_ONCE = 65_536  # bounds what exists as Python strings at one time
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+
+
+def assign_splits(manifest: Manifest, config: ConvertConfig, good: Ints) -> dict[str, Ints]:
+    """Assigns the good rows to splits; only splits with rows exist."""
+    column = config.split_column
+    if column is None and not config.split and "split" in manifest.columns:
+        column = "split"
+    if column is not None:
+        assigned = _splits_by_column(manifest, column)
+        wanted = [split for split in SPLITS if (assigned == SPLITS.index(split)).any()]
+    else:
+        shares = dict(config.split or DEFAULT_SPLIT)
+        assigned = _splits_by_hash(manifest, config, shares)
+        wanted = [split for split in SPLITS if split in shares]
+    splits = {split: np.flatnonzero((assigned == SPLITS.index(split)) & good) for split in wanted}
+    for split, rows in splits.items():
+        if not len(rows) and good.any():
+            raise UsageError(
+                f"the split {split!r} is empty: none of {np.count_nonzero(good)} good rows fell "
+                "into it. Give it a larger share with --split, or add rows."
+            )
+    return splits
+
+
+def _splits_by_column(manifest: Manifest, column: str) -> Ints:
+    """Returns each row's index into SPLITS, from a column of split names."""
+    names = manifest.column(column, "--split-column").dictionary_encode()
+    table = []
+    for index, name in enumerate(names.dictionary.to_pylist()):
+        split = SPLIT_SYNONYMS.get(name, name)
+        if split not in SPLITS:
+            row = int(np.argmax(names.indices.to_numpy() == index))
+            raise UsageError(
+                f"{manifest.path}: row {row}{_line(manifest.path, row)}: {column}={name!r} is no "
+                f"split; they are {', '.join((*SPLITS, *SPLIT_SYNONYMS))}."
+            )
+        table.append(SPLITS.index(split))
+    assigned: Ints = np.array(table)[names.indices.to_numpy()]
+    return assigned
+
+
+def _line(path: str, row: int) -> str:
+    """Returns a row's line for a message; a Parquet file has none."""
+    return "" if path.lower().endswith(".parquet") else f" (line {line_of(path, row)})"
+
+
+def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str, float]) -> Ints:
+    """Returns each row's index into SPLITS, from a hash of seed and path or group.
+
+    A row's place depends on nothing but itself, so adding rows never moves others.
+    """
+    key = "path" if config.group_column is None else config.group_column
+    salt = hashlib.sha256(f"{config.seed}:".encode())
+    points = np.empty(manifest.num_rows)
+    column = manifest.column(key, "--group-column")
+    starts = range(0, manifest.num_rows, _TEXTS_AT_ONCE)
+    texts = chain.from_iterable(column.slice(s, _TEXTS_AT_ONCE).to_pylist() for s in starts)
+    for row, text in enumerate(texts):
+        digest = salt.copy()
+        digest.update(text.encode())
+        points[row] = int.from_bytes(digest.digest()[:8], "big") / 2**64
+    names = [split for split in SPLITS if split in shares]
+    bounds = np.cumsum([shares[split] for split in names])[:-1]
+    indices = np.array([SPLITS.index(split) for split in names])
+    assigned: Ints = indices[np.searchsorted(bounds, points, side="right")]
+    return assigned
+
+
+def record_order(rows: Ints, split: str, config: ConvertConfig) -> Ints:
+    """Returns a split's rows in record order."""
+    if config.order == "source":
+        return rows
+    bits = np.random.Philox(key=[config.seed, SPLITS.index(split)]).random_raw(len(rows))
+    return rows[np.argsort(bits, kind="stable")]
