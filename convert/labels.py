@@ -65,7 +65,7 @@ def read_labels(
         shared_name = None
         missing = {name: is_empty(column) for name, column in texts.items()}
         problems.add(
-            np.stack(list(missing.values())).any(axis=0),
+            np.asarray(np.stack(list(missing.values())).any(axis=0)),
             "label_missing",
             lambda row: "no label for " + ", ".join(n for n, bad in missing.items() if bad[row]),
         )
@@ -84,7 +84,7 @@ def read_labels(
     )
     labels = encode_labels(texts, vocabularies, are_indices=config.labels_are_indices)
     problems.add(
-        (labels < 0).any(axis=1),
+        np.asarray((labels < 0).any(axis=1)),
         "label_unknown",
         lambda row: (
             "not in the vocabulary: "

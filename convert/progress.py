@@ -8,7 +8,8 @@ from typing import Any
 
 from convert.shard import Progress
 
-_LINE_SECONDS = 30.0
+LINE_SECONDS = 30.0
+"""Seconds between lines where there is no terminal."""
 
 
 class ProgressReporter:
@@ -42,7 +43,7 @@ class ProgressReporter:
         if self._terminal:
             self._bar.set_postfix_str(f"{self._bad} bad", refresh=False)
             self._bar.update(progress.rows)
-        elif time.monotonic() - self._last_line >= _LINE_SECONDS:
+        elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             print(self._line(), file=sys.stderr, flush=True)
 

@@ -71,7 +71,8 @@ def _bits(seed: int, epoch: int, step: int) -> np.random.Philox:
 def _uniform(bits: np.random.Philox, shape: tuple[int, ...]) -> Floats:
     """Returns float64 in [-1, 1), from raw bits, which no NumPy version will change."""
     raw = bits.random_raw(int(np.prod(shape))).reshape(shape)
-    return (raw >> np.uint64(11)) * 2.0**-52 - 1.0  # the 53 bits that a float64 holds
+    whole = (raw >> np.uint64(11)).astype(np.float64)  # the 53 bits that a float64 holds
+    return whole * 2.0**-52 - 1.0
 
 
 def _move(images: Bytes, draws: Floats) -> Bytes:

@@ -1,14 +1,14 @@
 """The run folder: what a run leaves behind, and how it is found again.
 
-    RUN/
-      config.json        the options, the dataset's id and the window that was used
-      dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
-      environment.json   versions that the result may depend on; never the environment itself
-      history.csv        one row an epoch
-      events/            TensorBoard scalars
-      best.keras         the weights of the best epoch on the validation split
-      last.keras         the weights of the last epoch
-      log.txt            every line that was said
+RUN/
+  config.json        the options, the dataset's id and the window that was used
+  dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
+  environment.json   versions that the result may depend on; never the environment itself
+  history.csv        one row an epoch
+  events/            TensorBoard scalars
+  best.keras         the weights of the best epoch on the validation split
+  last.keras         the weights of the last epoch
+  log.txt            every line that was said
 """
 
 from __future__ import annotations
@@ -142,6 +142,14 @@ class RunFolder:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def history(self) -> list[dict[str, str]]:
+        """Returns the rows of history.csv; none before the first epoch's end."""
+        path = Path(self.file(HISTORY))
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
 
     def log(self, line: str) -> None:
         """Adds a line to log.txt."""

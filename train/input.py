@@ -6,9 +6,11 @@ is called, so that `import train` stays quick.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,22 +34,19 @@ class InputClock:
 
     Attributes:
         waited_seconds: Sum over all batches so far.
-        batches: Their number.
     """
 
     waited_seconds: float = 0.0
-    batches: int = 0
     _asked: float = field(default=0.0, repr=False)
 
-    def ask(self) -> np.int64:
+    def ask(self, _: object) -> np.int64:
         """Called when the consumer asks for a batch."""
         self._asked = time.perf_counter()
         return np.int64(0)
 
-    def got(self) -> np.int64:
+    def got(self, _: object) -> np.int64:
         """Called when the batch is there."""
         self.waited_seconds += time.perf_counter() - self._asked
-        self.batches += 1
         return np.int64(0)
 
 
@@ -198,15 +197,16 @@ def as_tf_dataset(
     """
     import tensorflow as tf
 
-    # Each new iteration over the dataset runs this once and gets the next number.
+    # Each new iteration over the dataset asks once, and gets the next number.
     first_epochs = itertools.count(epoch, epochs)
+    plain = tf.autograph.experimental.do_not_convert
     steps = (
-        tf.data.Dataset.from_tensors(0)
-        .map(lambda _: _call(lambda _: np.int64(next(first_epochs)), [_], tf.int64))
-        .flat_map(lambda first: tf.data.Dataset.range(first, first + epochs))
-        .flat_map(lambda e: tf.data.Dataset.range(source.num_steps).map(lambda step: (e, step)))
+        tf.data.Dataset.range(1)
+        .map(plain(lambda start: _call(lambda _: np.int64(next(first_epochs)), start)))
+        .flat_map(plain(lambda first: tf.data.Dataset.range(first, first + epochs)))
+        .flat_map(plain(lambda number: _epoch_steps(number, source.num_steps)))
     )
-    batches = steps.map(lambda e, step: _element(source, e, step)).prefetch(_PREFETCHED_BATCHES)
+    batches = steps.map(plain(functools.partial(_element, source))).prefetch(_PREFETCHED_BATCHES)
     if clock is not None:
         batches = _clocked(batches, clock)
     batches = batches.apply(tf.data.experimental.assert_cardinality(source.num_steps * epochs))
@@ -233,20 +233,40 @@ def _element(source: BatchSource, epoch: tf.Tensor, step: tf.Tensor) -> Any:
     return images, dict(zip(names, labels, strict=True))
 
 
+def _epoch_steps(epoch: tf.Tensor, num_steps: int) -> tf.data.Dataset:
+    """Returns (epoch, step) for each step of an epoch."""
+    import tensorflow as tf
+
+    epochs = tf.data.Dataset.from_tensors(epoch).repeat(num_steps)
+    return tf.data.Dataset.zip(epochs, tf.data.Dataset.range(num_steps))
+
+
 def _clocked(batches: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:
     """Measures the wait for each batch: `zip` asks its parts one after the other."""
     import tensorflow as tf
 
+    plain = tf.autograph.experimental.do_not_convert
     ticks = tf.data.Dataset.range(np.iinfo(np.int64).max)
-    asked = ticks.map(lambda tick: _call(lambda _: clock.ask(), [tick], tf.int64))
-    got = ticks.map(lambda tick: _call(lambda _: clock.got(), [tick], tf.int64))
-    return tf.data.Dataset.zip(asked, batches, got).map(lambda _, element, __: element)
+    asked = ticks.map(plain(lambda tick: _call(clock.ask, tick)))
+    got = ticks.map(plain(lambda tick: _call(clock.got, tick)))
+    return tf.data.Dataset.zip(asked, batches, got).map(plain(lambda _, element, __: element))
 
 
-def _call(function: Callable[[Any], Any], arguments: list[Any], dtype: Any) -> tf.Tensor:
-    """Calls a Python function of one number inside a pipeline."""
+def _call(function: Callable[[Any], Any], argument: tf.Tensor) -> tf.Tensor:
+    """Calls a Python function of one number inside a pipeline; it returns an int64."""
     import tensorflow as tf
 
-    result = tf.numpy_function(function, arguments, dtype)
+    result = tf.numpy_function(function, [argument], tf.int64)
     result.set_shape(())
     return result
+
+
+@contextlib.contextmanager
+def reader_failure(reader: RecordReader) -> Iterator[None]:
+    """Raises a reader's own error where TensorFlow reports one of its own instead."""
+    try:
+        yield
+    except Exception as error:
+        if reader.failure is None:
+            raise
+        raise reader.failure from error

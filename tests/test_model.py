@@ -1,0 +1,193 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from train.metrics import Recogniser, SparseCrossentropy, plain
+from train.model import build_model
+
+STRIP = (32, 128, 3)
+
+
+def digits(num_outputs: int) -> dict[str, int]:
+    return {f"y{position}": 10 for position in range(num_outputs)}
+
+
+def images(shape: tuple[int, int, int], batch: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (batch, *shape), dtype=np.uint8)
+
+
+@pytest.fixture
+def mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "num_outputs"),
+    [
+        (STRIP, 4),
+        (STRIP, 12),  # more outputs than names sort by: y10 comes after y9
+        ((16, 16, 1), 1),
+        ((1, 1, 3), 2),  # more outputs than columns
+        ((50, 200, 3), 5),  # sizes that halving does not divide
+        ((64, 256, 3), 4),
+        ((160, 90, 3), 1),  # rows need more poolings than there are places
+    ],
+)
+def test_shapes(image_shape: tuple[int, int, int], num_outputs: int) -> None:
+    outputs = digits(num_outputs)
+    model = build_model(image_shape, outputs, seed=0)
+    logits = model(images(image_shape))
+    assert model.input.dtype == "uint8"
+    assert list(model.output) == list(logits) == list(outputs)
+    assert {tuple(value.shape) for value in logits.values()} == {(2, 10)}
+    assert all(np.isfinite(value).all() for value in logits.values())
+
+
+@pytest.mark.parametrize("image_shape", [STRIP, (64, 256, 3), (128, 512, 3), (256, 256, 3)])
+def test_large_images_are_pooled_to_a_few_rows(image_shape: tuple[int, int, int]) -> None:
+    model = build_model(image_shape, digits(4), seed=0)
+    _, rows, columns, _ = model.get_layer("columns_conv").input.shape
+    assert rows <= 4
+    assert 12 <= columns <= 32  # three for each output, or up to twice that
+
+
+def test_equal_seeds_build_equal_models() -> None:
+    first, second = (build_model(STRIP, digits(4), seed=3) for _ in range(2))
+    assert [v.path for v in first.variables] == [v.path for v in second.variables]
+    for one, other in zip(first.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    x = images(STRIP)
+    for one, other in zip(first(x, training=True).values(), second(x, training=True).values()):
+        np.testing.assert_array_equal(one, other)  # dropout drew the same numbers
+
+
+def test_the_seed_reaches_every_kernel_and_the_dropout() -> None:
+    first, second = (build_model(STRIP, digits(4), seed=seed) for seed in (3, 4))
+    for one, other in zip(first.variables, second.variables, strict=True):
+        if one.name in ("kernel", "seed_generator_state"):
+            assert not np.array_equal(one, other), one.path
+
+
+def test_no_two_kernels_begin_alike() -> None:
+    model = build_model((16, 16, 3), digits(2), seed=0, filters=(16, 16, 16, 16))
+    kernels = [v.numpy() for v in model.variables if v.name == "kernel"]
+    assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+
+
+@pytest.mark.usefixtures("mixed_precision")
+@pytest.mark.parametrize("head", ["shared", "separate"])
+def test_logits_are_float32_in_mixed_precision(head: str) -> None:
+    model = build_model((16, 32, 3), digits(2), head=head, seed=0)
+    assert model.get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert {keras.backend.standardize_dtype(v.dtype) for v in model.output.values()} == {"float32"}
+    logits = model(images((16, 32, 3)))
+    assert {keras.backend.standardize_dtype(v.dtype) for v in logits.values()} == {"float32"}
+
+
+def test_a_separate_head_has_its_own_classes() -> None:
+    model = build_model((16, 32, 3), {"suit": 4, "rank": 13}, head="separate", seed=0)
+    logits = model(images((16, 32, 3)))
+    assert {name: tuple(value.shape) for name, value in logits.items()} == {
+        "suit": (2, 4),
+        "rank": (2, 13),
+    }
+
+
+def test_a_shared_head_is_one_classifier() -> None:
+    four = build_model(STRIP, dict.fromkeys("abcd", 1000), seed=0).count_params()
+    eight = build_model(STRIP, dict.fromkeys("abcdefgh", 1000), seed=0).count_params()
+    assert eight - four < 10_000  # where to look, but no classifier of 256 x 1,000
+
+
+def test_outputs_look_at_their_own_places_first() -> None:
+    model = build_model(STRIP, digits(4), seed=0)
+    look = keras.Model(model.input, model.get_layer("read_weights").output)
+    weights = np.asarray(look(np.zeros((1, *STRIP), np.uint8)))[0]  # columns, 4 x 3 reads
+    places = (np.arange(16) + 0.5) @ weights / 16
+    np.testing.assert_allclose(places, (np.arange(12) + 0.5) / 12, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "head", "message"),
+    [
+        ({}, "shared", "`outputs` must name at least one output."),
+        (
+            {"字": 10},  # TensorFlow refuses it as a scope, in the middle of the first step
+            "shared",
+            "An output's name must be of ASCII letters, digits and _ . > -, and not begin "
+            "with _ > or -, got '字'.",
+        ),
+        ({"y0": 10}, "both", "`head` must be 'shared' or 'separate', got 'both'."),
+        (
+            {"y0": 10, "y1": 11},
+            "shared",
+            "A shared head needs equally many classes in all outputs, "
+            "got {'y0': 10, 'y1': 11}. Use head='separate'.",
+        ),
+    ],
+)
+def test_what_cannot_be_built(outputs: dict[str, int], head: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        build_model(STRIP, outputs, head=head, seed=0)
+    assert str(caught.value) == message
+
+
+LOAD = """
+import sys
+import keras, numpy as np
+model = keras.models.load_model(sys.argv[1], safe_mode=True)
+images = np.load(sys.argv[2])
+logits = model.predict(images, verbose=0)
+np.savez(sys.argv[3], **logits)
+assert "train" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("head", ["shared", "separate"])
+def test_a_saved_model_loads_without_this_package(tmp_path: Path, head: str) -> None:
+    model = build_model((16, 64, 3), digits(11), head=head, seed=0)
+    recogniser = Recogniser(model.input, model.output)
+    recogniser.compile("adam", loss=SparseCrossentropy(0.1), jit_compile=False)
+    x = images((16, 64, 3), batch=4)
+    y = {name: np.full(4, 3, np.int32) for name in model.output}
+    recogniser.fit(x, y, verbose=0)
+    plain(recogniser).save(tmp_path / "m.keras")
+    np.save(tmp_path / "x.npy", x)
+    files = [str(tmp_path / name) for name in ("m.keras", "x.npy", "logits.npz")]
+    # -I: neither the working directory nor PYTHONPATH offers `train`.
+    subprocess.run([sys.executable, "-I", "-c", LOAD, *files], check=True, timeout=120)
+    expected = recogniser.predict(x, verbose=0)
+    with np.load(files[2]) as logits:
+        assert list(logits) == list(expected) == list(digits(11))
+        for name, value in expected.items():
+            np.testing.assert_allclose(logits[name], value, rtol=1e-5, atol=1e-5)
+
+
+def bars(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images of two places, each with a bar at one of four heights, and the heights."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, (num_images, 2), dtype=np.int32)
+    x = rng.integers(0, 60, (num_images, 16, 32, 1), dtype=np.uint8)
+    for image, heights in zip(x, labels, strict=True):
+        for place, height in enumerate(heights):
+            image[4 * height : 4 * height + 3, 16 * place + 3 : 16 * place + 13] += 120
+    return x, labels
+
+
+def test_it_learns() -> None:
+    x, labels = bars(384, seed=0)
+    model = build_model((16, 32, 1), {"left": 4, "right": 4}, seed=0)
+    recogniser = Recogniser(model.input, model.output)
+    recogniser.compile(keras.optimizers.AdamW(1e-3), loss=SparseCrossentropy(0.1))
+    y = {"left": labels[:, 0], "right": labels[:, 1]}
+    recogniser.fit(x, y, batch_size=32, epochs=4, verbose=0)
+    x, labels = bars(100, seed=1)
+    y = {"left": labels[:, 0], "right": labels[:, 1]}
+    assert recogniser.evaluate(x, y, verbose=0, return_dict=True)["exact"] > 0.95
