@@ -2,7 +2,6 @@
 
 from convert.config import ConvertConfig
 from convert.errors import ShardfeedError
-
-__version__ = "0.1.0"
+from convert.version import __version__
 
 __all__ = ["ConvertConfig", "ShardfeedError", "__version__"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from convert.command import OneLineParser, run_verb
 from convert.config import Alpha, ConvertConfig, Resample, RowOrder
+from convert.version import __version__
 
 if TYPE_CHECKING:
     from convert.job import ConvertResult
@@ -33,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from convert import __version__
-
     parser = OneLineParser(
         prog="convert",
         description="Converts labelled images into sharded TFRecords, once.",

@@ -10,6 +10,9 @@ from typing import NoReturn
 
 from convert.errors import ShardfeedError
 
+LINE_SECONDS = 30.0
+"""Seconds between progress lines where there is no terminal."""
+
 Verb = Callable[[argparse.Namespace], int]
 
 

@@ -6,10 +6,8 @@ import sys
 import time
 from typing import Any
 
+from convert.command import LINE_SECONDS
 from convert.shard import Progress
-
-LINE_SECONDS = 30.0
-"""Seconds between lines where there is no terminal."""
 
 
 class ProgressReporter:

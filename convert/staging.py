@@ -23,6 +23,7 @@ from convert.output import put_in_place
 from convert.shard import ShardSummary
 from convert.storage import sha256_file, write_file, write_json
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
+from convert.version import __version__
 
 
 class Staging:
@@ -107,9 +108,7 @@ def staging_key(plan_id: str, root: str) -> str:
     """
     from PIL import features
 
-    import convert
-
-    versions = [convert.__version__, features.version("pil"), features.version("jpg")]
+    versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
     content = json.dumps([plan_id, os.path.realpath(root), versions])
     return hashlib.sha256(content.encode()).hexdigest()

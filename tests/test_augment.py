@@ -81,7 +81,7 @@ def test_without_strength_nothing_changes(still: pytest.MonkeyPatch) -> None:
         ("SHIFT_X", 0.03, (0, 4)),  # 3 % of 128 columns
         ("SHIFT_Y", 0.06, (2, 0)),  # 6 % of 32 rows
         ("SCALE", 0.06, (1, 4)),  # 6 % of half the size
-        ("SHEAR", 0.10, (0, 2)),  # a tenth of 15.5 rows
+        ("SHEAR", 0.20, (0, 3)),  # a fifth of 15.5 rows
     ],
 )
 def test_pixels_move_a_little_and_never_flip(

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from train.metrics import Recogniser, SparseCrossentropy, plain
+from train.metrics import Recogniser, SparseCrossentropy, exact_match, plain
 from train.model import build_model
 
 STRIP = (32, 128, 3)
@@ -34,7 +34,7 @@ def mixed_precision():
         (STRIP, 4),
         (STRIP, 12),  # more outputs than names sort by: y10 comes after y9
         ((16, 16, 1), 1),
-        ((1, 1, 3), 2),  # more outputs than columns
+        ((2, 4, 3), 6),  # more outputs than columns
         ((50, 200, 3), 5),  # sizes that halving does not divide
         ((64, 256, 3), 4),
         ((160, 90, 3), 1),  # rows need more poolings than there are places
@@ -60,12 +60,13 @@ def test_large_images_are_pooled_to_a_few_rows(image_shape: tuple[int, int, int]
 
 def test_equal_seeds_build_equal_models() -> None:
     first, second = (build_model(STRIP, digits(4), seed=3) for _ in range(2))
-    assert [v.path for v in first.variables] == [v.path for v in second.variables]
+    assert [v.path for v in first.weights] == [v.path for v in second.weights]
     for one, other in zip(first.variables, second.variables, strict=True):
         np.testing.assert_array_equal(one, other)
     x = images(STRIP)
-    for one, other in zip(first(x, training=True).values(), second(x, training=True).values()):
-        np.testing.assert_array_equal(one, other)  # dropout drew the same numbers
+    one, other = first(x, training=True), second(x, training=True)
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])  # dropout drew the same numbers
 
 
 def test_the_seed_reaches_every_kernel_and_the_dropout() -> None:
@@ -142,32 +143,33 @@ def test_what_cannot_be_built(outputs: dict[str, int], head: str, message: str) 
 LOAD = """
 import sys
 import keras, numpy as np
-model = keras.models.load_model(sys.argv[1], safe_mode=True)
-images = np.load(sys.argv[2])
-logits = model.predict(images, verbose=0)
-np.savez(sys.argv[3], **logits)
+for file in sys.argv[2:]:
+    model = keras.models.load_model(file, safe_mode=True)
+    np.savez(file + ".npz", **model.predict(np.load(sys.argv[1]), verbose=0))
 assert "train" not in sys.modules
 """
 
 
-@pytest.mark.parametrize("head", ["shared", "separate"])
-def test_a_saved_model_loads_without_this_package(tmp_path: Path, head: str) -> None:
-    model = build_model((16, 64, 3), digits(11), head=head, seed=0)
-    recogniser = Recogniser(model.input, model.output)
-    recogniser.compile("adam", loss=SparseCrossentropy(0.1), jit_compile=False)
-    x = images((16, 64, 3), batch=4)
-    y = {name: np.full(4, 3, np.int32) for name in model.output}
-    recogniser.fit(x, y, verbose=0)
-    plain(recogniser).save(tmp_path / "m.keras")
+# TensorFlow's variables do not know NumPy 2's `copy`; every `save` of Keras 3.15 runs into it.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+def test_saved_models_load_without_this_package(tmp_path: Path) -> None:
+    x = images((16, 64, 3))
     np.save(tmp_path / "x.npy", x)
-    files = [str(tmp_path / name) for name in ("m.keras", "x.npy", "logits.npz")]
+    expected = {}
+    for head in ("shared", "separate"):
+        model = build_model((16, 64, 3), digits(11), head=head, seed=0, filters=(4, 4, 4, 4))
+        recogniser = Recogniser(model.input, model.output)
+        plain(recogniser).save(tmp_path / f"{head}.keras")
+        expected[head] = recogniser(x, training=False)
+    files = [str(tmp_path / f"{head}.keras") for head in expected]
     # -I: neither the working directory nor PYTHONPATH offers `train`.
-    subprocess.run([sys.executable, "-I", "-c", LOAD, *files], check=True, timeout=120)
-    expected = recogniser.predict(x, verbose=0)
-    with np.load(files[2]) as logits:
-        assert list(logits) == list(expected) == list(digits(11))
-        for name, value in expected.items():
-            np.testing.assert_allclose(logits[name], value, rtol=1e-5, atol=1e-5)
+    command = [sys.executable, "-I", "-c", LOAD, str(tmp_path / "x.npy"), *files]
+    subprocess.run(command, check=True, timeout=300)
+    for head, outputs in expected.items():
+        with np.load(tmp_path / f"{head}.keras.npz") as logits:
+            assert list(logits) == list(outputs) == list(digits(11))
+            for name, value in outputs.items():
+                np.testing.assert_allclose(logits[name], value, rtol=1e-4, atol=1e-5)
 
 
 def bars(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -182,12 +184,13 @@ def bars(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_it_learns() -> None:
-    x, labels = bars(384, seed=0)
-    model = build_model((16, 32, 1), {"left": 4, "right": 4}, seed=0)
+    x, labels = bars(256, seed=0)
+    outputs = {"left": 4, "right": 4}
+    model = build_model((16, 32, 1), outputs, seed=0, filters=(8, 8, 16, 16), bottleneck=32)
     recogniser = Recogniser(model.input, model.output)
-    recogniser.compile(keras.optimizers.AdamW(1e-3), loss=SparseCrossentropy(0.1))
-    y = {"left": labels[:, 0], "right": labels[:, 1]}
-    recogniser.fit(x, y, batch_size=32, epochs=4, verbose=0)
+    recogniser.compile(keras.optimizers.AdamW(3e-3), loss=SparseCrossentropy(0.1))
+    recogniser.fit(x, dict(zip(outputs, labels.T, strict=True)), epochs=8, verbose=0)
     x, labels = bars(100, seed=1)
-    y = {"left": labels[:, 0], "right": labels[:, 1]}
-    assert recogniser.evaluate(x, y, verbose=0, return_dict=True)["exact"] > 0.95
+    logits = recogniser(x, training=False)
+    predictions = np.stack([np.argmax(logits[name], axis=1) for name in outputs], axis=1)
+    assert exact_match(labels, predictions) > 0.95

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from convert.progress import LINE_SECONDS
+from convert.command import LINE_SECONDS
 from train.errors import DivergedError
 from train.evaluate import Evaluation, evaluate_source
 from train.folder import BEST, EVENTS, LAST, RunFolder

@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from convert.command import OneLineParser, run_verb
+from convert.version import __version__
 from train.config import Head, ModelName, TrainConfig
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from convert import __version__
-
     parser = OneLineParser(
         prog="train",
         description="Trains a multi-output recogniser on a dataset that `convert` made.",
