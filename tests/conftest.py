@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from convert import ConvertConfig
+from convert.job import convert_dataset
+
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
@@ -29,3 +32,32 @@ def pytest_runtest_makereport(item, call):
 def sample_rows() -> list[dict[str, str]]:
     with (SAMPLE / "manifest.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def small_manifest(tmp_path_factory, sample_rows) -> Path:
+    """The first 120 strips of the sample, split by a column."""
+    path = tmp_path_factory.mktemp("small") / "manifest.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*sample_rows[0], "split"])
+        writer.writeheader()
+        for index, row in enumerate(sample_rows[:120]):
+            writer.writerow({**row, "split": "train" if index < 90 else "validation"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory, small_manifest) -> Path:
+    """90 records to train on in four shards, 30 to validate on."""
+    path = tmp_path_factory.mktemp("small") / "strips"
+    config = ConvertConfig(
+        manifest=str(small_manifest),
+        dataset=str(path),
+        root=str(SAMPLE),
+        crop=(186, 0, 300, 30),
+        size=(128, 32),
+        shard_bytes=25 * 12379,
+        workers=1,
+    )
+    convert_dataset(config)
+    return path

@@ -1,0 +1,97 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from convert.errors import REASONS
+from convert.format import VARINT_BYTES, RecordLayout
+from convert.metadata import DatasetInfo, Shard, parse_dataset
+
+FORMAT = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(text: str, heading: str) -> dict[str, list[str]]:
+    """Returns the rows of the table with a heading, by their first cell without back-ticks."""
+    start = text.index(f"| {heading} |")
+    rows = text[start : text.index("\n\n", start)].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
+def test_features_stand_in_the_order_of_the_table():
+    layout = RecordLayout(num_labels=4, image_bytes=12)
+    record = b"".join(layout.encode(bytes(20), bytes(5), bytes(12)))
+    places = [record.index(name.encode()) for name in table(FORMAT, "feature")]
+    assert list(table(FORMAT, "feature")) == ["label", "row", "image"]
+    assert places == sorted(places)
+
+
+def test_padded_varints_are_as_long_as_the_table_says():
+    lengths = re.findall(r"padded varint of (\d) bytes", FORMAT)
+    assert lengths == [str(VARINT_BYTES)] * 2
+
+
+def test_the_example_layout_is_computed():
+    layout = RecordLayout(num_labels=4, image_bytes=128 * 32 * 3)
+    example = json.loads(re.search(r"^    (\{.*\})$", FORMAT, re.MULTILINE).group(1))
+    assert example == {key: getattr(layout, key) for key in table(FORMAT, "key in `layout`")}
+
+
+def test_every_key_of_dataset_json_is_listed_in_order():
+    shard = Shard(file="a-train.tfrecord-00000-of-00001", records=0, bytes=0, sha256="0" * 64)
+    info = DatasetInfo(
+        name="a",
+        image={
+            "height": 1, "width": 1, "channels": 1, "encoding": "raw", "crop": None,
+            "resample": "box", "alpha": "drop", "pad_crop": False, "row_boxes": False,
+            "max_pixels": 1,
+        },
+        outputs={"y0": "y0"},
+        vocabularies={"y0": ("a",)},
+        splits={"train": (shard,)},
+        plan_id="0" * 64,
+        manifest_sha256="0" * 64,
+        options={},
+    )  # fmt: skip
+    assert list(json.loads(info.to_json())) == list(table(FORMAT, "key"))
+    assert parse_dataset(info.to_json(), "here") == info
+
+
+def test_every_reason_is_listed():
+    assert tuple(table(FORMAT, "reason")) == REASONS
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "run"],
+        ["train", "fit"],
+        ["train", "evaluate"],
+        ["train", "predict"],
+    ],
+)
+def test_every_flag_is_in_the_readme(command):
+    help_text = subprocess.run(
+        [sys.executable, "-m", *command, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    flags = set(re.findall(r"--[a-z-]+", help_text)) - {"--help"}
+    missing = sorted(flag for flag in flags if f"`{flag}" not in README)
+    assert missing == []
+
+
+def test_the_example_of_the_readme_runs(small_dataset, monkeypatch, tmp_path):
+    """The library example is executed as it stands, on a dataset of the name that it uses."""
+    example = re.search(r"```python\n(import keras.*?)```", README, re.DOTALL).group(1)
+    (tmp_path / "strips").symlink_to(small_dataset)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), namespace)
+    assert namespace["model"].optimizer.iterations > 0
