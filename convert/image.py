@@ -6,7 +6,6 @@ With the defaults the pixels are those of `Image.open(p).crop(box).resize(size)`
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,8 +48,9 @@ Image.MAX_IMAGE_PIXELS = None
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
 _SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
-_RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB"}
-_RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "La": "RGBA", "RGBa": "RGBA"}
+# LAB is missing: Pillow converts it only where it was built with LittleCMS.
+_RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+_RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -104,10 +104,12 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
     """
     source = _open(data, options.max_pixels)
     try:
-        image = _crop(source, box or options.crop, pad=options.pad_crop)
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError) as error:
+        image = _to_rgb(_crop(source, box or options.crop, options))
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # whatever the decoder stumbles over
         raise _decode_error(source, error) from error
-    image, dropped_alpha = _flatten(_to_rgb(image), options.alpha)
+    image, dropped_alpha = _flatten(image, options.alpha)
     image = image.resize(options.size, _FILTERS[options.resample])
     mode = "RGB" if options.channels == 3 else "L"
     if image.mode == "RGBA" and mode == "L":
@@ -174,14 +176,14 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
         start = end + 4
 
 
-def _crop(image: Image.Image, box: Box | None, *, pad: bool) -> Image.Image:
+def _crop(image: Image.Image, box: Box | None, options: ImageOptions) -> Image.Image:
     """Returns the decoded part of an image inside a box."""
     if box is None:
         image.load()
         return image
     left, top, right, bottom = box
     inside = left >= 0 and top >= 0 and right <= image.width and bottom <= image.height
-    if not inside and not pad:
+    if not inside and not options.pad_crop:
         raise ImageError(
             "box_outside",
             f"the box {left} {top} {right} {bottom} reaches past the image, "
@@ -189,6 +191,8 @@ def _crop(image: Image.Image, box: Box | None, *, pad: bool) -> Image.Image:
         )
     if not inside:
         image = _to_rgb(image)  # before the crop: a palette's entry 0 need not be black
+        if options.alpha != "drop":
+            image, _ = _flatten(image, options.alpha)  # nor is the padding see-through
     return image.crop(box)
 
 
@@ -210,16 +214,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _flatten(image: Image.Image, alpha: Alpha) -> tuple[Image.Image, bool]:
     """Deals with transparency; tells whether some was there and was dropped."""
-    if image.mode == "RGB" and "transparency" in image.info and alpha != "drop":
-        image = image.convert("RGBA")
-    if image.mode != "RGBA":
+    seen = image
+    if image.mode == "RGB" and "transparency" in image.info:
+        seen = image.convert("RGBA")
+    if seen.mode != "RGBA":
         return image, False
     if alpha == "drop":
-        lowest, _ = image.getextrema()[3]  # type: ignore[misc]
-        # Resized as RGBA and dropped afterwards, as in the usual `resize(...)[..., :3]`.
+        lowest, _ = seen.getextrema()[3]  # type: ignore[misc]
+        # Resized as it is and dropped afterwards, as in the usual `resize(...)[..., :3]`.
         return image, lowest < 255
     paper = Image.new("RGBA", image.size, alpha)
-    return Image.alpha_composite(paper, image).convert("RGB"), False
+    return Image.alpha_composite(paper, seen).convert("RGB"), False
 
 
 def _decode_error(image: Image.Image, error: Exception) -> ImageError:

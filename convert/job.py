@@ -12,7 +12,7 @@ from typing import Any
 
 from convert.config import ConvertConfig
 from convert.engine import run_local
-from convert.errors import TooManyBadRowsError, UsageError
+from convert.errors import TooManyBadRowsError, TryAgainError, UsageError
 from convert.image import ImageOptions
 from convert.manifest import read_manifest
 from convert.metadata import DatasetInfo, Shard
@@ -75,6 +75,17 @@ def convert_dataset(
         TooManyBadRowsError: More rows are bad than `max_bad_fraction`.
         TryAgainError: The disk is full or failed, or workers died.
     """
+    try:
+        return _convert(config, say)
+    except OSError as error:
+        what = error.filename or config.dataset
+        raise TryAgainError(
+            f"{what}: {error.strerror or error}. "
+            "Free space or repair the disk, then run the same command again: it goes on."
+        ) from error
+
+
+def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
     manifest = read_manifest(config.manifest)
     plan = make_plan(manifest, config, _given_vocabularies(config.vocabulary))
@@ -82,7 +93,12 @@ def convert_dataset(
     if not os.path.isdir(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
     parent, name = os.path.split(os.path.abspath(config.dataset))
-    os.makedirs(parent, exist_ok=True)
+    try:
+        os.makedirs(parent, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
+        ) from error
     lock = os.path.join(parent, f".{name}.lock")
     with locked(lock, lambda: say(f"waiting for another convert that writes {config.dataset}")):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
@@ -134,8 +150,7 @@ class _Conversion:
         try:
             _check_bad(quarantined, plan.manifest.num_rows, config.max_bad_fraction)
         except TooManyBadRowsError:
-            for summary in (s for s in summaries.values() if s.quarantined):
-                self._staging.forget(summary)  # its bad rows get another chance
+            self._staging.forget([s for s in summaries.values() if s.quarantined])
             raise
         info = _describe(plan, config, summaries)
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]

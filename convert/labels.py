@@ -69,12 +69,7 @@ def read_labels(
             "label_missing",
             lambda row: "no label for " + ", ".join(n for n, bad in missing.items() if bad[row]),
         )
-    unknown = sorted(set(given) - set(texts) - {"*"})
-    if unknown:
-        raise UsageError(
-            f"--vocabulary {unknown[0]}=FILE: no such output; they are {', '.join(texts)}."
-        )
-    by_output = {name: given.get(name, given.get("*")) for name in texts}
+    by_output = _given_by_output(config, given, list(texts))
     blank = (BLANK,) if config.pad_label else ()
     good = {name: column.filter(problems.good) for name, column in texts.items()}
     vocabularies = build_vocabularies(
@@ -96,6 +91,27 @@ def read_labels(
         ),
     )
     return vocabularies, labels
+
+
+def _given_by_output(
+    config: ConvertConfig, given: Mapping[str, tuple[str, ...]], outputs: list[str]
+) -> dict[str, tuple[str, ...] | None]:
+    """Returns the vocabulary that the user gave for each output, if any."""
+    one_for_all = config.text_column is not None
+    unknown = sorted(set(given) - {"*"} - set(() if one_for_all else outputs))
+    if unknown and one_for_all:
+        raise UsageError(
+            f"--vocabulary {unknown[0]}=FILE: a text has one vocabulary; give --vocabulary FILE."
+        )
+    if unknown:
+        raise UsageError(
+            f"--vocabulary {unknown[0]}=FILE: no such output; they are {', '.join(outputs)}."
+        )
+    by_output = {name: given.get(name, given.get("*")) for name in outputs}
+    without = [name for name, classes in by_output.items() if not classes]
+    if config.labels_are_indices and without:
+        raise UsageError(f"--labels-are-indices: {without[0]} has no vocabulary; give it one.")
+    return by_output
 
 
 def _default_label_columns(manifest: Manifest) -> list[str]:

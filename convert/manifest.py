@@ -90,7 +90,7 @@ def read_manifest(path: str) -> Manifest:
         raise UsageError(f"{path}: no such manifest. Check the path.") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot read the manifest: {error.strerror or error}.") from error
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, UnicodeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UsageError(f"{path}: not a valid {suffix[1:]} manifest: {reason}.") from error
     num_rows = len(next(iter(columns.values()), ()))
@@ -161,7 +161,8 @@ def _read_json_lines(path: str) -> dict[str, pa.Array]:
 
 
 def _json_objects(path: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Yields the object of each line that is not blank."""
+    """Yields the object of each line that is not blank; the first one has every key."""
+    names: set[str] | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -172,6 +173,12 @@ def _json_objects(path: str, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             raise UsageError(f"{path}: line {number} is not a JSON object: {reason}.") from error
         if not isinstance(value, dict):
             raise UsageError(f"{path}: line {number} is not a JSON object.")
+        names = names or set(value)
+        if unknown := sorted(set(value) - names):
+            raise UsageError(
+                f"{path}: line {number} has the key {unknown[0]!r}, which the first line has not. "
+                "Give the first line every key, if need be with null."
+            )
         yield value
 
 

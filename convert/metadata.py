@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
+from convert.config import Alpha, Resample
 from convert.errors import FormatError
 from convert.format import MAX_VARINT, RecordLayout
 
@@ -147,16 +148,18 @@ def parse_dataset(text: str, where: str) -> DatasetInfo:
         FormatError: A value is missing, of a wrong type, out of bounds, or contradicts another.
     """
     try:
-        content = json.loads(text)
+        info = _Parser(where).dataset(json.loads(text))
+        _ = info.dataset_id  # fails where a text holds half a character, `\ud800`
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: not valid JSON: {error}. Convert again.") from error
-    return _Parser(where).dataset(content)
+    return info
 
 
 def _is_box(value: object) -> bool:
-    return value is None or (
-        isinstance(value, list) and len(value) == 4 and all(type(edge) is int for edge in value)
-    )
+    if not isinstance(value, list) or len(value) != 4:
+        return value is None
+    whole = all(type(edge) is int for edge in value)
+    return whole and value[0] < value[2] and value[1] < value[3]
 
 
 class _Parser:
@@ -206,6 +209,9 @@ class _Parser:
         self._require(_is_box(image.get("crop")), "`image.crop` is no box")
         for key, kind in _IMAGE_FIELDS.items():
             self._get(image, key, kind)
+        for key, known in (("resample", get_args(Resample)), ("alpha", get_args(Alpha))):
+            self._require(image[key] in known, f"`image.{key}` {image[key]!r} is not known")
+        self._require(image["max_pixels"] >= 1, "`image.max_pixels` is below 1")
         return image
 
     def _vocabularies(self, vocabularies: dict[str, Any]) -> dict[str, tuple[str, ...]]:

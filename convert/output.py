@@ -62,6 +62,8 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
     output = os.path.abspath(output)
     if overwrite and os.path.exists(os.path.join(output, DATASET_JSON)):
         old = _old_prefix(output) + read_dataset(output).dataset_id[:16]
+        if os.path.exists(os.path.join(old, DATASET_JSON)):
+            _remove_dataset(old)  # a run was killed between the two steps below
         os.rename(folder, old)
         exchange(old, output)
     else:

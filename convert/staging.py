@@ -73,9 +73,15 @@ class Staging:
         """Notes that a shard is finished."""
         write_json(os.path.join(self._done, f"{summary.file}.json"), summary.to_json())
 
-    def forget(self, summary: ShardSummary) -> None:
-        """Makes the next run write a shard again."""
-        Path(self._done, f"{summary.file}.json").unlink(missing_ok=True)
+    def forget(self, summaries: Iterable[ShardSummary]) -> None:
+        """Makes the next run write shards again, so that their bad rows get another chance.
+
+        Where no other shard is left to go on from, the whole folder goes.
+        """
+        for summary in summaries:
+            Path(self._done, f"{summary.file}.json").unlink(missing_ok=True)
+        if not os.listdir(self._done):
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def commit(self, output: str, info: DatasetInfo, quarantine: str, *, overwrite: bool) -> None:
         """Completes the dataset and renames it to the output in one step.

@@ -94,6 +94,7 @@ class SourceReader:
     def _require_file(status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+            kind = "a link to itself" if stat.S_ISLNK(status.st_mode) else kind
             raise ImageError("not_a_file", f"{kind}, expected an image file")
 
 
@@ -227,8 +228,10 @@ def locked(path: str, on_wait: Callable[[], None]) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The holder before us removed the file: a third process may have made a new one.
             if _same_file(descriptor, path):
-                yield
-                os.unlink(path)
+                try:
+                    yield
+                finally:
+                    os.unlink(path)
                 return
         finally:
             os.close(descriptor)

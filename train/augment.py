@@ -15,8 +15,9 @@ Floats = npt.NDArray[np.float64]
 # of the counter keeps these draws apart from those where a step and a window have one number.
 STREAM = 1
 
-# Strengths, each the half-width of a uniform draw per image; measured on sets of about 1,000
-# images of 4 to 7 characters. Shifts of 8 % kept such sets from learning at all.
+# Strengths, each the half-width of a uniform draw per image. With these, two sets of about 1,000
+# images of evenly spaced characters were learned to 95 and 99 % exact; a net trained with shifts
+# of 8 % across was seen to stay at chance.
 SHIFT_X = 0.03  # of the width
 SHIFT_Y = 0.06  # of the height
 SCALE = 0.06  # of the size, separately across and down

@@ -35,8 +35,8 @@ class TrainConfig:
 
     dataset: str
     run: str | None = None
-    epochs: int = 40
-    batch_size: int = 64
+    epochs: int = 20
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05

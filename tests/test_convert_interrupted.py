@@ -1,0 +1,224 @@
+"""However a conversion is stopped, the same command ends it with the same bytes."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from convert_cases import COMMAND, PATIENCE, command, convert, digests, draw_sources
+
+from convert.errors import TryAgainError
+from convert.storage import locked
+
+NUM_ROWS = 60
+# A shard for each row: there is always a middle to be stopped in.
+WORDS = ["m.csv", "out", "--size", "12", "8", "--shard-bytes", "1", "--workers", "2", "--json"]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources")
+    draw_sources(folder, NUM_ROWS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(sources: Path) -> dict[str, str]:
+    """The digests of the files of a conversion that nothing stopped."""
+    command(*WORDS, cwd=sources)
+    return digests(sources / "out")
+
+
+@pytest.fixture
+def folder(sources: Path, tmp_path: Path) -> Path:
+    """A folder with the sources, and nothing yet beside them."""
+    (tmp_path / "i").mkdir()
+    for path in [*(sources / "i").iterdir(), sources / "m.csv"]:
+        os.link(path, tmp_path / path.relative_to(sources))
+    return tmp_path
+
+
+def start(folder: Path, **options: Any) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*COMMAND, *WORDS], cwd=folder, **pipes, **options)
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """Waits until a condition holds; returns its value."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.01)
+    return value
+
+
+def done_shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".out.staging-*/done/*.json"))
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Returns the worker processes of a running command."""
+    try:
+        tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return [pid for pid in map(int, tasks) if b"spawn_main" in cmdline(pid)]
+    except FileNotFoundError:
+        return []
+
+
+def cmdline(pid: int) -> bytes:
+    """Returns the words of a process; none if it is dead."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def nothing_left(folder: Path) -> bool:
+    return sorted(os.listdir(folder)) == ["i", "m.csv", "out"]
+
+
+def resume(folder: Path, whole: dict[str, str]) -> dict[str, Any]:
+    """Runs the command again, to its end; returns its summary."""
+    done = command(*WORDS, cwd=folder)
+    assert digests(folder / "out") == whole
+    assert nothing_left(folder)
+    return json.loads(done.stdout)
+
+
+def test_a_whole_run_leaves_nothing_beside_the_dataset(
+    whole: dict[str, str], sources: Path
+) -> None:
+    assert len(whole) == NUM_ROWS + 5
+    assert nothing_left(sources)
+
+
+def test_killed_and_run_again(folder: Path, whole: dict[str, str]) -> None:
+    process = start(folder)
+    wait_for(lambda: len(done_shards(folder)) >= 5)
+    workers = wait_for(lambda: children(process))
+    process.kill()
+    assert end(process)[0] == -signal.SIGKILL
+    wait_for(lambda: not any(map(cmdline, workers)))  # none outlives its parent
+    assert not (folder / "out").exists()
+    shards = [path.parents[1] / "dataset" / path.stem for path in done_shards(folder)]
+    shards[0].write_bytes(shards[0].read_bytes()[:-1] + b"?")  # damaged
+    shards[1].write_bytes(shards[1].read_bytes()[:-1])  # cut short
+    shards[2].unlink()  # lost
+    done_shards(folder)[3].write_text("{")  # its note is damaged
+    summary = resume(folder, whole)
+    assert summary["resumed_rows"] == len(shards) - 4
+    assert (summary["rows"], summary["records"]) == (NUM_ROWS, NUM_ROWS)
+
+
+def test_sigterm_stops_in_order(folder: Path, whole: dict[str, str]) -> None:
+    process = start(folder)
+    wait_for(lambda: done_shards(folder))
+    workers = children(process)
+    process.terminate()
+    assert end(process) == (143, "", "")
+    assert not any(map(cmdline, workers))
+    assert resume(folder, whole)["resumed_rows"] >= 1
+
+
+def test_ctrl_c_stops_in_order(folder: Path, whole: dict[str, str]) -> None:
+    process = start(folder)
+    wait_for(lambda: done_shards(folder))
+    process.send_signal(signal.SIGINT)
+    assert end(process) == (130, "", "convert: stopped.\n")
+    assert resume(folder, whole)["resumed_rows"] >= 1
+
+
+def test_a_killed_worker_is_replaced(folder: Path, whole: dict[str, str]) -> None:
+    process = start(folder)
+    wait_for(lambda: done_shards(folder))
+    os.kill(children(process)[0], signal.SIGKILL)
+    code, out, err = end(process)
+    assert code == 0, err
+    assert json.loads(out)["records"] == NUM_ROWS
+    assert digests(folder / "out") == whole
+
+
+def test_a_worker_that_always_dies_ends_the_job(folder: Path, whole: dict[str, str]) -> None:
+    process = start(folder)
+    while process.poll() is None:
+        workers = children(process)
+        time.sleep(0.05)  # they are well under way then
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+    code, _, err = end(process)
+    shard = err.removeprefix("convert: error: ").partition(":")[0]
+    assert shard in whole
+    assert (code, err) == (
+        75,
+        f"convert: error: {shard}: its worker died 3 times, last with exit code -9 "
+        "(-9 is often a lack of memory). "
+        "Run the same command again, with fewer --workers.\n",
+    )
+    resume(folder, whole)
+
+
+def test_a_write_that_fails(folder: Path, whole: dict[str, str]) -> None:
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))  # a record takes more
+
+    process = start(folder, preexec_fn=limit_file_size)
+    code, out, err = end(process)
+    shard = err.removeprefix("convert: error: ").partition(":")[0]
+    assert shard in whole
+    assert (code, out, err) == (
+        75,
+        "",
+        f"convert: error: {shard}: cannot be written: File too large. "
+        "Free space or repair the disk, then run the same command again: it goes on.\n",
+    )
+    assert not (folder / "out").exists()
+    resume(folder, whole)
+
+
+def test_a_full_disk_met_by_the_main_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, value: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr("convert.staging.write_json", full)
+    with pytest.raises(TryAgainError) as caught:
+        convert(folder / "m.csv", folder / "out", shard_bytes=1 << 20, split=(("train", 1.0),))
+    (staging,) = folder.glob(".out.staging-*")
+    assert str(caught.value) == (
+        f"{staging}/done/images-train.tfrecord-00000-of-00001.json: No space left on device. "
+        "Free space or repair the disk, then run the same command again: it goes on."
+    )
+
+
+def test_two_at_once_end_with_one_result(folder: Path, whole: dict[str, str]) -> None:
+    both = [start(folder), start(folder)]
+    ends = [end(process) for process in both]
+    assert [code for code, _, _ in ends] == [0, 0], ends
+    summaries = [json.loads(out) for _, out, _ in ends]
+    assert sorted(summary["already_complete"] for summary in summaries) == [False, True]
+    assert len({summary["dataset_id"] for summary in summaries}) == 1
+    assert digests(folder / "out") == whole
+    assert nothing_left(folder)
+
+
+def test_a_second_one_says_that_it_waits(folder: Path, whole: dict[str, str]) -> None:
+    with locked(str(folder / ".out.lock"), lambda: None):
+        process = start(folder)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line == "convert: waiting for another convert that writes out\n"
+        assert not list(folder.glob(".out.staging-*"))
+    assert end(process)[0] == 0
+    assert digests(folder / "out") == whole

@@ -1,0 +1,246 @@
+"""Manifests of four formats: the same text in the same columns, or one line that says why not."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from convert.errors import UsageError
+from convert.manifest import line_of, read_manifest
+
+# What other readers of tables change: zeros, `NA`, dates, booleans, quotes, line ends, blanks.
+COLUMNS = {
+    "path": ["a/0001.png", "b, c.png", 'with "quotes".png', "两\n行.png", "tab\there.png", " x "],
+    "y0": ["0012", "NA", "null", "", "1e5", "-0"],
+    "y1": ["2024-01-02", "true", "NaN", "None", "1.0", "#N/A"],
+}
+
+
+def quoted(delimiter: str) -> str:
+    """Returns the columns as CSV or TSV, every value quoted."""
+    rows = [list(COLUMNS), *zip(*COLUMNS.values(), strict=True)]
+    return "".join(
+        delimiter.join('"' + value.replace('"', '""') + '"' for value in row) + "\n" for row in rows
+    )
+
+
+def json_lines() -> str:
+    rows = zip(*COLUMNS.values(), strict=True)
+    return "".join(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
+
+
+def write(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def columns_of(path: str) -> dict[str, list[str]]:
+    """Reads a manifest; its columns must be text and of one length."""
+    manifest = read_manifest(path)
+    columns = {name: column.to_pylist() for name, column in manifest.columns.items()}
+    assert {len(values) for values in columns.values()} == {manifest.num_rows}
+    assert {column.type for column in manifest.columns.values()} == {pa.large_string()}
+    return columns
+
+
+def refusal(path: str) -> str:
+    """Returns the error without the path that it starts with; it is one line."""
+    with pytest.raises(UsageError) as caught:
+        read_manifest(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", quoted(",")),
+        ("m.CSV", quoted(",")),
+        ("m.csv", quoted(",").removesuffix("\n")),
+        ("m.csv", "\ufeff" + quoted(",")),  # as spreadsheets save
+        ("m.csv", "\n" + quoted(",") + "\n\n"),  # blank lines are no rows
+        ("m.tsv", quoted("\t")),
+        ("m.jsonl", json_lines()),
+        ("m.ndjson", "\ufeff" + json_lines().replace("\n", "\n\n")),
+    ],
+)
+def test_every_text_stays_what_it_was(tmp_path: Path, name: str, content: str) -> None:
+    assert columns_of(write(tmp_path / name, content)) == COLUMNS
+
+
+def test_parquet_keeps_every_text(tmp_path: Path) -> None:
+    parquet.write_table(pa.table(COLUMNS), tmp_path / "m.parquet")
+    assert columns_of(str(tmp_path / "m.parquet")) == COLUMNS
+
+
+def test_windows_line_ends(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", "path,y0\r\na.png,x\r\nb.png,y\r\n")
+    assert columns_of(path) == {"path": ["a.png", "b.png"], "y0": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("7", "7"),
+        ("12345678901234567890123", "12345678901234567890123"),  # no float in between
+        ("1.50", "1.50"),
+        ("1e3", "1e3"),
+        ("true", "true"),
+        ("null", ""),
+        ('"\\u957f"', "长"),
+        ('{"a": ["长"]}', '{"a": ["长"]}'),
+    ],
+)
+def test_json_values_become_text(tmp_path: Path, value: str, text: str) -> None:
+    path = write(tmp_path / "m.jsonl", f'{{"path": "a", "y0": {value}}}\n{{"path": "b"}}\n')
+    assert columns_of(path) == {"path": ["a", "b"], "y0": [text, ""]}  # absent: empty
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array([7, None, -1], pa.int64()), ["7", "", "-1"]),
+        (pa.array([2**64 - 1], pa.uint64()), ["18446744073709551615"]),
+        (pa.array([datetime.date(2024, 1, 2)]), ["2024-01-02"]),
+        (pa.array(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
+        (pa.array([None, "x"]), ["", "x"]),
+    ],
+)
+def test_parquet_types_become_text(tmp_path: Path, values: pa.Array, texts: list[str]) -> None:
+    parquet.write_table(pa.table({"path": values}), tmp_path / "m.parquet")
+    assert columns_of(str(tmp_path / "m.parquet")) == {"path": texts}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
+def test_any_text_survives_json_and_parquet(
+    tmp_path_factory: pytest.TempPathFactory, values: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    lines = "".join(json.dumps({"path": value}) + "\n" for value in values)
+    parquet.write_table(pa.table({"path": values}), folder / "m.parquet")
+    for path in (write(folder / "m.jsonl", lines), str(folder / "m.parquet")):
+        assert columns_of(path) == {"path": values}
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    import hashlib
+
+    content = quoted(",").encode()
+    path = write(tmp_path / "m.csv", content)
+    assert read_manifest(path).sha256 == hashlib.sha256(content).hexdigest()
+
+
+NO_ROWS = "the manifest has no rows. It needs a header and a row an image."
+KINDS = ".csv, .tsv, .jsonl, .ndjson, .parquet"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", "path,y0,y0\na,1,2\n", "the column 'y0' occurs twice. Rename one of them."),
+        ("m.tsv", "path\tpath\na\tb\n", "the column 'path' occurs twice. Rename one of them."),
+        (
+            "m.csv",
+            "path,y0\na.png,x\nb.png\nc.png,z\n",
+            "not a valid csv manifest: CSV parse error: Row #3: Expected 2 columns, got 1: b.png.",
+        ),
+        (
+            "m.csv",
+            "path,y0\na.png,x,more\n",
+            "not a valid csv manifest: CSV parse error: Row #2: Expected 2 columns, got 3: "
+            "a.png,x,more.",
+        ),
+        (
+            "m.csv",
+            b"path,y0\na.png,\xff\n",
+            "not a valid csv manifest: 'utf-8' codec can't decode byte 0xff in position 14: "
+            "invalid start byte.",
+        ),
+        (
+            "m.csv",
+            b"path,y0\n" + b"a.png,x\n" * 100_000 + b"a.png,\xff\n",  # far into the file
+            "not a valid csv manifest: In CSV column #1: Row #100002: "
+            "CSV conversion error to string: invalid UTF8 data.",
+        ),
+        (
+            "m.jsonl",
+            b'{"path": "\xff"}\n',
+            "not a valid jsonl manifest: 'utf-8' codec can't decode byte 0xff in position 10: "
+            "invalid start byte.",
+        ),
+        (
+            "m.jsonl",
+            '{"path": "\\ud800"}\n',
+            "not a valid jsonl manifest: 'utf-8' codec can't encode character '\\ud800' in "
+            "position 0: surrogates not allowed.",
+        ),
+        ("m.csv", "", "not a valid csv manifest: Empty CSV file."),
+        ("m.csv", "path,y0\n", NO_ROWS),
+        (
+            "m.csv",
+            "path,y0",
+            "not a valid csv manifest: CSV parse error: Empty CSV file or block: "
+            "cannot infer number of columns.",
+        ),
+        ("m.jsonl", "", NO_ROWS),
+        ("m.jsonl", "\n\n", NO_ROWS),
+        ("m.jsonl", '{"path": "a"}\n\n[1]\n', "line 3 is not a JSON object."),
+        (
+            "m.jsonl",
+            '{"path": "a"}\n{"path": \n',
+            "line 2 is not a JSON object: Expecting value: line 2 column 1 (char 10).",
+        ),
+        (
+            "m.jsonl",
+            '{"path": "a", "path": "b"}\n',
+            "line 1 is not a JSON object: a key occurs twice.",
+        ),
+        (
+            "m.jsonl",
+            '{"path": "a", "y0": "x"}\n{"path": "b", "y0": "x", "y1": "z"}\n',
+            "line 2 has the key 'y1', which the first line has not. "
+            "Give the first line every key, if need be with null.",
+        ),
+        ("m.txt", "path\na\n", f"a manifest ends in {KINDS}, got '.txt'."),
+        ("m", "path\na\n", f"a manifest ends in {KINDS}, got 'no suffix'."),
+    ],
+)
+def test_refusals(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    assert refusal(write(tmp_path / name, content)) == message
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    assert refusal(str(tmp_path / "m.csv")) == "no such manifest. Check the path."
+    (tmp_path / "m.jsonl").mkdir()
+    assert refusal(str(tmp_path / "m.jsonl")) == "cannot read the manifest: Is a directory."
+
+
+def test_parquet_that_is_none_or_has_no_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", "path,y0\na,b\n")
+    assert refusal(path).startswith("not a valid parquet manifest: ")
+    parquet.write_table(pa.table({"path": ["a"], "y0": [[1, 2]]}), path)
+    assert refusal(path).startswith("not a valid parquet manifest: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("m.csv", "path\na\nb\n", [2, 3]),
+        ("m.csv", "\npath\n\na\n\nb\n", [4, 6]),  # blank lines are no rows
+        ("m.csv", 'path\n"a\nb"\nc\n', [3, 4]),  # a value of two lines ends on its second
+        ("m.tsv", "path\ty\na\tb\n", [2]),
+        ("m.jsonl", '{"path": "a"}\n\n{"path": "b"}\n', [1, 3]),
+    ],
+)
+def test_line_of(tmp_path: Path, name: str, content: str, lines: list[int]) -> None:
+    path = write(tmp_path / name, content)
+    assert [line_of(path, row) for row in range(len(lines))] == lines
+    found: Any = read_manifest(path).num_rows
+    assert found == len(lines)
