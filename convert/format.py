@@ -159,17 +159,14 @@ class RecordLayout:
         Args:
             record: uint8, shape (stride,).
         """
-        template = np.frombuffer(b"".join(self._skeleton()), np.uint8)
-        constant = np.ones(self.image_offset, bool)
-        constant[self.label_offset : self.label_offset + VARINT_BYTES * self.num_labels] = False
-        constant[self.row_offset : self.row_offset + VARINT_BYTES] = False
-        return bool(np.array_equal(record[: self.image_offset][constant], template[constant]))
-
-    def _skeleton(self) -> tuple[bytes, ...]:
-        """Returns everything before the image, with zeros for the label and the row."""
         before_label, before_row, before_image = self._pieces
-        label = bytes(VARINT_BYTES * self.num_labels)
-        return before_label, label, before_row, bytes(VARINT_BYTES), before_image
+        start = record[: self.image_offset].tobytes()
+        label_end = self.label_offset + VARINT_BYTES * self.num_labels
+        return (
+            start[: self.label_offset] == before_label
+            and start[label_end : self.row_offset] == before_row
+            and start[self.row_offset + VARINT_BYTES :] == before_image
+        )
 
     def crc_ok(self, record: Bytes) -> bool:
         """Tells whether the record's stored CRC is that of its content.

@@ -6,8 +6,8 @@ With the defaults the pixels are those of `Image.open(p).crop(box).resize(size)`
 
 from __future__ import annotations
 
+import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, get_args
@@ -46,6 +46,8 @@ FORMATS = tuple(
 Image.MAX_IMAGE_PIXELS = None
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNK = struct.Struct(">I4s").unpack_from  # length, type
+_PNG_CRC = struct.Struct(">I").unpack_from
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
 _SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 # LAB is missing: Pillow converts it only where it was built with LittleCMS.
@@ -132,7 +134,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if data.startswith(_PNG_SIGNATURE):
         _check_png(data)
     try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
+        image = _identify(data)
     except UnidentifiedImageError as error:
         raise ImageError(
             "unknown_format", f"starts with {data[:8]!r}, expected one of {', '.join(FORMATS)}"
@@ -147,33 +149,32 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
+def _identify(data: bytes) -> Image.Image:
+    """Returns the image with its header read."""
+    if data.startswith(_PNG_SIGNATURE):
+        return PngImagePlugin.PngImageFile(BytesIO(data))  # `open` would look at all formats first
+    return Image.open(BytesIO(data), formats=FORMATS)
+
+
 def _check_png(data: bytes) -> None:
     """Compares the CRC of every chunk up to IEND; Pillow skips those of the pixels.
 
     Source: PNG specification, third edition, section 5.3.
     """
-    for kind, chunk, stored in _png_chunks(data):
-        if zlib.crc32(chunk) != stored:
+    view = memoryview(data)
+    start = len(_PNG_SIGNATURE)
+    while start + 8 <= len(data):
+        length, kind = _PNG_CHUNK(data, start)
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, inside a chunk")
+        if zlib.crc32(view[start + 4 : end]) != _PNG_CRC(data, end)[0]:
             name = kind.decode("ascii", "replace")
             raise ImageError("damaged", f"the CRC of PNG chunk {name!r} is wrong")
         if kind == b"IEND":
             return
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Yields each chunk's type, its type and content together, and its stored CRC."""
-    view = memoryview(data)
-    start = len(_PNG_SIGNATURE)
-    while True:
-        if start + 8 > len(data):
-            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
-        length = int.from_bytes(view[start : start + 4], "big")
-        end = start + 8 + length
-        if end + 4 > len(data):
-            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, inside a chunk")
-        kind = data[start + 4 : start + 8]
-        yield kind, view[start + 4 : end], int.from_bytes(view[end : end + 4], "big")
         start = end + 4
+    raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
 
 
 def _crop(image: Image.Image, box: Box | None, options: ImageOptions) -> Image.Image:
@@ -220,9 +221,11 @@ def _flatten(image: Image.Image, alpha: Alpha) -> tuple[Image.Image, bool]:
     if seen.mode != "RGBA":
         return image, False
     if alpha == "drop":
-        lowest, _ = seen.getextrema()[3]  # type: ignore[misc]
+        lowest, _ = seen.getchannel("A").getextrema()
+        if lowest == 255:
+            return image.convert("RGB"), False  # the same pixels, and resizes faster
         # Resized as it is and dropped afterwards, as in the usual `resize(...)[..., :3]`.
-        return image, lowest < 255
+        return image, True
     paper = Image.new("RGBA", image.size, alpha)
     return Image.alpha_composite(paper, seen).convert("RGB"), False
 

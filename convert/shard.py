@@ -22,6 +22,7 @@ from convert.storage import WRITE_BYTES, SourceReader, publish
 
 READ_THREADS = 4  # small files are bound by latency: several must be under way at once
 _ROWS_PER_READ = 16  # amortises the hand-over between threads, about 30 us each
+_SLOW_READ_SECONDS = 0.0003  # per file; below it (page cache) threads cost more than they hide
 _REPORT_SECONDS = 0.2
 
 
@@ -225,9 +226,23 @@ class _Writer:
         return total
 
     def _sources(self) -> Iterator[bytes | ImageError]:
-        """Yields each row's file content, read ahead by threads, in order."""
+        """Yields each row's file content in order, read ahead by threads if files are slow."""
         reader = SourceReader(self._job.root)
         paths = iter(self._spec.paths)
+        while group := list(islice(paths, _ROWS_PER_READ)):
+            started = time.monotonic()
+            contents = _read_group(reader, group)
+            seconds = time.monotonic() - started
+            self._read_seconds += seconds
+            yield from contents
+            if seconds > _SLOW_READ_SECONDS * len(group):
+                break
+        yield from self._read_ahead(reader, paths)
+
+    def _read_ahead(
+        self, reader: SourceReader, paths: Iterator[str]
+    ) -> Iterator[bytes | ImageError]:
+        """Yields the content of files that threads read ahead."""
         pending: deque[Future[list[bytes | ImageError]]] = deque()
         with ThreadPoolExecutor(READ_THREADS) as pool:
             try:

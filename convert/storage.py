@@ -46,7 +46,7 @@ class SourceReader:
         self._root = os.path.realpath(root)
         self._inside = os.path.join(self._root, "")
         # Resolving a folder costs a system call a component; a manifest has few folders.
-        self._folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+        self._folder = functools.lru_cache(maxsize=4096)(self._resolve)
 
     def read(self, path: str) -> bytes:
         """Returns a whole source file.
@@ -71,19 +71,28 @@ class SourceReader:
         ) from failure
 
     def _read(self, path: str) -> bytes:
-        folder, name = os.path.split(os.path.join(self._root, path))
+        folder, slash, name = path.rpartition("/")
         if name in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
-        full = self._require_inside(os.path.join(self._folder(folder), name))
+        full = self._folder(folder + slash) + name
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
             full = self._require_inside(os.path.realpath(full))
             status = os.lstat(full)
         self._require_file(status)  # before it is opened: opening a device can act on it
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:
-            self._require_file(os.fstat(descriptor))
-            return file.readall()
+        try:
+            status = os.fstat(descriptor)
+            self._require_file(status)
+            return _read_all(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
+
+    def _resolve(self, folder: str) -> str:
+        """Returns a folder of the manifest, without links, with a slash at its end."""
+        return self._require_inside(
+            os.path.join(os.path.realpath(os.path.join(self._root, folder)), "")
+        )
 
     def _require_inside(self, path: str) -> str:
         if not path.startswith(self._inside):
@@ -96,6 +105,17 @@ class SourceReader:
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
             kind = "a link to itself" if stat.S_ISLNK(status.st_mode) else kind
             raise ImageError("not_a_file", f"{kind}, expected an image file")
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Returns the rest of a file that is expected to have `size` bytes."""
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data  # one byte more was asked for: this is the end
+    pieces = [data]
+    while pieces[-1]:
+        pieces.append(os.read(descriptor, WRITE_BYTES))
+    return b"".join(pieces)
 
 
 def read_dataset(path: str) -> DatasetInfo:

@@ -10,7 +10,7 @@ HEADER = ["path", "y0", "y1", "y2", "y3"]
 LIMIT_KILOBYTES = 300_000
 
 PLAN_AND_TELL_MEMORY = """
-import resource, sys
+import re, sys
 from convert.config import ConvertConfig
 from convert.manifest import read_manifest
 from convert.plan import make_plan
@@ -18,7 +18,9 @@ from convert.plan import make_plan
 config = ConvertConfig(manifest=sys.argv[1], dataset="out", size=(128, 32))
 plan = make_plan(read_manifest(config.manifest), config, {})
 rows = sum(len(plan.shard(*place).paths) for place in plan.files().values())
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not `ru_maxrss`: that starts at the size of the process that started this one.
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]
+print(rows, peak)
 """
 
 

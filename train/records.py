@@ -63,6 +63,9 @@ class RecordReader:
             raise UsageError(f"{path}: the split {split!r} has no records.")
         self._starts = np.cumsum([0, *self.shard_records])
         self._records = [_map_shard(path, shard, info.layout) for shard in self._shards]
+        layout = info.layout
+        label_end = layout.label_offset + VARINT_BYTES * layout.num_labels
+        self._labels = [shard[:, layout.label_offset : label_end] for shard in self._records]
         self._unchecked = np.ones(self.num_records, bool)
         self._buffers = _Buffers()
 
@@ -128,15 +131,21 @@ class RecordReader:
 
     def _check(self, records: Ints) -> None:
         """Compares the CRC of each record that was not read before."""
-        num_classes = np.array([len(classes) for classes in self._info.classes.values()])
         layout = self._info.layout
-        labels = slice(layout.label_offset, layout.label_offset + VARINT_BYTES * layout.num_labels)
-        for number in records[self._unchecked[records]].tolist():
-            record = self._record(number)
+        numbers = records[self._unchecked[records]]
+        shards = np.searchsorted(self._starts, numbers, side="right") - 1
+        places = numbers - self._starts[shards]
+        found = list(zip(shards.tolist(), places.tolist(), strict=True))
+        for number, (shard, place) in zip(numbers.tolist(), found, strict=True):
+            record = self._records[shard][place]
             if not (layout.matches(record) and layout.crc_ok(record)):
                 raise RecordError(f"{self._where(number)} is damaged: its CRC is wrong. {_REPAIR}")
-            if (from_padded_varints(record[labels]) >= num_classes).any():
-                raise RecordError(f"{self._where(number)} has a label out of range. {_REPAIR}")
+        num_classes = np.array([len(classes) for classes in self._info.classes.values()])
+        varints = np.stack([self._labels[shard][place] for shard, place in found])
+        bad = (from_padded_varints(varints) >= num_classes).any(axis=1)
+        if bad.any():
+            number = int(numbers[bad][0])
+            raise RecordError(f"{self._where(number)} has a label out of range. {_REPAIR}")
         self._unchecked[records] = False
 
     def _where(self, number: int) -> str:
