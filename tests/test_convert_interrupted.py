@@ -134,9 +134,9 @@ def test_sigterm_stops_in_order(folder: Path, whole: dict[str, str]) -> None:
 
 
 def test_ctrl_c_stops_in_order(folder: Path, whole: dict[str, str]) -> None:
-    process = start(folder)
+    process = start(folder, start_new_session=True)
     wait_for(lambda: done_shards(folder))
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
     assert end(process) == (130, "", "convert: stopped.\n")
     assert resume(folder, whole)["resumed_rows"] >= 1
 

@@ -67,10 +67,21 @@ def test_vocabularies_of_the_labels(
 
 
 def test_outputs_that_overlap_through_a_third_share(plan: Any) -> None:
-    made = plan("path,y0,y1,y2,y3", "p,a,c,a,z", "q,b,d,d,z")
-    assert made.vocabularies.outputs == {"y0": "y0", "y1": "y0", "y2": "y0", "y3": "y3"}
+    made = plan("path,y0,y1,y2,y3,y4", "p,a,c,a,z,b", "q,b,d,d,z,b")
+    assert made.vocabularies.outputs == {
+        "y0": "y0",
+        "y1": "y0",
+        "y2": "y0",
+        "y3": "y3",
+        "y4": "y0",  # shares only with one that was merged before
+    }
     assert made.vocabularies.classes == {"y0": ("a", "b", "c", "d"), "y3": ("z",)}
-    assert labels(made) == [[0, 2, 0, 0], [1, 3, 3, 0]]
+    assert labels(made) == [[0, 2, 0, 0, 1], [1, 3, 3, 0, 1]]
+
+
+def test_the_first_output_names_the_vocabulary(plan: Any) -> None:
+    made = plan("path,y0,y1,y2,y3", "p,a,b,a,a", "q,a,b,a,b")  # y3 joins y1 and y0, y2
+    assert made.vocabularies.outputs == dict.fromkeys(["y0", "y1", "y2", "y3"], "y0")
 
 
 def test_given_vocabularies(plan: Any) -> None:

@@ -78,6 +78,11 @@ def test_order(tmp_path: Path) -> None:
     shuffled = planned(tmp_path, PATHS).splits["train"].tolist()
     source = planned(tmp_path, PATHS, order="source").splits["train"].tolist()
     assert source == sorted(shuffled) != shuffled
+    orders = [
+        planned(tmp_path, PATHS, split=(("train", 1.0),), seed=seed).splits["train"].tolist()
+        for seed in (0, 1)
+    ]
+    assert orders[0] != orders[1]  # also where the split leaves no choice
 
 
 def test_a_column_of_splits(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from convert.storage import read_dataset
 from train import load_dataset
 from train.augment import augment
 from train.errors import RecordError, UsageError
-from train.input import InputClock, as_tf_dataset, open_source, reader_failure
+from train.input import InputClock, as_tf_dataset, reader_failure
 from train.order import RecordOrder
 from train.records import RecordReader
+from train.source import open_source
 
 
 def batches(dataset):
@@ -119,3 +120,16 @@ def test_the_readers_error_comes_through_tensorflow(small_dataset):
     source.reader._gather = lambda records: (_ for _ in ()).throw(RecordError("record 5 is bad."))
     with pytest.raises(RecordError, match=r"^record 5 is bad\.$"), reader_failure(source.reader):
         batches(as_tf_dataset(source))
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_batches_made_in_groups_are_those_of_their_steps(small_dataset, augment):
+    """23 steps of 4, the last one short: groups of 8, 8, 6 and 1."""
+    source = open_source(
+        str(small_dataset), "train", 4, seed=1, drop_remainder=False, augment=augment
+    )
+    assert (source.num_steps, source.num_groups) == (23, 4)
+    assert [source.group(number) for number in range(4)] == [(0, 8), (8, 8), (16, 6), (22, 1)]
+    expected = [source.batch(3, step) for step in range(source.num_steps)]
+    got = batches(as_tf_dataset(source, epoch=3))
+    assert equal(got, [(images, np.stack(labels, axis=1)) for images, *labels in expected])

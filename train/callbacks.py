@@ -15,7 +15,8 @@ from convert.command import LINE_SECONDS
 from train.errors import DivergedError
 from train.evaluate import Evaluation, evaluate_source
 from train.folder import BEST, EVENTS, LAST, RunFolder
-from train.input import BatchSource, InputClock
+from train.input import InputClock
+from train.source import BatchSource
 
 _EVENT_STEPS = 10  # a point in every curve each so many steps: detail enough, cost unseen
 

@@ -16,11 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.storage import read_dataset
-from train.augment import augment as augment_batch
-from train.errors import UsageError
-from train.order import RecordOrder, default_window
 from train.records import RecordReader
+from train.source import BatchSource, open_source
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,44 +45,6 @@ class InputClock:
         """Called when the batch is there."""
         self.waited_seconds += time.perf_counter() - self._asked
         return np.int64(0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSource:
-    """Computes any batch of a split from (epoch, step) alone.
-
-    Attributes:
-        reader: The records.
-        order: Their order in each epoch.
-        output_names: Names of the labels' columns.
-        batch_size: Records of a batch.
-        seed: Of the augmentation.
-        augment: Whether to change the images at random.
-        drop_remainder: Whether the last batch is left out if it is short.
-    """
-
-    reader: RecordReader
-    order: RecordOrder
-    output_names: tuple[str, ...]
-    batch_size: int
-    seed: int
-    augment: bool
-    drop_remainder: bool
-
-    @property
-    def num_steps(self) -> int:
-        """Batches of an epoch."""
-        whole, rest = divmod(self.reader.num_records, self.batch_size)
-        return whole + (rest > 0 and not self.drop_remainder)
-
-    def batch(self, epoch: int, step: int) -> list[np.ndarray[Any, Any]]:
-        """Returns a batch: uint8 images, then one int32 array of labels per output."""
-        start = int(step) * self.batch_size
-        stop = min(start + self.batch_size, self.reader.num_records)
-        images, labels = self.reader.gather(self.order.records(int(epoch), start, stop))
-        if self.augment:
-            images = augment_batch(images, seed=self.seed, epoch=int(epoch), step=int(step))
-        return [images, *np.ascontiguousarray(labels.T)]
 
 
 def load_dataset(
@@ -144,46 +103,6 @@ def load_dataset(
     return as_tf_dataset(source, epoch=epoch, epochs=epochs)
 
 
-def open_source(
-    path: str,
-    split: str,
-    batch_size: int,
-    seed: int,
-    *,
-    shuffle: bool | None = None,
-    drop_remainder: bool | None = None,
-    augment: bool = False,
-    window: int | None = None,
-) -> BatchSource:
-    """Opens a split; the arguments are those of `load_dataset`."""
-    if batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
-    info = read_dataset(path)
-    reader = RecordReader(path, info, split)
-    shuffle = split == "train" if shuffle is None else shuffle
-    order = RecordOrder(
-        reader.shard_records,
-        seed=seed,
-        window=window or default_window(reader.num_records, info.layout.stride),
-        shuffle=shuffle,
-    )
-    source = BatchSource(
-        reader=reader,
-        order=order,
-        output_names=tuple(info.outputs),
-        batch_size=batch_size,
-        seed=seed,
-        augment=augment,
-        drop_remainder=shuffle if drop_remainder is None else drop_remainder,
-    )
-    if not source.num_steps:
-        raise UsageError(
-            f"{path}: the split {split!r} has {reader.num_records} records, fewer than one batch; "
-            f"--batch-size must be at most {reader.num_records}, got {batch_size}."
-        )
-    return source
-
-
 def as_tf_dataset(
     source: BatchSource, *, epoch: int = 0, epochs: int = 1, clock: InputClock | None = None
 ) -> tf.data.Dataset:
@@ -200,13 +119,19 @@ def as_tf_dataset(
     # Each new iteration over the dataset asks once, and gets the next number.
     first_epochs = itertools.count(epoch, epochs)
     plain = tf.autograph.experimental.do_not_convert
-    steps = (
+    groups = (
         tf.data.Dataset.range(1)
         .map(plain(lambda start: _call(lambda _: np.int64(next(first_epochs)), start)))
         .flat_map(plain(lambda first: tf.data.Dataset.range(first, first + epochs)))
-        .flat_map(plain(lambda number: _epoch_steps(number, source.num_steps)))
+        .flat_map(plain(lambda number: _epoch_groups(number, source.num_groups)))
     )
-    batches = steps.map(plain(functools.partial(_element, source))).prefetch(_PREFETCHED_BATCHES)
+    # One group is made while the batches of the one before are used. Slices share its memory.
+    batches = (
+        groups.map(plain(functools.partial(_group, source)))
+        .prefetch(1)
+        .flat_map(plain(lambda *group: tf.data.Dataset.from_tensor_slices(group)))
+        .prefetch(_PREFETCHED_BATCHES)
+    )
     if clock is not None:
         batches = _clocked(batches, clock)
     batches = batches.apply(tf.data.experimental.assert_cardinality(source.num_steps * epochs))
@@ -217,28 +142,31 @@ def as_tf_dataset(
     return batches.with_options(options)
 
 
-def _element(source: BatchSource, epoch: tf.Tensor, step: tf.Tensor) -> Any:
-    """Returns one batch as tensors of known shape."""
+def _group(source: BatchSource, epoch: tf.Tensor, number: tf.Tensor) -> Any:
+    """Returns a group of batches as tensors of known shape, the batches' axis first."""
     import tensorflow as tf
+
+    def batches(epoch: np.int64, number: np.int64) -> list[np.ndarray[Any, Any]]:
+        return source.batches(int(epoch), *source.group(int(number)))
 
     names = source.output_names
     images, *labels = tf.numpy_function(
-        source.batch, [epoch, step], [tf.uint8] + [tf.int32] * len(names)
+        batches, [epoch, number], [tf.uint8] + [tf.int32] * len(names)
     )
     # The last batch may be short, unless it is dropped.
     batch_size = source.batch_size if source.drop_remainder else None
-    images.set_shape((batch_size, *source.reader.image_shape))
+    images.set_shape((None, batch_size, *source.reader.image_shape))
     for label in labels:
-        label.set_shape((batch_size,))
+        label.set_shape((None, batch_size))
     return images, dict(zip(names, labels, strict=True))
 
 
-def _epoch_steps(epoch: tf.Tensor, num_steps: int) -> tf.data.Dataset:
-    """Returns (epoch, step) for each step of an epoch."""
+def _epoch_groups(epoch: tf.Tensor, num_groups: int) -> tf.data.Dataset:
+    """Returns (epoch, number) for each group of an epoch."""
     import tensorflow as tf
 
-    epochs = tf.data.Dataset.from_tensors(epoch).repeat(num_steps)
-    return tf.data.Dataset.zip(epochs, tf.data.Dataset.range(num_steps))
+    epochs = tf.data.Dataset.from_tensors(epoch).repeat(num_groups)
+    return tf.data.Dataset.zip(epochs, tf.data.Dataset.range(num_groups))
 
 
 def _clocked(batches: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:

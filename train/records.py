@@ -64,8 +64,10 @@ class RecordReader:
         self._starts = np.cumsum([0, *self.shard_records])
         self._records = [_map_shard(path, shard, info.layout) for shard in self._shards]
         layout = info.layout
-        label_end = layout.label_offset + VARINT_BYTES * layout.num_labels
-        self._labels = [shard[:, layout.label_offset : label_end] for shard in self._records]
+        image = slice(layout.image_offset, layout.image_offset + layout.image_bytes)
+        label = slice(layout.label_offset, layout.label_offset + VARINT_BYTES * layout.num_labels)
+        self._images = [shard[:, image] for shard in self._records]
+        self._labels = [shard[:, label] for shard in self._records]
         self._unchecked = np.ones(self.num_records, bool)
         self._buffers = _Buffers()
 
@@ -107,22 +109,21 @@ class RecordReader:
         layout = self._info.layout
         if self._unchecked[records].any():
             self._check(records)
-        image, label = layout.image_offset, layout.label_offset
-        image_end = image + layout.image_bytes
-        label_end = label + VARINT_BYTES * layout.num_labels
         images = self._buffers.take(len(records) * layout.image_bytes).reshape(len(records), -1)
-        varints = np.empty((len(records), label_end - label), np.uint8)
-        shards = np.searchsorted(self._starts, records, side="right") - 1
-        places = records - self._starts[shards]
+        found = self._find(records)
         # A plain loop: a copy of a whole image outweighs a step of Python, and fancy indexing
         # would copy twice, since a batch's records of one shard are not neighbours in it.
-        mapped = self._records
-        for index, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
-            record = mapped[shard][place]
-            images[index] = record[image:image_end]
-            varints[index] = record[label:label_end]
-        labels = from_padded_varints(varints).astype(np.int32)
-        return images.reshape(-1, *self._info.image_shape), labels
+        for index, (shard, place) in enumerate(found):
+            images[index] = self._images[shard][place]
+        varints = np.concatenate([self._labels[shard][place] for shard, place in found])
+        labels = from_padded_varints(varints.reshape(len(records), -1))
+        return images.reshape(-1, *self._info.image_shape), labels.astype(np.int32)
+
+    def _find(self, records: Ints) -> list[tuple[int, int]]:
+        """Returns the shard of each record and its place in it."""
+        shards = np.searchsorted(self._starts, records, side="right") - 1
+        places = records - self._starts[shards]
+        return list(zip(shards.tolist(), places.tolist(), strict=True))
 
     def _record(self, record: int) -> Bytes:
         shard = int(np.searchsorted(self._starts, record, side="right")) - 1
@@ -133,9 +134,7 @@ class RecordReader:
         """Compares the CRC of each record that was not read before."""
         layout = self._info.layout
         numbers = records[self._unchecked[records]]
-        shards = np.searchsorted(self._starts, numbers, side="right") - 1
-        places = numbers - self._starts[shards]
-        found = list(zip(shards.tolist(), places.tolist(), strict=True))
+        found = self._find(numbers)
         for number, (shard, place) in zip(numbers.tolist(), found, strict=True):
             record = self._records[shard][place]
             if not (layout.matches(record) and layout.crc_ok(record)):

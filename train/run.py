@@ -14,8 +14,9 @@ from train.config import TrainConfig
 from train.errors import UsageError
 from train.evaluate import BATCH_SIZE, blanks_of
 from train.folder import RunFolder
-from train.input import BatchSource, InputClock, as_tf_dataset, open_source, reader_failure
+from train.input import InputClock, as_tf_dataset, reader_failure
 from train.order import default_window
+from train.source import BatchSource, open_source
 
 if TYPE_CHECKING:
     import keras
@@ -168,13 +169,16 @@ def _compiled(config: TrainConfig, info: DatasetInfo, steps_per_epoch: int) -> k
     from train.metrics import Recogniser, SparseCrossentropy
     from train.model import build_model
 
-    network = build_model(
-        info.image_shape,
-        {output: len(classes) for output, classes in info.classes.items()},
-        name=config.model,
-        head=_head(config, info),
-        seed=config.seed,
-    )
+    try:
+        network = build_model(
+            info.image_shape,
+            {output: len(classes) for output, classes in info.classes.items()},
+            name=config.model,
+            head=_head(config, info),
+            seed=config.seed,
+        )
+    except ValueError as error:  # Keras cannot use every column's name for an output
+        raise UsageError(f"{config.dataset}: {error} Rename the label columns.") from error
     blanks = dict(zip(info.outputs, blanks_of(info), strict=True))
     model = Recogniser(network.input, network.output, blanks=blanks, name=config.model)
     steps = config.epochs * steps_per_epoch
