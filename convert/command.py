@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -51,6 +52,10 @@ def run_verb(
     except ShardfeedError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as shells report it
     except KeyboardInterrupt:
         print(f"{program}: stopped.", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it

@@ -130,16 +130,33 @@ def _hand_out(
 def _start(job: ShardJob) -> _Worker:
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_work, args=(job, theirs), daemon=True)
-    # A worker ignores Ctrl-C once it runs. Blocked from its birth, it does not print a traceback
-    # while it still loads. The tracker comes first, because its own start unblocks the signal.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with _stopping_waits():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return _Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _stopping_waits() -> Iterator[None]:
+    """Puts off Ctrl-C and SIGTERM while a worker is started, which else dies with a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals never interrupt another thread
+        return
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda got, _: caught.append(got)) for number in numbers]
+    # The worker ignores Ctrl-C once it runs; blocked from its birth, it also loads in peace. The
+    # tracker comes first, because its own start would unblock the signal.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 def _ready(workers: list[_Worker]) -> list[_Worker]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
 import pytest
+from train_cases import train
 
 from convert import ConvertConfig
 from convert.job import convert_dataset
@@ -61,3 +63,13 @@ def small_dataset(tmp_path_factory, small_manifest) -> Path:
     )
     convert_dataset(config)
     return path
+
+
+@pytest.fixture(scope="session")
+def run(small_dataset, tmp_path_factory):
+    """A short run: too short to learn, long enough to leave everything behind."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    flags = ("--epochs", 2, "--batch-size", 16, "--run", path, "--json")
+    code, stdout, stderr = train(small_dataset, *flags)
+    assert code == 0, stderr
+    return path, json.loads(stdout[-1]), stderr

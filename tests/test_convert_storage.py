@@ -13,8 +13,6 @@ from convert import storage
 from convert.errors import ImageError, TryAgainError
 from convert.storage import SourceReader, exchange, locked, publish, write_file, write_json
 
-Unsupported = Callable[[], None]
-
 
 @pytest.fixture(params=["renameat2", "a file system without it"])
 def rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +137,24 @@ def test_reading(tmp_path: Path) -> None:
         reader = SourceReader(root)
         for path in ("a/b.png", "./a//b.png", "a/../a/b.png", str(tmp_path / "root/a/b.png")):
             assert reader.read(path) == b"content"
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        0,  # it was empty when it was looked at, and has grown since
+        3,
+        100,  # it has shrunk
+    ],
+)
+def test_a_file_that_changes_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (tmp_path / "b.png").write_bytes(b"content")
+    mode = os.stat(tmp_path / "b.png").st_mode
+    fields = [mode, 0, 0, 0, 0, 0, size, 0, 0, 0]
+    monkeypatch.setattr(os, "fstat", lambda descriptor: os.stat_result(fields))
+    assert SourceReader(str(tmp_path)).read("b.png") == b"content"
 
 
 def test_the_whole_disk_may_be_the_root(tmp_path: Path) -> None:

@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, SAMPLE
-
-from train.config import TrainConfig
-from train.errors import UsageError
+from conftest import SAMPLE
+from train_cases import train
 
 FILES = {
     "best.keras", "config.json", "dataset.json", "environment.json", "events", "history.csv",
     "last.keras", "log.txt",
 }  # fmt: skip
-
-
-def train(*words, cwd=None):
-    """Runs the command; returns exit code, lines of stdout and lines of stderr."""
-    done = subprocess.run(
-        [sys.executable, "-m", "train", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
-
-
-@pytest.fixture(scope="module")
-def run(small_dataset, tmp_path_factory):
-    """A short run: too short to learn, long enough to leave everything behind."""
-    path = tmp_path_factory.mktemp("run") / "run"
-    flags = ("--epochs", 2, "--batch-size", 16, "--run", path, "--json")
-    code, stdout, stderr = train(small_dataset, *flags)
-    assert code == 0, stderr
-    return path, json.loads(stdout[-1]), stderr
 
 
 def history(path):
@@ -178,92 +151,3 @@ def test_training_without_validation_says_so(small_manifest, tmp_path):
     code, _, stderr = train("strips", "--epochs", 1, "--batch-size", 64, cwd=tmp_path)
     assert code == 0
     assert "no validation split, so the last epoch counts as the best" in stderr[0]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["nowhere"], 1, "nowhere: no such dataset folder. Make it with `convert MANIFEST "
-         "DATASET`."),
-        (["empty"], 1, "empty: no dataset.json in it, so it is no finished dataset. Make it with "
-         "`convert MANIFEST DATASET`."),
-        (["strips", "--batch-size", "91"], 2, "strips: the split 'train' has 90 records, fewer "
-         "than one batch; --batch-size must be at most 90, got 91."),
-        (["strips", "--run", "empty/full"], 2, "empty/full: exists already. Name a new folder with "
-         "--run, or remove this one."),
-        (["strips", "--epochs", "0"], 2, "--epochs must be at least 1, got 0."),
-        (["evaluate", "empty"], 1, "empty: no config.json in it, so it is no run. `train` makes "
-         "runs."),
-        (["evaluate", "run", "--split", "test"], 2, "strips: no split 'test'; the dataset has "
-         "train, validation."),
-        (["predict", "empty", "x.png"], 1, "empty: no config.json in it, so it is no run. `train` "
-         "makes runs."),
-        (["predict", "run"], 2, "the following arguments are required: IMAGE. See `train predict "
-         "--help`."),
-        (["strips", "--head", "none"], 2, "argument --head: invalid choice: 'none' (choose from "
-         "'auto', 'shared', 'separate'). See `train fit --help`."),
-    ],
-)  # fmt: skip
-def test_errors_are_one_line(words, code, message, run, small_dataset, tmp_path):
-    (tmp_path / "empty" / "full").mkdir(parents=True)
-    (tmp_path / "empty" / "full" / "file").touch()
-    (tmp_path / "strips").symlink_to(small_dataset)
-    shutil.copytree(run[0], tmp_path / "run")
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "dataset": "strips"}))
-    assert train(*words, cwd=tmp_path) == (code, [], [f"train: error: {message}"])
-
-
-def test_a_damaged_record_stops_training_with_one_line(small_dataset, tmp_path):
-    shutil.copytree(small_dataset, tmp_path / "strips")
-    shard = tmp_path / "strips" / "images-train.tfrecord-00001-of-00004"
-    data = bytearray(shard.read_bytes())
-    data[3 * 12379 + 500] ^= 1
-    shard.write_bytes(data)
-    code, _, stderr = train("strips", "--epochs", 1, "--batch-size", 90, cwd=tmp_path)
-    assert code == 1
-    assert len(stderr) == 2  # the opening line and the error
-    assert stderr[1].startswith(
-        "train: error: strips/images-train.tfrecord-00001-of-00004: record 3 (manifest row "
-    )
-    assert stderr[1].endswith(
-        ") is damaged: its CRC is wrong. Restore the file from a copy, or convert again with "
-        "--overwrite."
-    )
-
-
-def test_another_datasets_classes_are_refused(run, small_manifest, tmp_path):
-    from convert import ConvertConfig
-    from convert.job import convert_dataset
-
-    rows = small_manifest.read_text(encoding="utf-8").splitlines()
-    (tmp_path / "few.csv").write_text("\n".join(rows[:60]), encoding="utf-8")
-    convert_dataset(
-        ConvertConfig(
-            manifest=str(tmp_path / "few.csv"), dataset=str(tmp_path / "few"), root=str(SAMPLE),
-            crop=(186, 0, 300, 30), size=(128, 32), split=(("validation", 1.0),), workers=1,
-        )
-    )  # fmt: skip
-    code, _, stderr = train("evaluate", run[0], tmp_path / "few")
-    assert code == 2
-    assert len(stderr) == 1
-    assert stderr[0].startswith(f"train: error: {tmp_path / 'few'}: its classes [")
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"batch_size": 0}, "--batch-size must be at least 1, got 0."),
-        ({"window": 0}, "--window must be at least 1, got 0."),
-        ({"learning_rate": 0.0}, "--learning-rate must be in (0, 10], got 0."),
-        ({"weight_decay": -1.0}, "--weight-decay must be 0 or more, got -1."),
-        ({"warmup": 1.0}, "--warmup must be in [0, 1), got 1."),
-        ({"label_smoothing": 1.0}, "--label-smoothing must be in [0, 1), got 1."),
-        ({"clip_norm": 0.0}, "--clip-norm must be above 0, got 0."),
-        ({"seed": -1}, "--seed must be in [0, 2**32), got -1."),
-    ],
-)
-def test_options_are_validated(option, message):
-    with pytest.raises(UsageError) as raised:
-        TrainConfig(dataset="strips", **option)
-    assert str(raised.value) == message

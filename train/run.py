@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     started = time.monotonic()
     info = read_dataset(config.dataset)
     training, validation = _open_splits(config, info)
+    # Before there is a folder: what cannot be built leaves nothing behind.
+    model = _compiled(config, info, training.num_steps)
     run = RunFolder.create(config.run)
 
     def tell(line: str) -> None:
@@ -77,7 +79,7 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     )
     tell(_opening(config, info, training, validation, run))
     with reader_failure(training.reader):
-        recorder = _fit(config, info, training, validation, run, tell)
+        recorder = _fit(model, config, blanks_of(info), training, validation, run, tell)
     return _result(run, recorder.history, recorder.best_row, time.monotonic() - started)
 
 
@@ -129,25 +131,22 @@ def _opening(
 
 
 def _fit(
+    model: keras.Model,
     config: TrainConfig,
-    info: DatasetInfo,
+    blanks: Sequence[int | None],
     training: BatchSource,
     validation: BatchSource | None,
     run: RunFolder,
     tell: Callable[[str], None],
 ) -> Any:
-    """Builds the model and runs Keras' `fit`; returns the recorder."""
-    import keras
-
+    """Runs Keras' `fit`; returns the recorder."""
     from train import callbacks
     from train.metrics import plain
 
-    keras.utils.set_random_seed(config.seed)
-    model = _compiled(config, info, training.num_steps)
     clock = InputClock()
     meter = callbacks.EpochMeter(clock, config.batch_size)
     events = callbacks.open_events(run)
-    recorder = callbacks.RunRecorder(run, validation, blanks_of(info), meter, plain, events)
+    recorder = callbacks.RunRecorder(run, validation, blanks, meter, plain, events)
     progress = callbacks.ProgressLine(config.epochs, training.num_steps, meter, recorder, tell)
     try:
         model.fit(
@@ -169,6 +168,7 @@ def _compiled(config: TrainConfig, info: DatasetInfo, steps_per_epoch: int) -> k
     from train.metrics import Recogniser, SparseCrossentropy
     from train.model import build_model
 
+    keras.utils.set_random_seed(config.seed)
     try:
         network = build_model(
             info.image_shape,

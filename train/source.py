@@ -109,7 +109,9 @@ def open_source(
     order = RecordOrder(
         reader.shard_records,
         seed=seed,
-        window=window or default_window(reader.num_records, info.layout.stride),
+        window=(
+            default_window(reader.num_records, info.layout.stride) if window is None else window
+        ),
         shuffle=shuffle,
     )
     source = BatchSource(

@@ -1,0 +1,113 @@
+"""One shard, written in this process: the same bytes however its sources are read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from convert_cases import draw_sources, plan_of
+
+from convert import shard as module
+from convert.errors import TryAgainError
+from convert.image import ImageOptions
+from convert.plan import Plan
+from convert.shard import Progress, ShardJob, ShardSummary, write_shard
+from convert.storage import SourceReader, sha256_file
+
+NUM_ROWS = 150  # more than are under way at once
+FILE = "images-train.tfrecord-00000-of-00001"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources")
+    draw_sources(folder, NUM_ROWS)
+    (folder / "i/7.png").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(sources: Path) -> Plan:
+    return plan_of(sources / "m.csv", split=(("train", 1.0),))
+
+
+def job_in(staging: Path, sources: Path, plan: Plan) -> ShardJob:
+    for folder in ("attempts", "dataset"):
+        (staging / folder).mkdir(parents=True)
+    image = ImageOptions(crop=None, size=(12, 8))
+    return ShardJob(root=str(sources), staging=str(staging), layout=plan.layout, image=image)
+
+
+def written(staging: Path, sources: Path, plan: Plan) -> tuple[ShardSummary, Progress]:
+    """Writes the shard; returns its summary and the work that was reported."""
+    total = [Progress()]
+    job = job_in(staging, sources, plan)
+    summary = write_shard(
+        job, plan.shard("train", 0), lambda new: total.append(total[-1].plus(new))
+    )
+    assert os.listdir(staging / "attempts") == []
+    return summary, total[-1]
+
+
+def test_the_summary_describes_the_file(sources: Path, plan: Plan, tmp_path: Path) -> None:
+    summary, total = written(tmp_path, sources, plan)
+    path = tmp_path / "dataset" / FILE
+    assert os.listdir(path.parent) == [summary.file]
+    assert (summary.bytes, summary.sha256) == (path.stat().st_size, sha256_file(str(path)))
+    assert summary.bytes == summary.records * plan.layout.stride
+    assert summary.records == NUM_ROWS - 1
+    (bad,) = summary.quarantined
+    assert (bad.row, bad.path, bad.reason) == (7, "i/7.png", "missing")
+    assert summary.input_bytes == sum(path.stat().st_size for path in (sources / "i").iterdir())
+    assert (total.rows, total.bad, total.input_bytes) == (NUM_ROWS, 1, summary.input_bytes)
+    assert ShardSummary.from_json(summary.to_json()) == summary
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        -1.0,  # every disk is slow: all but the first files are read ahead by threads
+        1000.0,  # none is
+    ],
+)
+def test_slow_and_fast_disks_give_the_same_bytes(
+    sources: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    expected, _ = written(tmp_path / "a", sources, plan)
+    monkeypatch.setattr(module, "_SLOW_READ_SECONDS", limit)
+    summary, _ = written(tmp_path / "b", sources, plan)
+    assert summary == expected
+
+
+def test_the_slower_of_two_writers_drops_its_copy(
+    sources: Path, plan: Plan, tmp_path: Path
+) -> None:
+    first, _ = written(tmp_path, sources, plan)
+    before = os.stat(tmp_path / "dataset" / FILE)
+    job = ShardJob(
+        root=str(sources),
+        staging=str(tmp_path),
+        layout=plan.layout,
+        image=ImageOptions(crop=None, size=(12, 8)),
+    )
+    assert write_shard(job, plan.shard("train", 0), lambda progress: None) == first
+    assert os.stat(tmp_path / "dataset" / FILE).st_ino == before.st_ino
+    assert os.listdir(tmp_path / "attempts") == []
+
+
+@pytest.mark.parametrize("limit", [-1.0, 1000.0])
+def test_a_disk_that_fails_leaves_nothing(
+    sources: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    real = SourceReader.read
+
+    def fail(self: SourceReader, path: str) -> Any:
+        if path == "i/99.png":
+            raise TryAgainError("the disk failed")
+        return real(self, path)
+
+    monkeypatch.setattr(module, "_SLOW_READ_SECONDS", limit)
+    monkeypatch.setattr(SourceReader, "read", fail)
+    with pytest.raises(TryAgainError):
+        written(tmp_path, sources, plan)
+    assert os.listdir(tmp_path / "attempts") == os.listdir(tmp_path / "dataset") == []
