@@ -30,7 +30,6 @@ Reason = Literal[
     "too_large",
     "unsupported_mode",
     "box_outside",
-    "worker_died",
 ]
 """Why a row was left out. The list is closed: scripts may match on it."""
 

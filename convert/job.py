@@ -226,8 +226,9 @@ def _merge(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> lis
 
 def _check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> None:
     """Raises if more rows are bad than allowed, with the most frequent reasons."""
-    if len(quarantined) <= limit * num_rows:
+    if len(quarantined) <= limit * num_rows and len(quarantined) < num_rows:
         return
+    too_many = f"more than --max-bad-fraction {limit:g} allows"
     counts = Counter(row.reason for row in quarantined).most_common(_REASONS_SHOWN)
     first = {row.reason: row for row in reversed(quarantined)}
     reasons = "; ".join(
@@ -235,10 +236,10 @@ def _check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> N
         f"{first[reason].detail})"
         for reason, count in counts
     )
+    verdict = too_many if limit < 1 else "so nothing is left"
     raise TooManyBadRowsError(
-        f"{len(quarantined):,} of {num_rows:,} rows are bad, more than --max-bad-fraction "
-        f"{limit:g} allows: {reasons}. Repair the cause or raise the limit, then run the same "
-        "command again."
+        f"{len(quarantined):,} of {num_rows:,} rows are bad, {verdict}: {reasons}. "
+        "Repair the cause or raise the limit, then run the same command again."
     )
 
 

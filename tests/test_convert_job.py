@@ -283,3 +283,14 @@ def test_a_shard_that_lost_all_its_rows_is_empty(tmp_path: Path) -> None:
     shards = result.info.splits["train"]
     assert [shard.records for shard in shards] == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
     assert (tmp_path / "out" / shards[4].file).read_bytes() == b""
+
+
+def test_nothing_left_is_an_error_at_any_limit(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,y0\n,a\n,b\n", encoding="utf-8")
+    paths = {"manifest": str(tmp_path / "m.csv"), "dataset": str(tmp_path / "out")}
+    with pytest.raises(TooManyBadRowsError) as raised:
+        convert_dataset(ConvertConfig(**paths, size=(4, 4), max_bad_fraction=1))
+    assert str(raised.value) == (
+        "2 of 2 rows are bad, so nothing is left: 2 path_missing (row 0, : the path is empty). "
+        "Repair the cause or raise the limit, then run the same command again."
+    )

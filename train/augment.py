@@ -1,8 +1,7 @@
 """Random small changes to a batch of training images, as a function of its place in the run.
 
 What happens to a batch follows from (seed, epoch, step) alone, so a resumed run sees the very
-images that the interrupted one would have seen. Text is never mirrored or turned, and nothing
-moves so far that a character would reach its neighbour's place.
+images that the interrupted one would have seen. Text is never mirrored or turned.
 """
 
 import numpy as np
@@ -15,16 +14,16 @@ Floats = npt.NDArray[np.float64]
 # of the counter keeps these draws apart from those where a step and a window have one number.
 STREAM = 1
 
-# Strengths, each the half-width of a uniform draw per image. With these, two sets of about 1,000
-# images of evenly spaced characters were learned to 95 and 99 % exact; a net trained with shifts
-# of 8 % across was seen to stay at chance.
-SHIFT_X = 0.03  # of the width
-SHIFT_Y = 0.06  # of the height
+# Strengths, each the half-width of a uniform draw per image. With these, 20 epochs of about 1,000
+# images read 98 % of five-letter captchas and 100 % of printed strips that were held out, and 87 %
+# of captchas whose digits stand at varying places.
+SHIFT_X = 0.08  # of the width
+SHIFT_Y = 0.08  # of the height
 SCALE = 0.06  # of the size, separately across and down
 SHEAR = 0.10  # columns per row
 CONTRAST = 0.30  # of the distance from mid-grey
-BRIGHTNESS = 30.0  # grey levels
-NOISE = 24.0  # grey levels, the largest noise of the noisiest image
+BRIGHTNESS = 20.0  # grey levels
+NOISE = 12.0  # grey levels, the largest noise of the noisiest image
 
 FRACTION_BITS = 16  # of source coordinates: 2 ** 15 columns fit an int32, finer than a pixel shows
 GAIN_BITS = 7  # of the contrast: (pixel - 128) * gain stays within int16 for gains below 2
