@@ -48,7 +48,12 @@ def folder(sources: Path, tmp_path: Path) -> Path:
 
 def start(folder: Path, **options: Any) -> subprocess.Popen[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*COMMAND, *WORDS], cwd=folder, **pipes, **options)
+    # Jobs in the background inherit an ignored Ctrl-C; the command is to be as on a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([*COMMAND, *WORDS], cwd=folder, **pipes, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
