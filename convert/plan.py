@@ -86,7 +86,7 @@ class Plan:
 
     def num_shards(self, split: str) -> int:
         """Returns the number of shards of a split."""
-        return len(shard_bounds(len(self.splits[split]), self.records_per_shard))
+        return -(-len(self.splits[split]) // self.records_per_shard)
 
     def files(self) -> dict[str, tuple[str, int]]:
         """Returns each shard's file name with its split and its index in it."""
