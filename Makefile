@@ -12,7 +12,7 @@ AVX2 := $(shell grep --quiet --word-regexp avx2 /proc/cpuinfo 2>/dev/null && ech
 
 export PYTHON
 
-.PHONY: help setup demo test check sample system-packages clean
+.PHONY: help setup demo test check sample peers system-packages clean
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -55,6 +55,9 @@ check: $(READY) ## Runs ruff, mypy, import-linter, and looks at PIL.
 sample: $(READY) ## Renders data/sample again.
 	rm -rf data/sample/strips
 	$(BIN)/python data/render.py data/sample --count 1500 --seed 0
+
+peers: $(READY) ## Installs what benchmarks/convert.py compares with: 6 GB each, into .peers.
+	$(BIN)/python benchmarks/peers.py
 
 system-packages: ## Prints the line that installs all system packages.
 	@echo apt-get install --yes --no-install-recommends $$(.ci/system-packages --all)

@@ -1,242 +1,255 @@
-"""How much conversion costs beyond what it cannot do without: reading and decoding each file.
+"""How fast files become records: shardfeed against the usual ways, over the same files.
 
-    python benchmarks/convert.py [--rows 4000] [--rounds 5]
+    python benchmarks/convert.py [--rows 20000] [--rounds 3] [--same-pillow] [--dir DIR]
 
-The rows repeat the images of data/sample, so the page cache is warm. The targets are printed,
-never judged. Two comparisons, each in rounds whose parts follow each other, so that all meet the
-same load of the machine; ratios are taken within rounds:
+`make peers` installs the others first; those that it could not install are named. The files are
+copies of data/sample's strips, so the page cache is warm. Every competitor opens each file with
+Pillow, crops it, resizes it to 128x32 RGB and writes it with its 4 labels to the local disk, as a
+command in a fresh process. In every round each runs once, in an order that moves on from round to
+round; ratios are taken within rounds. The targets are printed, never judged.
 
-1. One worker's work per image, in this process: `write_shard` against the bare floor, which
-   opens and decodes the same files with Pillow and does nothing else.
-2. The whole command with one and with two workers, over four times the rows, and over a small
-   part of them. The difference of the two is the cost of the rows alone, without start-up.
+Loading TensorFlow or PyTorch takes seconds. So each command also runs over one eighth of the
+files: the difference of the two is the cost of the rows alone, without start-up.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import itertools
-import multiprocessing
 import os
 import platform
-import resource
+import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import PIL
-from PIL import Image, _imaging
 
 # First, since this folder has a convert.py too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from convert.format import RecordLayout
-from convert.image import ImageOptions
-from convert.plan import ShardSpec
-from convert.shard import ShardJob, write_shard
+from benchmarks.competitors import (
+    IMAGE_BYTES,
+    LOOP,
+    OURS,
+    OURS_ALONE,
+    Competitor,
+    Source,
+    competitors,
+    make_sources,
+)
+from benchmarks.peers import PEERS
+from benchmarks.process import CommandError, Run, run
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "data" / "sample"
-BOX = (186, 0, 300, 30)  # where data/sample has its characters
-SIZE = (128, 32)
-LAYOUT = RecordLayout(num_labels=4, image_bytes=SIZE[0] * SIZE[1] * 3)
-COMMAND_FACTOR = 4  # the command's rows per row of --rows: start-up must not count
-SMALL_PART = 8  # one eighth of the command's rows tells what start-up costs
-SHARDS = 8  # an even number of equal shards, so that neither of two workers waits at the end
-TARGETS = "at most 1.25 times the floor per image; two workers at least 1.8 times one"
-
-Row = dict[str, str]
+TARGETS = (
+    "at least as fast as the fastest other; one worker at least 1.5 times the Example loop, "
+    "which is one process"
+)
+METHOD = """\
+method: a fresh process each; in turn, in another order each round; medians of rounds, of ratios
+  too; page cache warm; dirty pages are written out between runs
+  whole command: from start to exit; rows alone: what the rows after the first eighth took, so
+  without start-up; start-up: what a command over no rows would take
+  memory: peak of all its processes, shared pages counted once; largest: of a single process"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What some rows took, per row.
+    """What a row took.
 
     Attributes:
         wall: Microseconds of wall time.
-        cpu: Microseconds of CPU time, children included.
+        cpu: Microseconds of CPU time, of all processes.
     """
 
     wall: float
     cpu: float
 
 
-def cost(work: Callable[[], object], num_rows: int) -> Cost:
-    """Measures one run of `work`."""
-    wall, cpu = time.perf_counter(), cpu_seconds()
-    work()
-    return Cost(
-        wall=(time.perf_counter() - wall) / num_rows * 1e6,
-        cpu=(cpu_seconds() - cpu) / num_rows * 1e6,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """A competitor's part of a round.
 
+    Attributes:
+        large: The command over all rows.
+        small: The command over the small part.
+        rows: Rows of `large`.
+        small_rows: Rows of `small`.
+    """
 
-def cpu_seconds() -> float:
-    """Returns the CPU time of this process and of its finished children."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    large: Run
+    small: Run
+    rows: int
+    small_rows: int
 
-
-def sample_rows(count: int) -> list[Row]:
-    """Returns rows of data/sample, repeated to a number."""
-    with open(SAMPLE / "manifest.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return list(itertools.islice(itertools.cycle(rows), count))
-
-
-def floor(paths: list[str]) -> None:
-    """Opens and decodes files, nothing else."""
-    for path in paths:
-        with Image.open(SAMPLE / path) as image:
-            image.load()
-
-
-def convert_shard(paths: list[str], staging: Path) -> None:
-    """Does one worker's work for one shard, in this process."""
-    spec = ShardSpec(
-        file="shard",
-        rows=np.arange(len(paths)),
-        paths=paths,
-        labels=np.zeros((len(paths), LAYOUT.num_labels), np.int32),
-        boxes=None,
-    )
-    image = ImageOptions(crop=BOX, size=SIZE)
-    job = ShardJob(root=str(SAMPLE), staging=str(staging), layout=LAYOUT, image=image)
-    write_shard(job, spec, lambda progress: None)
-    (staging / "dataset" / "shard").unlink()
-
-
-def compare_with_floor(paths: list[str], rounds: int, place: Path) -> None:
-    """Prints one worker's cost per image against the floor's."""
-    for name in ("attempts", "dataset"):
-        (place / name).mkdir()
-    floor(paths)  # fills the page cache
-    pairs = [
-        (
-            cost(lambda: floor(paths), len(paths)),
-            cost(lambda: convert_shard(paths, place), len(paths)),
+    @property
+    def whole(self) -> Cost:
+        """The cost of a row, start-up included."""
+        return Cost(
+            wall=self.large.wall / self.rows * 1e6,
+            cpu=self.large.cpu / self.rows * 1e6,
         )
-        for _ in range(rounds)
-    ]
-    print(f"one worker's work, {len(paths):,} images, in this process, us per image:")
-    for index, name in enumerate(("floor", "write_shard")):
-        show(name, [pair[index] for pair in pairs])
-    wall = statistics.median(ours.wall / bare.wall for bare, ours in pairs)
-    cpu = statistics.median(ours.cpu / bare.cpu for bare, ours in pairs)
-    print(f"  write_shard takes {wall:.2f} times the floor's wall time, {cpu:.2f} times its CPU")
+
+    @property
+    def alone(self) -> Cost:
+        """The cost of a further row."""
+        more = self.rows - self.small_rows
+        return Cost(
+            wall=(self.large.wall - self.small.wall) / more * 1e6,
+            cpu=(self.large.cpu - self.small.cpu) / more * 1e6,
+        )
+
+    @property
+    def start_up(self) -> float:
+        """Seconds that do not depend on the rows."""
+        return self.large.wall - self.alone.wall * self.rows / 1e6
 
 
-def scaling_of_floor(paths: list[str], rounds: int) -> float:
-    """Returns how much faster two bare processes are than one: what the machine has to give."""
-    half = len(paths) // 2
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map(floor, [paths, paths], chunksize=1)  # both have loaded Pillow then
-        pairs = [
-            (
-                cost(lambda: pool.map(floor, [paths], chunksize=1), len(paths)),
-                cost(
-                    lambda: pool.map(floor, [paths[:half], paths[half:]], chunksize=1), len(paths)
-                ),
+def convert(
+    competitor: Competitor, source: Source, place: Path, environment: dict[str, str]
+) -> Run:
+    """Lets a competitor convert files into a new folder, which is removed again.
+
+    Raises:
+        CommandError: It failed, or wrote less than the images.
+    """
+    output = place / "output"
+    command = [str(competitor.python), *competitor.arguments(source, output)]
+    try:
+        result = run(command, ROOT, environment, place / "log.txt")
+        written = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    finally:
+        shutil.rmtree(output, ignore_errors=True)
+        os.sync()  # what one has left to write must not slow down the next
+    if written < source.rows * IMAGE_BYTES:
+        raise CommandError(f"it wrote {written:,} bytes for {source.rows:,} images")
+    return result
+
+
+def try_out(
+    names: dict[str, Competitor], source: Source, place: Path, environment: dict[str, str]
+) -> dict[str, Competitor]:
+    """Runs each once, unmeasured, so that its libraries are in the page cache.
+
+    Returns:
+        Those that did not fail; why the others did is printed.
+    """
+    working = {}
+    for name, competitor in names.items():
+        try:
+            convert(competitor, source, place, environment)
+        except CommandError as error:
+            print(f"  {name}: left out, it failed: {error}", flush=True)
+            continue
+        working[name] = competitor
+        print(f"  {name}: {competitor.about} ({competitor.versions(environment)})", flush=True)
+    return working
+
+
+def measure(
+    names: dict[str, Competitor],
+    sources: tuple[Source, Source],
+    rounds: int,
+    place: Path,
+    environment: dict[str, str],
+) -> dict[str, list[Result]]:
+    """Returns each competitor's results, one a round."""
+    results: dict[str, list[Result]] = {name: [] for name in names}
+    for number in range(rounds):
+        first = number * len(names) // rounds  # spread, so that none is always early or late
+        for name in [*names][first:] + [*names][:first]:
+            large, small = (convert(names[name], one, place, environment) for one in sources)
+            result = Result(
+                large=large, small=small, rows=sources[0].rows, small_rows=sources[1].rows
             )
-            for _ in range(rounds)
-        ]
-    return statistics.median(one.wall / two.wall for one, two in pairs)
+            results[name].append(result)
+            print(f"round {number + 1}: {name} {large.wall:.1f} s, {small.wall:.1f} s", flush=True)
+    return results
 
 
-def run_command(manifest: Path, num_rows: int, workers: int, place: Path) -> None:
-    """Runs `convert` over a manifest into a new folder."""
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        flags = ["--root", str(SAMPLE), "--workers", str(workers), "--split", "train=1"]
-        flags += ["--crop", *map(str, BOX), "--size", *map(str, SIZE)]
-        flags += ["--shard-bytes", str(LAYOUT.stride * -(-num_rows // SHARDS))]
-        command = [sys.executable, "-m", "convert", str(manifest), str(Path(folder) / "out")]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run([*command, *flags], check=True, capture_output=True, env=environment)
-
-
-def write_manifest(path: Path, rows: list[Row]) -> Path:
-    """Writes rows as CSV."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def compare_workers(num_rows: int, rounds: int, place: Path) -> None:
-    """Prints the whole command's cost per image with one and with two workers."""
-    large, small = num_rows, max(SHARDS, num_rows // SMALL_PART)
-    manifests = {n: write_manifest(place / f"{n}.csv", sample_rows(n)) for n in (large, small)}
-    whole: dict[int, list[Cost]] = {1: [], 2: []}
-    alone: dict[int, list[Cost]] = {1: [], 2: []}
-    for _, workers in itertools.product(range(rounds), whole):
-        costs = {n: command_cost(manifests[n], n, workers, place) for n in (large, small)}
-        whole[workers].append(costs[large])
-        alone[workers].append(rows_alone(costs[large], large, costs[small], small))
-    print(f"the whole command, {large:,} images, us per image:")
-    for title, costs_of in (("with", whole), ("without", alone)):
-        for workers, costs_now in costs_of.items():
-            show(f"{workers} worker(s), {title} start-up", costs_now)
-        pairs = zip(costs_of[1], costs_of[2], strict=True)
-        ratio = statistics.median(one.wall / two.wall for one, two in pairs)
-        print(f"  two workers are {ratio:.2f} times one, {title} start-up")
-
-
-def command_cost(manifest: Path, num_rows: int, workers: int, place: Path) -> Cost:
-    """Measures one run of the command."""
-    return cost(lambda: run_command(manifest, num_rows, workers, place), num_rows)
-
-
-def rows_alone(large: Cost, num_large: int, small: Cost, num_small: int) -> Cost:
-    """Returns the cost of a further row, from two runs of different length."""
-    more = num_large - num_small
-    return Cost(
-        wall=(large.wall * num_large - small.wall * num_small) / more,
-        cpu=(large.cpu * num_large - small.cpu * num_small) / more,
+def show(results: dict[str, list[Result]]) -> None:
+    """Prints medians over rounds."""
+    print(
+        f"{'':16}{'whole command':>20}{'rows alone':>20}{'start-up':>10}{'memory':>9}{'largest':>9}"
     )
+    print(f"{'':16}{'rows/s':>9}{'CPU us/row':>11}" + f"{'rows/s':>9}{'CPU us/row':>11}", end="")
+    print(f"{'s':>10}{'MB':>9}{'MB':>9}")
+    for name, rounds in results.items():
+        numbers = (
+            (f"{1e6 / median([one.whole.wall for one in rounds]):,.0f}", 9),
+            (f"{median([one.whole.cpu for one in rounds]):.0f}", 11),
+            (f"{1e6 / median([one.alone.wall for one in rounds]):,.0f}", 9),
+            (f"{median([one.alone.cpu for one in rounds]):.0f}", 11),
+            (f"{median([one.start_up for one in rounds]):.1f}", 10),
+            (f"{median([one.large.memory for one in rounds]) / 1e6:,.0f}", 9),
+            (f"{median([one.large.largest for one in rounds]) / 1e6:,.0f}", 9),
+        )
+        print(f"{name:16}" + "".join(f"{text:>{width}}" for text, width in numbers))
 
 
-def show(name: str, costs: list[Cost]) -> None:
-    """Prints the medians."""
-    wall = statistics.median(one.wall for one in costs)
-    cpu = statistics.median(one.cpu for one in costs)
-    print(f"  {name:28} wall {wall:7.1f}  cpu {cpu:7.1f}", flush=True)
+def compare(results: dict[str, list[Result]]) -> None:
+    """Prints how many times as fast ours is, from ratios within rounds."""
+    for name in results:
+        if name not in (OURS, OURS_ALONE):
+            mine = OURS_ALONE if name == LOOP else OURS  # one process against one process
+            whole = ratios([(b.whole, a.whole) for a, b in pairs(results, mine, name)])
+            alone = ratios([(b.alone, a.alone) for a, b in pairs(results, mine, name)])
+            print(f"{mine} against {name}: whole command {whole}; rows alone {alone}")
 
 
-def machine() -> str:
-    """Describes what the numbers depend on."""
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text().split() if info.exists() else []
-    # The compiler notes its flags in the module, unless someone stripped it.
-    built = b"-mavx2" in Path(str(_imaging.__file__)).read_bytes()
-    return (
-        f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Pillow {PIL.__version__}, "
-        f"AVX2: CPU {'yes' if 'avx2' in flags else 'no'}, Pillow {'yes' if built else 'not seen'}, "
-        f"load average {os.getloadavg()[0]:.1f}"
-    )
+def pairs(results: dict[str, list[Result]], mine: str, other: str) -> list[tuple[Result, Result]]:
+    """Returns the results of two competitors, round by round."""
+    return list(zip(results[mine], results[other], strict=True))
+
+
+def ratios(costs: list[tuple[Cost, Cost]]) -> str:
+    """Describes how many times as much one cost is as another."""
+    wall = median([other.wall / mine.wall for other, mine in costs])
+    cpu = median([other.cpu / mine.cpu for other, mine in costs])
+    return f"{wall:.2f} times as fast, 1/{cpu:.2f} of the CPU"
+
+
+def median(values: list[float]) -> float:
+    """Returns the middle one."""
+    return statistics.median(values)
+
+
+def environment_of(place: Path, same_pillow: bool) -> dict[str, str]:
+    """Returns the commands' environment variables."""
+    (place / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(place / "temporary")}
+    environment.pop("PYTHONPATH", None)
+    if same_pillow:  # a folder before the peers' own packages that holds nothing but our Pillow
+        (place / "pillow").mkdir()
+        (place / "pillow" / "PIL").symlink_to(Path(PIL.__file__).parent)
+        environment["PYTHONPATH"] = str(place / "pillow")
+    return environment
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--rounds", type=int, default=5)
+    add = parser.add_argument
+    add("--rows", type=int, default=20_000)
+    add("--rounds", type=int, default=3)
+    add("--same-pillow", action="store_true", help="let the peers use our Pillow, not their own")
+    add("--dir", type=Path, help="where a folder for files and outputs is made, and removed again")
     arguments = parser.parse_args()
-    print(f"machine: {machine()}")
-    print("method: page cache warm; competitors in turn; medians of rounds, of ratios too")
-    print(f"targets: {TARGETS}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [row["path"] for row in sample_rows(arguments.rows)]
-        compare_with_floor(paths, arguments.rounds, Path(folder))
-        scaling = scaling_of_floor(paths, arguments.rounds)
-        print(f"  two processes of the floor are {scaling:.2f} times one: the most to hope for")
-        compare_workers(COMMAND_FACTOR * arguments.rows, arguments.rounds, Path(folder))
+    print(f"machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    print(f"{METHOD}\ntargets: {TARGETS}\ncompetitors:", flush=True)
+    for peer in PEERS:
+        if peer.missing():
+            print(f"  {peer.name}: not installed: {peer.missing()}")
+    with tempfile.TemporaryDirectory(dir=arguments.dir) as folder:
+        place = Path(folder)
+        environment = environment_of(place, arguments.same_pillow)
+        sources = make_sources(place / "files", arguments.rows)
+        names = try_out(competitors(), sources[1], place, environment)
+        results = measure(names, sources, arguments.rounds, place, environment)
+    show(results)
+    compare(results)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 from convert.command import OneLineParser, run_verb
-from convert.config import Alpha, ConvertConfig, Resample, RowOrder
+from convert.config import SPLITS, Alpha, ConvertConfig, Encoding, Resample, RowOrder
 from convert.version import __version__
 
-if TYPE_CHECKING:
-    from convert.job import ConvertResult
+Config = TypeVar("Config")
 
 _EPILOG = """\
 examples:
@@ -30,7 +29,7 @@ already), 1 failed, 2 wrong usage, 75 try again, 143 stopped by SIGTERM.
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run_verb("convert", _parser(), "run", {"run"}, words))
+    sys.exit(run_verb("convert", _parser(), "run", {"run", "verify", "show"}, words))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_run_flags(run)
     run.set_defaults(verb=_run)
+    verify = verbs.add_parser(
+        "verify",
+        help="check every byte of a dataset",
+        description="Checks every byte of a dataset; exits with 1 if anything is wrong.",
+    )
+    _add_verify_flags(verify)
+    verify.set_defaults(verb=_verify)
+    show = verbs.add_parser(
+        "show",
+        help="counts, classes, and a contact sheet of random records",
+        description="Prints what a dataset holds, and draws random records with their labels.",
+    )
+    _add_show_flags(show)
+    show.set_defaults(verb=_show)
     return parser
 
 
@@ -59,6 +72,11 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     add("dataset", metavar="DATASET", help="folder to make")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
     add("--overwrite", action="store_true", help="replace a finished dataset")
+    add(
+        "--retry-quarantined",
+        action="store_true",
+        help="give the rows that a finished dataset left out another chance",
+    )
     _add_label_flags(parser.add_argument_group("labels"))
     _add_image_flags(parser.add_argument_group("images"))
     _add_shard_flags(parser.add_argument_group("splits and shards"))
@@ -67,6 +85,11 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
 def _add_label_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
+    add(
+        "--from-names",
+        metavar="REGEX",
+        help="MANIFEST is a folder of images; the groups in their names are the labels",
+    )
     add(
         "--label-columns",
         metavar="Y0,Y1,...",
@@ -93,6 +116,14 @@ def _add_image_flags(group: argparse._ArgumentGroup) -> None:
     add("--alpha", choices=get_args(Alpha), help="transparency: dropped (default) or painted on")
     add("--resample", choices=get_args(Resample), help="filter of the resizing (default: bicubic)")
     add("--pad-crop", action="store_true", help="fill with black where the box leaves the image")
+    add("--exif", action="store_true", help="turn images as their EXIF orientation says")
+    add(
+        "--fast-decode",
+        action="store_true",
+        help="decode large JPEGs smaller and PNGs not beyond the crop; pixels may differ slightly",
+    )
+    add("--encoding", choices=get_args(Encoding), help="what records hold (default: raw pixels)")
+    add("--quality", type=int, metavar="N", help="quality of --encoding jpeg (default: 90)")
     add("--max-pixels", type=int, metavar="N", help="refuse larger images (default: 50000000)")
 
 
@@ -119,6 +150,29 @@ def _add_shard_flags(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds one flag for each field of VerifyConfig."""
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="folder that convert made")
+    add("--manifest", metavar="FILE", help="the dataset's manifest: messages then name paths")
+    add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
+    add("--deep", action="store_true", help="decode the sources again and compare every pixel")
+    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
+
+
+def _add_show_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds one flag for each field of ShowConfig."""
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="folder that convert made")
+    add("--split", choices=SPLITS, help="show one split (default: all)")
+    add("--class", dest="class_name", metavar="CLASS", help="draw records that have this class")
+    add("--count", type=int, metavar="N", help="records on a contact sheet (default: 48)")
+    add("--seed", type=int, metavar="N", help="chooses the records (default: 0)")
+    add("--sheets", metavar="DIR", help="folder for the contact sheets (default: this one)")
+    add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
+
+
 def _shares(text: str) -> tuple[tuple[str, float], ...]:
     """Parses `train=0.8,validation=0.2`."""
     try:
@@ -128,66 +182,50 @@ def _shares(text: str) -> tuple[tuple[str, float], ...]:
         raise argparse.ArgumentTypeError(f"expected NAME=SHARE,..., got {text!r}") from error
 
 
-def _config(namespace: argparse.Namespace) -> ConvertConfig:
-    """Returns the options; a flag that was not given keeps the config's default."""
+def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:
+    """Returns a verb's options; a flag that was not given keeps the config's default."""
     given: dict[str, Any] = {}
-    for field in fields(ConvertConfig):
+    for field in fields(config):  # type: ignore[arg-type]  # each config is a dataclass
         value = getattr(namespace, field.name)
         if value is not None:
             given[field.name] = tuple(value) if isinstance(value, list) else value
-    return ConvertConfig(**given)
+    return config(**given)
 
 
 def _run(namespace: argparse.Namespace) -> int:
     from convert.job import convert_dataset
 
-    result = convert_dataset(_config(namespace), _say)
-    for line in _summary(result):
+    result = convert_dataset(_options(namespace, ConvertConfig), _say)
+    for line in result.lines():
         _say(line)
-    if namespace.json:
-        print(json.dumps(_json_summary(result)), flush=True)
+    _print_json(namespace, result.to_json())
     return 0
+
+
+def _verify(namespace: argparse.Namespace) -> int:
+    from convert.verify import VerifyConfig, verify_dataset
+
+    result = verify_dataset(_options(namespace, VerifyConfig))
+    for line in result.lines():
+        _say(line)
+    _print_json(namespace, result.to_json())
+    return 1 if result.problems else 0
+
+
+def _show(namespace: argparse.Namespace) -> int:
+    from convert.show import ShowConfig, show_dataset
+
+    result = show_dataset(_options(namespace, ShowConfig))
+    for line in result.lines():
+        print(line)
+    _print_json(namespace, result.to_json())
+    return 0
+
+
+def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
+    if namespace.json:
+        print(json.dumps(summary, ensure_ascii=False), flush=True)
 
 
 def _say(line: str) -> None:
     print(f"convert: {line}", file=sys.stderr, flush=True)
-
-
-def _summary(result: ConvertResult) -> list[str]:
-    """Returns the lines that end a run."""
-    splits = ", ".join(
-        f"{split} {result.info.num_records(split):,}" for split in result.info.splits
-    )
-    if result.already_complete:
-        return [f"{result.dataset} is already complete: {splits}"]
-    rows = result.rows - result.resumed_rows
-    lines = [
-        f"{result.records:,} records ({splits}), {result.quarantined:,} rows left out",
-        f"{rows:,} rows in {result.seconds:.1f} s, {rows / result.seconds:,.0f} rows/s, "
-        f"read {result.input_bytes / 1e6:,.1f} MB at "
-        f"{result.input_bytes / 1e6 / result.seconds:,.1f} MB/s",
-    ]
-    if result.dropped_alpha:
-        lines.append(
-            f"warning: {result.dropped_alpha:,} images had transparency, which was dropped; "
-            "--alpha black or --alpha white would paint them on a ground"
-        )
-    if result.quarantined:
-        lines.append(f"the rows left out are listed in {result.dataset}/quarantine.jsonl")
-    return [*lines, f"dataset {result.info.dataset_id[:8]} is complete: {result.dataset}"]
-
-
-def _json_summary(result: ConvertResult) -> dict[str, Any]:
-    """Returns what `--json` prints."""
-    return {
-        "dataset": result.dataset,
-        "dataset_id": result.info.dataset_id,
-        "already_complete": result.already_complete,
-        "rows": result.rows,
-        "records": result.records,
-        "quarantined": result.quarantined,
-        "dropped_alpha": result.dropped_alpha,
-        "resumed_rows": result.resumed_rows,
-        "input_bytes": result.input_bytes,
-        "seconds": round(result.seconds, 3),
-    }

@@ -12,10 +12,12 @@ from convert.errors import UsageError
 
 Alpha = Literal["drop", "black", "white"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Encoding = Literal["raw", "png", "jpeg"]
 RowOrder = Literal["shuffled", "source"]
 
 SPLITS = ("train", "validation", "test")
 DEFAULT_SPLIT = (("train", 0.9), ("validation", 0.1))
+DEFAULT_QUALITY = 90  # visibly the same; Pillow's own default of 75 blurs thin strokes
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the source; half-open."""
@@ -26,9 +28,12 @@ class ConvertConfig:
     """What to convert and how.
 
     Attributes:
-        manifest: CSV, TSV, JSON Lines or Parquet file, one row an image.
+        manifest: CSV, TSV, JSON Lines or Parquet file, one row an image; with `from_names` a
+            folder of images.
         dataset: Folder to make; must not exist, or be empty, unless `overwrite`.
         root: Folder that the manifest's paths are relative to. None: the manifest's own.
+        from_names: Regular expression whose groups find the labels in the names of a folder's
+            files, instead of a manifest. None: read a manifest.
         label_columns: One column per output. Empty: those named `y` and digits.
         text_column: One column whose characters are the labels, instead of `label_columns`.
         text_length: Characters in a text. None: the commonest length (the longest if padded).
@@ -41,6 +46,11 @@ class ConvertConfig:
         alpha: What becomes of transparency: dropped, or painted on black or white.
         resample: Filter of the resizing.
         pad_crop: Let the crop box reach past the image, and fill with black.
+        exif: Turn images as their EXIF orientation says, before the crop.
+        fast_decode: Decode large JPEGs at a reduced scale, and PNGs only down to the crop's last
+            row. Pixels may differ slightly.
+        encoding: What records hold: raw pixels, or a PNG or JPEG file.
+        quality: Of JPEG, in [1, 100]. None: 90.
         max_pixels: Width times height above which an image is left out unread.
         split: Name and share of each split; shares add up to 1. Empty: the split column where
             there is one, else 0.9 train and 0.1 validation.
@@ -53,11 +63,13 @@ class ConvertConfig:
         workers: Processes. None: one per usable core.
         max_bad_fraction: Share of rows that may be left out. In [0, 1].
         overwrite: Replace a finished dataset.
+        retry_quarantined: Give the rows that a finished dataset left out another chance.
     """
 
     manifest: str
     dataset: str
     root: str | None = None
+    from_names: str | None = None
     label_columns: tuple[str, ...] = ()
     text_column: str | None = None
     text_length: int | None = None
@@ -70,6 +82,10 @@ class ConvertConfig:
     alpha: Alpha = "drop"
     resample: Resample = "bicubic"
     pad_crop: bool = False
+    exif: bool = False
+    fast_decode: bool = False
+    encoding: Encoding = "raw"
+    quality: int | None = None
     max_pixels: int = 50_000_000
     split: tuple[tuple[str, float], ...] = ()
     split_column: str | None = None
@@ -81,6 +97,7 @@ class ConvertConfig:
     workers: int | None = None
     max_bad_fraction: float = 0.01
     overwrite: bool = False
+    retry_quarantined: bool = False
 
     def __post_init__(self) -> None:
         self._check_pixels()
@@ -103,6 +120,10 @@ class ConvertConfig:
             f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
         )
         _require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
+        _require(
+            not (self.overwrite and self.retry_quarantined),
+            "--overwrite and --retry-quarantined exclude each other: the first redoes all rows.",
+        )
 
     def _check_pixels(self) -> None:
         if self.crop is not None:
@@ -125,8 +146,19 @@ class ConvertConfig:
         _require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
         _require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
         _require(self.max_pixels >= 1, f"--max-pixels must be at least 1, got {self.max_pixels}.")
+        _require(self.encoding in get_args(Encoding), f"--encoding cannot be {self.encoding!r}.")
+        _require(
+            self.quality is None or self.encoding == "jpeg",
+            "--quality needs --encoding jpeg: the other encodings lose nothing.",
+        )
+        _require(
+            self.quality is None or 1 <= self.quality <= 100,
+            f"--quality must be in [1, 100], got {self.quality}.",
+        )
 
     def _check_labels(self) -> None:
+        if self.from_names is not None:
+            self._check_from_names(self.from_names)
         _require(
             not (self.label_columns and self.text_column),
             "--label-columns and --text-column exclude each other: give one of them.",
@@ -137,7 +169,7 @@ class ConvertConfig:
         )
         for flag, given in (("--text-length", self.text_length), ("--pad-label", self.pad_label)):
             _require(
-                not given or self.text_column is not None,
+                not given or self.text_column is not None or self.from_names is not None,
                 f"{flag} needs --text-column: label columns have no length.",
             )
         _require(
@@ -151,6 +183,19 @@ class ConvertConfig:
         _require(
             not (self.labels_are_indices and self.text_column),
             "--labels-are-indices needs --label-columns: a text is made of classes.",
+        )
+
+    def _check_from_names(self, expression: str) -> None:
+        try:
+            groups = re.compile(expression).groups
+        except re.error as error:
+            raise UsageError(
+                f"--from-names is no regular expression: {error}, got {expression!r}."
+            ) from error
+        _require(
+            groups >= 1,
+            "--from-names needs a group in round brackets around the label, "
+            f"as in '([a-z0-9]+)\\.png', got {expression!r}.",
         )
 
     def _check_split(self) -> None:
@@ -176,6 +221,11 @@ class ConvertConfig:
             return self.size
         assert self.crop is not None  # __post_init__ saw to it
         return self.crop[2] - self.crop[0], self.crop[3] - self.crop[1]
+
+    @property
+    def jpeg_quality(self) -> int:
+        """Quality that a JPEG encoder is told, in [1, 100]."""
+        return DEFAULT_QUALITY if self.quality is None else self.quality
 
     @property
     def num_workers(self) -> int:

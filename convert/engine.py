@@ -1,16 +1,19 @@
-"""The local engine: worker processes that write shards and die with their parent."""
+"""The local engine: worker processes that write shards and die with their parent.
+
+A shard whose worker died is written again. If the row that the worker was at also ends fresh
+processes that do nothing else, it is left out as `worker_died`, and costs no more than itself.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
-import os
 import signal
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -18,9 +21,11 @@ from typing import Any
 
 from convert.errors import ShardfeedError, TryAgainError
 from convert.plan import ShardSpec
-from convert.shard import Progress, ShardJob, ShardSummary, write_shard
+from convert.shard import ShardJob
+from convert.summary import Progress, ShardSummary
+from convert.worker import OUT_OF_MEMORY, try_row, work
 
-_MAX_DEATHS = 3  # of one shard's worker; more is no accident
+_MAX_DEATHS = 3  # of one shard's worker, or of one row's: more is no accident
 
 # Fork would copy the parent's threads and clients in an unknown state.
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -67,7 +72,7 @@ def run_local(
                     raise message
                 else:
                     workers.remove(worker)
-                    again.append(_after_death(worker, message))
+                    again.append(_after_death(job, worker, message))
                     for progress in worker.reported:
                         on_progress(Progress().since(progress))  # it will be done again
     finally:
@@ -77,10 +82,11 @@ def run_local(
 
 @dataclass(slots=True)
 class _Worker:
-    """A worker process, the pipe to it, and the shard it is writing."""
+    """A worker process, the pipe to it, the row it is at, and the shard it is writing."""
 
     process: SpawnProcess
     pipe: Connection
+    position: Any
     spec: ShardSpec | None = None
     deaths: int = 0
     reported: list[Progress] = field(default_factory=list)
@@ -129,11 +135,17 @@ def _hand_out(
 
 def _start(job: ShardJob) -> _Worker:
     ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_work, args=(job, theirs), daemon=True)
+    position = _CONTEXT.RawValue(ctypes.c_int64, -1)
+    process = _start_process(work, job, theirs, position)
+    theirs.close()
+    return _Worker(process, ours, position)
+
+
+def _start_process(target: Callable[..., None], *arguments: object) -> SpawnProcess:
+    process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     with _stopping_waits():
         process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    return process
 
 
 @contextlib.contextmanager
@@ -165,51 +177,39 @@ def _ready(workers: list[_Worker]) -> list[_Worker]:
     return [worker for worker in workers if worker.pipe in ready]
 
 
-def _after_death(worker: _Worker, exit_code: int) -> tuple[ShardSpec, int]:
-    """Returns a dead worker's shard, to be written again by another."""
+def _after_death(job: ShardJob, worker: _Worker, exit_code: int) -> tuple[ShardSpec, int]:
+    """Returns a dead worker's shard, to be written again by another, and its deaths so far."""
     worker.pipe.close()
-    assert worker.spec is not None  # idle workers are stopped by us, never waited for
+    spec = worker.spec
+    assert spec is not None  # idle workers are stopped by us, never waited for
+    index = worker.position.value
+    if index >= 0 and (end := _deadly_end(job, spec, index)):
+        return replace(spec, killers={**spec.killers, index: end}), worker.deaths
     deaths = worker.deaths + 1
     if deaths >= _MAX_DEATHS:
         raise TryAgainError(
-            f"{worker.spec.file}: its worker died {deaths} times, last with exit code {exit_code} "
+            f"{spec.file}: its worker died {deaths} times, last with exit code {exit_code} "
             "(-9 is often a lack of memory). Run the same command again, with fewer --workers."
         )
-    return worker.spec, deaths
+    return spec, deaths
 
 
-def _work(job: ShardJob, pipe: Connection) -> None:
-    """The worker process: writes the shards it is given until its pipe closes."""
-    # The parent turns Ctrl-C into an orderly stop; a worker has nothing of its own to save.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    warnings.simplefilter("ignore")  # decoders warn about harmless oddities of single files
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    while True:
+def _deadly_end(job: ShardJob, spec: ShardSpec, index: int) -> str:
+    """Tells how fresh processes end that decode nothing but one row; empty if one survives."""
+    for _ in range(_MAX_DEATHS):
+        process = _start_process(try_row, job, spec, index)
         try:
-            spec = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_attempt(job, spec, pipe.send))
+            process.join()
+        finally:
+            process.terminate()  # of use only if we are being stopped
+        if process.exitcode == 0:
+            return ""
+    return f"decoding it ended {_MAX_DEATHS} fresh processes, {_how_it_ended(process.exitcode)}"
 
 
-def _attempt(
-    job: ShardJob, spec: ShardSpec, report: Callable[[Progress], None]
-) -> ShardSummary | ShardfeedError:
-    """Writes a shard; a failure that may pass becomes a message."""
-    try:
-        return write_shard(job, spec, report)
-    except ShardfeedError as error:
-        return error
-    except OSError as error:
-        return TryAgainError(
-            f"{spec.file}: cannot be written: {error.strerror}. "
-            "Free space or repair the disk, then run the same command again: it goes on."
-        )
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only called in workers
-    wait([parent.sentinel])
-    os._exit(1)
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code == OUT_OF_MEMORY:
+        return "for want of memory"
+    if exit_code is not None and exit_code < 0:
+        return f"by {signal.Signals(-exit_code).name}"
+    return f"with exit code {exit_code}"

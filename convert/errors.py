@@ -30,10 +30,16 @@ Reason = Literal[
     "too_large",
     "unsupported_mode",
     "box_outside",
+    "worker_died",
 ]
 """Why a row was left out. The list is closed: scripts may match on it."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+
+PLAN_REASONS: frozenset[Reason] = frozenset(
+    ("label_missing", "label_unknown", "label_length", "path_missing", "box_invalid")
+)
+"""Those that the manifest alone decides; all others may pass when the files are repaired."""
 
 
 class ShardfeedError(Exception):

@@ -5,7 +5,9 @@ A record is a TFRecord frame around a `tf.train.Example`:
     uint64 length, uint32 masked CRC of it, Example, uint32 masked CRC of the Example
 
 The Example's features stand in a fixed order (`label`, `row`, `image`) and its integers are
-padded varints, so images of one size give records of one length. See data/README.md.
+padded varints, so images of one size give records of one length. Encoded images (`png`, `jpeg`)
+give records of different lengths; an index beside the shard tells where each one is. See
+data/README.md.
 
 Sources: the frame is that of TensorFlow's `lib/io/record_writer.h`; the field numbers are those
 of `tensorflow/core/example/{example,feature}.proto`; varints are those of the protobuf wire format.
@@ -13,6 +15,7 @@ of `tensorflow/core/example/{example,feature}.proto`; varints are those of the p
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +30,7 @@ MAX_VARINT = (1 << (7 * VARINT_BYTES)) - 1
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
+_LENGTH_STEPS = 16  # four length fields of at most three lengths each: more than it ever takes
 _MASK_DELTA = 0xA282EAD8  # record_writer.h: a CRC stored beside its data must not look like data
 _BYTES_LIST, _INT64_LIST = 1, 3  # feature.proto: fields of `Feature`
 
@@ -181,3 +185,25 @@ class RecordLayout:
         stored = int.from_bytes(record[-FOOTER_BYTES:].tobytes(), "little")
         content = record[HEADER_BYTES:-FOOTER_BYTES]
         return masked_crc(google_crc32c.value(content)) == stored
+
+
+@functools.lru_cache(maxsize=65_536)  # as many lengths as small encoded images have
+def layout_of_image(num_labels: int, image_bytes: int) -> RecordLayout:
+    """Returns the layout of a record whose image has some length."""
+    return RecordLayout(num_labels=num_labels, image_bytes=image_bytes)
+
+
+def layout_of_record(num_labels: int, record_bytes: int) -> RecordLayout:
+    """Returns the layout of a record that has some length, frame included.
+
+    Raises:
+        ValueError: No record has this length.
+    """
+    image_bytes = record_bytes
+    for _ in range(_LENGTH_STEPS):
+        layout = layout_of_image(num_labels, max(0, image_bytes))
+        if layout.stride == record_bytes:
+            return layout
+        # All but the image takes this much, unless a length field is shorter for a shorter image.
+        image_bytes = record_bytes - (layout.stride - layout.image_bytes)
+    raise ValueError(f"no record has {record_bytes} bytes.")

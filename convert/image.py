@@ -1,4 +1,4 @@
-"""One source image to pixels: decode, crop, resize. Bytes in, bytes out; no files.
+"""One source image to a record's image: decode, crop, resize, encode. Bytes in, bytes out.
 
 With the defaults the pixels are those of `Image.open(p).crop(box).resize(size)`, then
 `[..., :3]`. Prediction uses this same module, so that a model sees what it was trained on.
@@ -6,53 +6,28 @@ With the defaults the pixels are those of `Image.open(p).crop(box).resize(size)`
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, get_args
 
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, JpegImagePlugin
 
-from convert.config import Alpha, Box, Resample
+from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Resample
+from convert.decode import decode_error, open_image, orientation, png_rows, to_rgb
 from convert.errors import ImageError
 
-# Only these decoders are ever tried: some others start programs or read other files. Naming the
-# modules also registers them, so that Pillow does not import all of its plugins at the first image.
-FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        PngImagePlugin.PngImageFile,
-        JpegImagePlugin.JpegImageFile,
-        BmpImagePlugin.BmpImageFile,
-        GifImagePlugin.GifImageFile,
-        TiffImagePlugin.TiffImageFile,
-        WebPImagePlugin.WebPImageFile,
-    )
-)
-
-# Pillow's own limit warns at a fixed number of pixels. `max_pixels` is checked instead, and also
-# before any pixel is decoded.
-Image.MAX_IMAGE_PIXELS = None
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNK = struct.Struct(">I4s").unpack_from  # length, type
-_PNG_CRC = struct.Struct(">I").unpack_from
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
-_SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
-# LAB is missing: Pillow converts it only where it was built with LittleCMS.
-_RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
-_RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
+# EXIF 2.3, section 4.6.4: where row 0 and column 0 of the stored pixels are to be seen.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -68,7 +43,11 @@ class ImageOptions:
         alpha: What becomes of transparency.
         resample: Filter of the resizing.
         pad_crop: Fill with black where the box reaches past the image.
+        exif: Turn the image as its EXIF orientation says, before the crop.
+        fast_decode: Decode large JPEGs at a reduced scale and PNGs only down to the crop.
         max_pixels: Width times height above which an image is refused undecoded.
+        encoding: What the record holds.
+        quality: Of JPEG, in [1, 100].
     """
 
     crop: Box | None
@@ -77,7 +56,11 @@ class ImageOptions:
     alpha: Alpha = "drop"
     resample: Resample = "bicubic"
     pad_crop: bool = False
+    exif: bool = False
+    fast_decode: bool = False
     max_pixels: int = 50_000_000
+    encoding: Encoding = "raw"
+    quality: int = DEFAULT_QUALITY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,16 +68,22 @@ class Rendered:
     """A record's image.
 
     Attributes:
-        pixels: uint8, height x width x channels, row-major.
+        content: uint8 pixels, height x width x channels, row-major; or a PNG or JPEG file of them.
         dropped_alpha: Whether transparency that was there inside the box was dropped.
+        orientation: The source's EXIF orientation, 1 to 8; 1 is upright.
+        source_format: `PNG`, `JPEG` and so on.
+        source_size: (width, height) of the source as stored.
     """
 
-    pixels: bytes
+    content: bytes
     dropped_alpha: bool
+    orientation: int
+    source_format: str
+    source_size: tuple[int, int]
 
 
 def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Rendered:
-    """Turns an image file's content into a record's pixels.
+    """Turns an image file's content into a record's image.
 
     Args:
         data: The whole file. Its content tells the format, not its name.
@@ -103,136 +92,154 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
 
     Raises:
         ImageError: The image cannot be converted; `reason` tells why.
+        MemoryError: It does not fit in memory.
     """
-    source = _open(data, options.max_pixels)
+    source = open_image(data, options.max_pixels)
+    size, kind = source.size, source.format or "image"
+    box = box or options.crop
     try:
-        image = _to_rgb(_crop(source, box or options.crop, options))
+        image, turned, scale = _decode(source, data, box or (0, 0, *size), options)
+        if box is None:  # all of it, as it stands now; a reduced one was not turned
+            box = (0, 0, *(image.size if scale == 1 else size))
+        image, content = _crop(image, box, scale, options)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # whatever the decoder stumbles over
-        raise _decode_error(source, error) from error
-    image, dropped_alpha = _flatten(image, options.alpha)
-    image = image.resize(options.size, _FILTERS[options.resample])
-    mode = "RGB" if options.channels == 3 else "L"
-    if image.mode == "RGBA" and mode == "L":
-        image = image.convert("RGB")  # the luma of premultiplied colours would be another
-    if image.mode != mode:
-        image = image.convert(mode)
-    return Rendered(pixels=image.tobytes(), dropped_alpha=dropped_alpha)
+        raise decode_error(source, error) from error
+    image, dropped_alpha = _flatten(image, options.alpha, content)
+    left, top, right, bottom = (0, 0, *image.size) if scale == 1 else (edge / scale for edge in box)
+    image = image.resize(options.size, _FILTERS[options.resample], (left, top, right, bottom))
+    return Rendered(
+        content=_encode(image, options),
+        dropped_alpha=dropped_alpha,
+        orientation=turned,
+        source_format=kind,
+        source_size=size,
+    )
 
 
 def to_array(rendered: Rendered, options: ImageOptions) -> Bytes:
-    """Returns a rendered image as uint8, shape (height, width, channels)."""
-    width, height = options.size
-    return np.frombuffer(rendered.pixels, np.uint8).reshape(height, width, options.channels)
+    """Returns a rendered image as uint8, shape (height, width, channels).
 
-
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Identifies an image; decodes nothing yet."""
-    if not data:
-        raise ImageError("empty_file", "the file has 0 bytes")
-    if data.startswith(_PNG_SIGNATURE):
-        _check_png(data)
-    try:
-        image = _identify(data)
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "unknown_format", f"starts with {data[:8]!r}, expected one of {', '.join(FORMATS)}"
-        ) from error
-    except Exception as error:
-        # Damaged headers surface as whatever the plugin's parser stumbles over.
-        raise ImageError("damaged", "its header cannot be read") from error
-    if image.width * image.height > max_pixels:
-        raise ImageError(
-            "too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels"
-        )
-    return image
-
-
-def _identify(data: bytes) -> Image.Image:
-    """Returns the image with its header read."""
-    if data.startswith(_PNG_SIGNATURE):
-        return PngImagePlugin.PngImageFile(BytesIO(data))  # `open` would look at all formats first
-    return Image.open(BytesIO(data), formats=FORMATS)
-
-
-def _check_png(data: bytes) -> None:
-    """Compares the CRC of every chunk up to IEND; Pillow skips those of the pixels.
-
-    Source: PNG specification, third edition, section 5.3.
+    Args:
+        rendered: An image of raw pixels.
+        options: Those it was rendered with.
     """
-    view = memoryview(data)
-    start = len(_PNG_SIGNATURE)
-    while start + 8 <= len(data):
-        length, kind = _PNG_CHUNK(data, start)
-        end = start + 8 + length
-        if end + 4 > len(data):
-            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, inside a chunk")
-        if zlib.crc32(view[start + 4 : end]) != _PNG_CRC(data, end)[0]:
-            name = kind.decode("ascii", "replace")
-            raise ImageError("damaged", f"the CRC of PNG chunk {name!r} is wrong")
-        if kind == b"IEND":
-            return
-        start = end + 4
-    raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
+    width, height = options.size
+    return np.frombuffer(rendered.content, np.uint8).reshape(height, width, options.channels)
 
 
-def _crop(image: Image.Image, box: Box | None, options: ImageOptions) -> Image.Image:
-    """Returns the decoded part of an image inside a box."""
-    if box is None:
-        image.load()
-        return image
+def _decode(
+    source: Image.Image, data: bytes, box: Box, options: ImageOptions
+) -> tuple[Image.Image, int, float]:
+    """Returns the decoded image, its EXIF orientation, and by how much it was reduced."""
+    scale = 1.0
+    if options.fast_decode and _is_inside(box, source.size):
+        # Only an upright image has the box where the decoder can see it.
+        upright = orientation(source) == 1 and b"eXIf" not in data
+        if upright or not options.exif:
+            source, scale = _lighten(source, data, box, options)
+    source.load()
+    turned = orientation(source)
+    if options.exif and turned > 1:
+        return source.transpose(_UPRIGHT[turned]), turned, scale
+    return source, turned, scale
+
+
+def _lighten(
+    source: Image.Image, data: bytes, box: Box, options: ImageOptions
+) -> tuple[Image.Image, float]:
+    """Makes an image decode less than all of itself; tells by how much its edges shrink."""
+    if not isinstance(source, JpegImagePlugin.JpegImageFile):
+        rows = png_rows(data, box[3])
+        return (source if rows is data else open_image(rows, options.max_pixels)), 1.0
     left, top, right, bottom = box
-    inside = left >= 0 and top >= 0 and right <= image.width and bottom <= image.height
-    if not inside and not options.pad_crop:
+    width, height = source.size
+    # As small as it may become for the crop to stay at least as large as the result.
+    smallest = (
+        -(-width * options.size[0] // (right - left)),
+        -(-height * options.size[1] // (bottom - top)),
+    )
+    drafted = source.draft("L" if options.channels == 1 else None, smallest)
+    return source, width / drafted[1][2] if drafted else 1.0
+
+
+def _is_inside(box: Box, size: tuple[int, int]) -> bool:
+    left, top, right, bottom = box
+    return left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]
+
+
+def _crop(
+    image: Image.Image, box: Box, scale: float, options: ImageOptions
+) -> tuple[Image.Image, Box]:
+    """Returns the part inside a box as RGB or RGBA, and where in it pixels of the image are.
+
+    A reduced image is returned whole: the resizing takes its box in fractions of pixels.
+    """
+    whole = (0, 0, *image.size)
+    if scale > 1 or box == whole:
+        return to_rgb(image), whole
+    left, top, right, bottom = box
+    content = (
+        max(left, 0) - left,
+        max(top, 0) - top,
+        min(right, image.width) - left,
+        min(bottom, image.height) - top,
+    )
+    if _is_inside(box, image.size):
+        return to_rgb(image.crop(box)), content
+    if not options.pad_crop:
         raise ImageError(
             "box_outside",
             f"the box {left} {top} {right} {bottom} reaches past the image, "
             f"{image.width}x{image.height}",
         )
-    if not inside:
-        image = _to_rgb(image)  # before the crop: a palette's entry 0 need not be black
-        if options.alpha != "drop":
-            image, _ = _flatten(image, options.alpha)  # nor is the padding see-through
-    return image.crop(box)
+    image = to_rgb(image)  # before the crop: a palette's entry 0 need not be black
+    if options.alpha != "drop":
+        image, _ = _flatten(image, options.alpha, whole)  # nor is the padding see-through
+    return image.crop(box), content
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Returns an image as RGB, or as RGBA if it has transparency."""
-    if image.mode in ("RGB", "RGBA"):
-        return image
-    if image.mode in _SIXTEEN_BIT_GREY:
-        # The high byte, which is also what Pillow keeps of 16-bit RGB.
-        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA")
-    mode = _RGB_OF.get(image.mode) or _RGBA_OF.get(image.mode)
-    if mode is None:
-        raise ImageError("unsupported_mode", f"pixels of Pillow mode {image.mode!r}")
-    return image.convert(mode)
-
-
-def _flatten(image: Image.Image, alpha: Alpha) -> tuple[Image.Image, bool]:
-    """Deals with transparency; tells whether some was there and was dropped."""
+def _flatten(image: Image.Image, alpha: Alpha, content: Box) -> tuple[Image.Image, bool]:
+    """Deals with transparency; tells whether some was there, in a box, and was dropped."""
     seen = image
     if image.mode == "RGB" and "transparency" in image.info:
         seen = image.convert("RGBA")
     if seen.mode != "RGBA":
         return image, False
     if alpha == "drop":
-        lowest, _ = seen.getchannel("A").getextrema()
-        if lowest == 255:
+        channel = seen.getchannel("A")
+        if _lowest(channel) == 255:
             return image.convert("RGB"), False  # the same pixels, and resizes faster
         # Resized as it is and dropped afterwards, as in the usual `resize(...)[..., :3]`.
-        return image, True
+        left, top, right, bottom = content
+        seen_there = left < right and top < bottom  # else all of it is padding
+        return image, seen_there and _lowest(channel.crop(content)) < 255
     paper = Image.new("RGBA", image.size, alpha)
     return Image.alpha_composite(paper, seen).convert("RGB"), False
 
 
-def _decode_error(image: Image.Image, error: Exception) -> ImageError:
-    """Words a decoder's failure; Pillow's own text may hold object addresses."""
-    kind = image.format or "image"
-    if "truncated" in str(error):
-        return ImageError("truncated", f"the {kind} ends before its last row")
-    return ImageError("damaged", f"the {kind}'s pixels cannot be decoded")
+def _lowest(channel: Image.Image) -> float:
+    lowest, _ = channel.getextrema()
+    assert not isinstance(lowest, tuple)  # it is one channel
+    return lowest
+
+
+def _encode(image: Image.Image, options: ImageOptions) -> bytes:
+    """Returns the content of a record's image."""
+    mode = "RGB" if options.channels == 3 else "L"
+    if image.mode == "RGBA" and mode == "L":
+        image = image.convert("RGB")  # the luma of premultiplied colours would be another
+    if image.mode != mode:
+        image = image.convert(mode)
+    if options.encoding == "raw":
+        return image.tobytes()
+    buffer = BytesIO()
+    # A new image has no EXIF, ICC profile or text of its source to be written.
+    clean = Image.frombytes(mode, image.size, image.tobytes())
+    if options.encoding == "png":
+        clean.save(buffer, "PNG")
+    else:
+        # Chroma of half the resolution would blur small coloured print.
+        clean.save(buffer, "JPEG", quality=options.quality, subsampling=0)
+    return buffer.getvalue()

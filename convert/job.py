@@ -7,56 +7,30 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
-from convert.config import ConvertConfig
+import numpy as np
+
+from convert.config import SPLITS, ConvertConfig
+from convert.describe import describe
+from convert.duplicates import Duplicates, find_duplicates
 from convert.engine import run_local
 from convert.errors import TooManyBadRowsError, TryAgainError, UsageError
 from convert.image import ImageOptions
-from convert.manifest import read_manifest
-from convert.metadata import DatasetInfo, Shard
+from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
+from convert.metadata import QUARANTINE, DatasetInfo
 from convert.output import check_output, remove_replaced
 from convert.plan import Plan, make_plan
 from convert.progress import ProgressReporter
 from convert.quarantine import Quarantined
-from convert.shard import Progress, ShardJob, ShardSummary
+from convert.report import ConvertResult
+from convert.retry import adopt_shards, retryable_rows
+from convert.shard import ShardJob
 from convert.staging import Staging, staging_key
 from convert.storage import locked
-from convert.vocabulary import read_vocabulary
+from convert.summary import Progress, ShardSummary, merge_sources
 
 _REASONS_SHOWN = 10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertResult:
-    """What a conversion did.
-
-    Attributes:
-        dataset: The finished folder.
-        info: Its description.
-        already_complete: Whether it was finished before; nothing was done then.
-        rows: Rows of the manifest.
-        records: Records written, over all splits.
-        quarantined: Rows left out.
-        dropped_alpha: Records whose transparency was dropped.
-        resumed_rows: Rows that an earlier, interrupted run had done.
-        input_bytes: Bytes of source files read by this run.
-        read_seconds: Time that workers waited for files, summed over workers.
-        seconds: Time from start to end.
-    """
-
-    dataset: str
-    info: DatasetInfo
-    already_complete: bool = False
-    rows: int = 0
-    records: int = 0
-    quarantined: int = 0
-    dropped_alpha: int = 0
-    resumed_rows: int = 0
-    input_bytes: int = 0
-    read_seconds: float = 0.0
-    seconds: float = 0.0
 
 
 def convert_dataset(
@@ -87,9 +61,13 @@ def convert_dataset(
 
 def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
-    manifest = read_manifest(config.manifest)
-    plan = make_plan(manifest, config, _given_vocabularies(config.vocabulary))
-    root = config.root or os.path.dirname(os.path.abspath(config.manifest))
+    given = given_vocabularies(config.vocabulary)
+    found = find_complete(config, given)
+    if found is not None:
+        return _complete(config.dataset, found, started)
+    manifest = open_manifest(config)
+    plan = make_plan(manifest, config, given)
+    root = source_root(config)
     if not os.path.isdir(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
     parent, name = os.path.split(os.path.abspath(config.dataset))
@@ -102,22 +80,25 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
     lock = os.path.join(parent, f".{name}.lock")
     with locked(lock, lambda: say(f"waiting for another convert that writes {config.dataset}")):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
-        if found is not None:
-            return _complete(config.dataset, found, manifest.num_rows, started)
+        if found is not None and not config.retry_quarantined:
+            remove_replaced(config.dataset, say)
+            return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
-        return _Conversion(config, plan, root, say).run(started)
+        return _Conversion(config, plan, root, say).run(found, started)
 
 
-def _complete(dataset: str, info: DatasetInfo, rows: int, started: float) -> ConvertResult:
+def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     """Returns the result for a dataset that was there already."""
     records = sum(info.num_records(split) for split in info.splits)
+    with open(os.path.join(dataset, QUARANTINE), "rb") as file:
+        quarantined = sum(1 for _ in file)
     return ConvertResult(
         dataset=dataset,
         info=info,
         already_complete=True,
-        rows=rows,
+        rows=records + quarantined,
         records=records,
-        quarantined=rows - records,
+        quarantined=quarantined,
         seconds=time.monotonic() - started,
     )
 
@@ -135,39 +116,62 @@ class _Conversion:
         self._staging = Staging(config.dataset, staging_key(plan.plan_id, root))
         self._progress = Progress()
 
-    def run(self, started: float) -> ConvertResult:
+    def run(self, old: DatasetInfo | None, started: float) -> ConvertResult:
+        """Writes what is missing and commits.
+
+        Args:
+            old: The finished dataset whose bad rows get another chance, if any.
+            started: When the whole job began.
+        """
         plan, config = self._plan, self._config
         self._staging.prepare()
+        if old is not None:
+            rows = retryable_rows(config.dataset)
+            self._say(f"trying {len(rows):,} of the rows that were left out again")
+            adopt_shards(config.dataset, old, plan, rows, self._staging)
         files = plan.files()
         summaries = self._staging.finished(files)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
-        if resumed:
+        if resumed and old is None:
             self._say(f"going on: {resumed:,} rows are already done")
         summaries |= self._write(
             [place for file, place in files.items() if file not in summaries], resumed
         )
         quarantined = _merge(plan.quarantined, summaries.values())
-        try:
-            _check_bad(quarantined, plan.manifest.num_rows, config.max_bad_fraction)
-        except TooManyBadRowsError:
-            self._staging.forget([s for s in summaries.values() if s.quarantined])
-            raise
-        info = _describe(plan, config, summaries)
-        lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]
-        self._staging.commit(config.dataset, info, "".join(lines), overwrite=config.overwrite)
-        remove_replaced(config.dataset, self._say)
+        info = describe(plan, config, summaries)
+        self._commit(info, quarantined, summaries, old)
         return ConvertResult(
             dataset=config.dataset,
             info=info,
             rows=plan.manifest.num_rows,
             records=sum(s.records for s in summaries.values()),
             quarantined=len(quarantined),
-            dropped_alpha=sum(s.dropped_alpha for s in summaries.values()),
             resumed_rows=resumed,
-            input_bytes=self._progress.input_bytes,
-            read_seconds=self._progress.read_seconds,
+            exif=config.exif,
+            sources=merge_sources(s.sources for s in summaries.values()),
+            duplicates=_duplicates(plan, summaries),
+            work=self._progress,
             seconds=time.monotonic() - started,
         )
+
+    def _commit(
+        self,
+        info: DatasetInfo,
+        quarantined: list[Quarantined],
+        summaries: dict[str, ShardSummary],
+        old: DatasetInfo | None,
+    ) -> None:
+        """Puts the dataset in place, unless too many rows are bad."""
+        config = self._config
+        try:
+            _check_bad(quarantined, self._plan.manifest.num_rows, config.max_bad_fraction)
+        except TooManyBadRowsError:
+            self._staging.forget([s for s in summaries.values() if s.quarantined])
+            raise
+        lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]
+        replaces = config.overwrite or old is not None
+        self._staging.commit(config.dataset, info, "".join(lines), overwrite=replaces)
+        remove_replaced(config.dataset, self._say)
 
     def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:
         """Writes the missing shards; returns their summaries by file."""
@@ -199,23 +203,18 @@ class _Conversion:
             alpha=config.alpha,
             resample=config.resample,
             pad_crop=config.pad_crop,
+            exif=config.exif,
+            fast_decode=config.fast_decode,
             max_pixels=config.max_pixels,
+            encoding=config.encoding,
+            quality=config.jpeg_quality,
         )
         return ShardJob(
-            root=self._root, staging=self._staging.path, layout=self._plan.layout, image=image
+            root=self._root,
+            staging=self._staging.path,
+            num_labels=len(self._plan.vocabularies.outputs),
+            image=image,
         )
-
-
-def _given_vocabularies(flags: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Reads the files of `--vocabulary`; the key `*` stands for all outputs."""
-    given: dict[str, tuple[str, ...]] = {}
-    for flag in flags:
-        output, equals, path = flag.partition("=")
-        key = output if equals else "*"
-        if key in given:
-            raise UsageError(f"--vocabulary is given twice for {key.replace('*', 'all outputs')}.")
-        given[key] = read_vocabulary(path if equals else flag)
-    return given
 
 
 def _merge(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> list[Quarantined]:
@@ -243,34 +242,16 @@ def _check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> N
     )
 
 
-def _describe(plan: Plan, config: ConvertConfig, summaries: dict[str, ShardSummary]) -> DatasetInfo:
-    """Returns the content of `dataset.json`."""
-    width, height = config.image_size
-    image: dict[str, Any] = {
-        "height": height,
-        "width": width,
-        "channels": config.channels,
-        "encoding": "raw",
-        "crop": list(config.crop) if config.crop else None,
-        "resample": config.resample,
-        "alpha": config.alpha,
-        "pad_crop": config.pad_crop,
-        "row_boxes": plan.boxes is not None,
-        "max_pixels": config.max_pixels,
-    }
-    splits: dict[str, list[Shard]] = {split: [] for split in plan.splits}
-    for file, (split, _) in plan.files().items():
-        done = summaries[file]
-        splits[split].append(
-            Shard(file=file, records=done.records, bytes=done.bytes, sha256=done.sha256)
-        )
-    return DatasetInfo(
-        name=plan.name,
-        image=image,
-        outputs=plan.vocabularies.outputs,
-        vocabularies=plan.vocabularies.classes,
-        splits={split: tuple(shards) for split, shards in splits.items()},
-        plan_id=plan.plan_id,
-        manifest_sha256=plan.manifest.sha256,
-        options=plan.options,
+def _duplicates(plan: Plan, summaries: dict[str, ShardSummary]) -> Duplicates:
+    """Looks for identical pictures among all records."""
+    rows, splits, digests = [], [], []
+    for file, (split, index) in plan.files().items():
+        planned = plan.shard_rows(split, index)
+        bad = [quarantined.row for quarantined in summaries[file].quarantined]
+        rows.append(planned[~np.isin(planned, bad)])
+        splits.append(np.full(len(rows[-1]), SPLITS.index(split), np.int8))
+        digests.append(np.frombuffer(summaries[file].image_digests, "<u8"))
+    everything = np.concatenate(rows)
+    return find_duplicates(
+        np.concatenate(digests), everything, np.concatenate(splits), plan.labels[everything]
     )

@@ -11,6 +11,7 @@ import numpy as np
 from convert.config import ConvertConfig
 from convert.errors import UsageError
 from convert.manifest import Manifest
+from convert.names import TEXT_COLUMN
 from convert.quarantine import Problems
 from convert.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels
 
@@ -56,8 +57,9 @@ def read_labels(
     problems: Problems,
 ) -> tuple[Vocabularies, Ints]:
     """Returns the vocabularies and every row's class indices."""
-    if config.text_column is not None:
-        texts = _text_labels(manifest, config, problems)
+    text_column = _text_column(manifest, config)
+    if text_column is not None:
+        texts = _text_labels(manifest, text_column, config, problems)
         shared_name: str | None = "text"
     else:
         names = config.label_columns or _default_label_columns(manifest)
@@ -69,7 +71,7 @@ def read_labels(
             "label_missing",
             lambda row: "no label for " + ", ".join(n for n, bad in missing.items() if bad[row]),
         )
-    by_output = _given_by_output(config, given, list(texts))
+    by_output = _given_by_output(config, given, list(texts), is_text=text_column is not None)
     blank = (BLANK,) if config.pad_label else ()
     good = {name: column.filter(problems.good) for name, column in texts.items()}
     vocabularies = build_vocabularies(
@@ -94,12 +96,15 @@ def read_labels(
 
 
 def _given_by_output(
-    config: ConvertConfig, given: Mapping[str, tuple[str, ...]], outputs: list[str]
+    config: ConvertConfig,
+    given: Mapping[str, tuple[str, ...]],
+    outputs: list[str],
+    *,
+    is_text: bool,
 ) -> dict[str, tuple[str, ...] | None]:
     """Returns the vocabulary that the user gave for each output, if any."""
-    one_for_all = config.text_column is not None
-    unknown = sorted(set(given) - {"*"} - set(() if one_for_all else outputs))
-    if unknown and one_for_all:
+    unknown = sorted(set(given) - {"*"} - set(() if is_text else outputs))
+    if unknown and is_text:
         raise UsageError(
             f"--vocabulary {unknown[0]}=FILE: a text has one vocabulary; give --vocabulary FILE."
         )
@@ -125,16 +130,24 @@ def _default_label_columns(manifest: Manifest) -> list[str]:
     return sorted(names, key=lambda name: int(name[1:]))
 
 
+def _text_column(manifest: Manifest, config: ConvertConfig) -> str | None:
+    """Returns the column of texts, unless labels are columns."""
+    from_names = config.from_names is not None and not config.label_columns
+    if config.text_column is None and from_names and TEXT_COLUMN in manifest.columns:
+        return TEXT_COLUMN
+    return config.text_column
+
+
 def _text_labels(
-    manifest: Manifest, config: ConvertConfig, problems: Problems
+    manifest: Manifest, text_column: str, config: ConvertConfig, problems: Problems
 ) -> dict[str, pa.Array]:
     """Returns one column of single characters for each position of the text."""
     from pyarrow import compute
 
-    assert config.text_column is not None  # the caller saw to it
-    texts = manifest.column(config.text_column, "--text-column")
+    texts = manifest.column(text_column, "--text-column")
+    empty = "the text is empty" if config.from_names is None else "its name has no label"
     lengths = compute.utf8_length(texts).to_numpy(zero_copy_only=False)
-    problems.add(lengths == 0, "label_missing", lambda row: "the text is empty")
+    problems.add(lengths == 0, "label_missing", lambda row: empty)
     num_outputs = config.text_length or _text_length(lengths, longest=config.pad_label)
     fits = lengths <= num_outputs if config.pad_label else lengths == num_outputs
     at_most = "at most " if config.pad_label else ""
@@ -154,7 +167,7 @@ def _text_length(lengths: Ints, *, longest: bool) -> int:
     counts = np.bincount(lengths)
     counts[0] = 0  # empty texts have no say
     if not counts.any():
-        raise UsageError("every text in --text-column is empty. Check the column.")
+        raise UsageError("every text is empty. Check --text-column, or --from-names.")
     used: int = np.flatnonzero(counts if longest else counts == counts.max())[-1].item()
     return used
 

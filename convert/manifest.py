@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from convert.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _JSON_ROWS_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
-_HASH_BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,11 @@ class Manifest:
             )
         return self.columns[name]
 
+    def where(self, row: int) -> str:
+        """Returns where a row stands, for messages: `row 5`, and its line in a text file."""
+        is_text = Path(self.path).suffix.lower() in _TEXT_SUFFIXES and os.path.isfile(self.path)
+        return f"row {row} (line {line_of(self.path, row)})" if is_text else f"row {row}"
+
 
 def read_manifest(path: str) -> Manifest:
     """Reads a manifest, its format told by the file's suffix.
@@ -84,7 +90,7 @@ def read_manifest(path: str) -> Manifest:
             f"{path}: a manifest ends in {', '.join(readers)}, got {suffix or 'no suffix'!r}."
         )
     try:
-        digest = _sha256(path)
+        digest = manifest_sha256(path)
         columns = readers[suffix]()
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such manifest. Check the path.") from error
@@ -117,12 +123,14 @@ def line_of(path: str, row: int) -> int:
         return next(islice(lines, row, None))
 
 
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
+def manifest_sha256(path: str) -> str:
+    """Returns the digest of a manifest's bytes, in hexadecimal.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     with Path(path).open("rb") as file:
-        while block := file.read(_HASH_BYTES_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_delimited(path: str, delimiter: str) -> dict[str, pa.Array]:

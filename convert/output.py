@@ -38,11 +38,11 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
             f"{plan_id[:8]}): the manifest or an option differs. "
             "Choose another output, or replace it with --overwrite."
         )
-    for shard in (shard for shards in info.splits.values() for shard in shards):
-        path = os.path.join(output, shard.file)
-        if not os.path.isfile(path) or os.path.getsize(path) != shard.bytes:
+    for file, (size, _) in info.files().items():
+        path = os.path.join(output, file)
+        if not os.path.isfile(path) or os.path.getsize(path) != size:
             raise ShardfeedError(
-                f"{path}: missing or not of its {shard.bytes} bytes. "
+                f"{path}: missing or not of its {size} bytes. "
                 "Restore it, or convert again with --overwrite."
             )
     return info
@@ -93,6 +93,12 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
             say(f"the replaced dataset is deleted, but {folder} keeps files of others: {kept}")
 
 
+def is_replacing(output: str) -> bool:
+    """Tells whether a replaced dataset is still there; its run goes on, or was killed."""
+    parent, start = os.path.split(_old_prefix(os.path.abspath(output)))
+    return os.path.isdir(parent) and any(name.startswith(start) for name in os.listdir(parent))
+
+
 def _old_prefix(output: str) -> str:
     parent, name = os.path.split(output)
     return os.path.join(parent, f".{name}.old-")
@@ -101,9 +107,15 @@ def _old_prefix(output: str) -> str:
 def _remove_dataset(folder: str) -> None:
     """Deletes what a dataset's `dataset.json` lists, and the folder if that empties it."""
     info = read_dataset(folder)
-    shards = [shard.file for listed in info.splits.values() for shard in listed]
     # dataset.json goes last: until then the folder says what is left to delete.
-    for file in [*shards, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON]:
+    for file in [
+        *info.files(),
+        QUARANTINE,
+        FEATURES_JSON,
+        DATASET_INFO_JSON,
+        SUCCESS,
+        DATASET_JSON,
+    ]:
         Path(folder, file).unlink(missing_ok=True)
     if not os.listdir(folder):
         os.rmdir(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ _NOT_IN_PLAN_ID = {
     "workers": "changes no byte",
     "max_bad_fraction": "changes no byte",
     "overwrite": "changes no byte",
+    "retry_quarantined": "changes no byte that a fresh conversion would not have",
 }
 
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -45,6 +46,7 @@ class ShardSpec:
         paths: Their paths as the manifest spells them.
         labels: Class indices, int32, shape (n, outputs).
         boxes: Crop box of each row. None: the options' box for all.
+        killers: Index of a row that ends any process that decodes it -> how it ended.
     """
 
     file: str
@@ -52,6 +54,7 @@ class ShardSpec:
     paths: list[str]
     labels: Ints
     boxes: list[Box] | None
+    killers: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,10 +99,14 @@ class Plan:
             for index in range(self.num_shards(split))
         }
 
+    def shard_rows(self, split: str, index: int) -> Ints:
+        """Returns one shard's manifest rows in record order."""
+        start = index * self.records_per_shard  # all shards are full but the last of a split
+        return self.splits[split][start : start + self.records_per_shard]
+
     def shard(self, split: str, index: int) -> ShardSpec:
         """Returns one shard's rows."""
-        start, stop = shard_bounds(len(self.splits[split]), self.records_per_shard)[index]
-        rows = self.splits[split][start:stop]
+        rows = self.shard_rows(split, index)
         boxes = None if self.boxes is None else [tuple(box) for box in self.boxes[rows].tolist()]
         return ShardSpec(
             file=shard_file(self.name, split, index, self.num_shards(split)),
@@ -108,16 +115,6 @@ class Plan:
             labels=self.labels[rows],
             boxes=boxes,
         )
-
-
-def shard_bounds(num_records: int, records_per_shard: int) -> list[tuple[int, int]]:
-    """Cuts records into shards.
-
-    Returns:
-        Half-open (start, stop) of each shard; all full but the last, none empty.
-    """
-    starts = range(0, num_records, records_per_shard)
-    return [(start, min(start + records_per_shard, num_records)) for start in starts]
 
 
 def make_plan(
@@ -146,9 +143,9 @@ def make_plan(
     layout = RecordLayout(
         num_labels=len(vocabularies.outputs), image_bytes=width * height * config.channels
     )
-    options = _options(config, vocabularies, given)
+    options = plan_options(config, given)
     return Plan(
-        plan_id=_plan_id(manifest, options),
+        plan_id=plan_id(manifest.sha256, options),
         options=options,
         manifest=manifest,
         vocabularies=vocabularies,
@@ -162,12 +159,11 @@ def make_plan(
     )
 
 
-def _options(
-    config: ConvertConfig, vocabularies: Vocabularies, given: Mapping[str, tuple[str, ...]]
-) -> dict[str, Any]:
+def plan_options(config: ConvertConfig, given: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Returns every option that changes bytes, as JSON values."""
     options = {k: v for k, v in asdict(config).items() if k not in _NOT_IN_PLAN_ID}
     options["size"] = config.image_size
+    options["quality"] = config.jpeg_quality if config.encoding == "jpeg" else None
     options["vocabulary"] = {
         name: hashlib.sha256("\n".join(classes).encode()).hexdigest()
         for name, classes in sorted(given.items())
@@ -176,7 +172,14 @@ def _options(
     return normal
 
 
-def _plan_id(manifest: Manifest, options: dict[str, Any]) -> str:
-    """Returns the digest that tells whether two conversions write the same bytes."""
-    content = {"format": FORMAT_VERSION, "manifest": manifest.sha256, "options": options}
+def plan_id(manifest_sha256: str, options: Mapping[str, Any]) -> str:
+    """Returns the digest that tells whether two conversions write the same bytes.
+
+    It needs no planning: a finished conversion is recognised by it at once.
+
+    Args:
+        manifest_sha256: Digest of the manifest.
+        options: Those of `plan_options`.
+    """
+    content = {"format": FORMAT_VERSION, "manifest": manifest_sha256, "options": options}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

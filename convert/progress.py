@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from convert.command import LINE_SECONDS
-from convert.shard import Progress
+from convert.summary import Progress
 
 
 class ProgressReporter:

@@ -6,96 +6,29 @@ import hashlib
 import os
 import time
 import uuid
-from collections import deque
+import zlib
+from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
+import google_crc32c
+import numpy as np
+
 from convert.errors import ImageError
-from convert.format import RecordLayout, padded_varints
-from convert.image import ImageOptions, render
+from convert.format import RecordLayout, layout_of_image, padded_varints
+from convert.image import ImageOptions, Rendered, render
+from convert.index import SUFFIX, index_text
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
+from convert.sources import Content, SourceStream
 from convert.storage import WRITE_BYTES, SourceReader, publish
+from convert.summary import Progress, ShardSummary, Sources
 
-READ_THREADS = 4  # small files are bound by latency: several must be under way at once
-_ROWS_PER_READ = 16  # amortises the hand-over between threads, about 30 us each
-_SLOW_READ_SECONDS = 0.0003  # per file; below it (page cache) threads cost more than they hide
 _REPORT_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardSummary:
-    """What became of one shard.
-
-    Attributes:
-        file: Its name.
-        records: Records written.
-        bytes: Size of the shard.
-        sha256: Its digest.
-        quarantined: Rows that were left out.
-        input_bytes: Bytes of source files read.
-        dropped_alpha: Records whose transparency was dropped.
-    """
-
-    file: str
-    records: int
-    bytes: int
-    sha256: str
-    quarantined: list[Quarantined]
-    input_bytes: int
-    dropped_alpha: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the summary as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> ShardSummary:
-        """Returns a summary from JSON values.
-
-        Raises:
-            TypeError, KeyError: They are not a summary's.
-        """
-        rows = [Quarantined(**entry) for entry in content["quarantined"]]
-        return cls(**{**content, "quarantined": rows})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """Work done since the last report.
-
-    Attributes:
-        rows: Manifest rows dealt with.
-        bad: Rows of these that were left out.
-        input_bytes: Bytes read.
-        read_seconds: Time that decoding waited for files.
-    """
-
-    rows: int = 0
-    bad: int = 0
-    input_bytes: int = 0
-    read_seconds: float = 0.0
-
-    def plus(self, later: Progress) -> Progress:
-        """Returns the work of both."""
-        return Progress(
-            rows=self.rows + later.rows,
-            bad=self.bad + later.bad,
-            input_bytes=self.input_bytes + later.input_bytes,
-            read_seconds=self.read_seconds + later.read_seconds,
-        )
-
-    def since(self, earlier: Progress) -> Progress:
-        """Returns what was done after an earlier total."""
-        return Progress(
-            rows=self.rows - earlier.rows,
-            bad=self.bad - earlier.bad,
-            input_bytes=self.input_bytes - earlier.input_bytes,
-            read_seconds=self.read_seconds - earlier.read_seconds,
-        )
+_BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
+_HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,103 +38,171 @@ class ShardJob:
     Attributes:
         root: Folder of the sources.
         staging: Folder of the conversion in progress.
-        layout: The records' layout.
-        image: How sources become pixels.
+        num_labels: Class indices in a record.
+        image: How sources become images.
     """
 
     root: str
     staging: str
-    layout: RecordLayout
+    num_labels: int
     image: ImageOptions
 
+    def source_reader(self) -> SourceReader:
+        """Returns what reads the sources."""
+        return SourceReader(self.root, _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES)
 
-def write_shard(job: ShardJob, spec: ShardSpec, report: Callable[[Progress], None]) -> ShardSummary:
-    """Writes one shard into the staging folder.
 
-    The file appears under its name only when it is whole; a second writer of the same shard
+def write_shard(
+    job: ShardJob,
+    spec: ShardSpec,
+    report: Callable[[Progress], None] = lambda progress: None,
+    on_row: Callable[[int], None] = lambda index: None,
+) -> ShardSummary:
+    """Writes one shard into the staging folder, and its index if its images are encoded.
+
+    A file appears under its name only when it is whole; a second writer of the same shard
     finds the name taken and drops its own copy, whose bytes are equal.
 
     Args:
         job: What all shards share.
         spec: The shard.
         report: Called now and then with the work done since.
+        on_row: Called with a row's index in the shard before its image is decoded.
 
     Raises:
         TryAgainError: A source could not be read for a passing reason.
         OSError: The shard could not be written.
+        MemoryError: An image does not fit in memory.
     """
-    part = os.path.join(job.staging, "attempts", f"{spec.file}.{uuid.uuid4().hex}")
+    writer = _Writer(job, spec, report, on_row)
+    attempt = os.path.join(job.staging, "attempts", f"{spec.file}.{uuid.uuid4().hex}")
+    target = os.path.join(job.staging, "dataset", spec.file)
+    index = "" if job.image.encoding == "raw" else attempt + SUFFIX
     try:
-        with open(part, "xb", buffering=WRITE_BYTES) as file:
-            summary = _Writer(job, spec, report).write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        size = os.path.getsize(part)
-        if size != summary.bytes:
-            raise OSError(0, f"the disk kept {size} of {summary.bytes} bytes", spec.file)
-        publish(part, os.path.join(job.staging, "dataset", spec.file))
+        with open(attempt, "xb", buffering=WRITE_BYTES) as file:
+            summary = writer.write(file)
+            _finish(file, summary.bytes, spec.file)
+        if index:
+            with open(index, "xb") as file:
+                file.write(writer.index())
+                _finish(file, summary.index_bytes or 0, spec.file + SUFFIX)
+            publish(index, target + SUFFIX)
+        publish(attempt, target)
     finally:
-        if os.path.exists(part):
+        for part in filter(os.path.exists, (attempt, index)):
             os.unlink(part)
     return summary
+
+
+def _finish(file: Any, size: int, name: str) -> None:
+    """Brings a file to the disk; raises if the disk did not keep all of it."""
+    file.flush()
+    os.fsync(file.fileno())
+    kept = os.fstat(file.fileno()).st_size
+    if kept != size:
+        raise OSError(0, f"the disk kept {kept} of {size} bytes", name)
+
+
+def image_digest(content: bytes) -> int:
+    """Returns 64 bits that tell images apart: two CRC-32 with different polynomials.
+
+    Of a million different images, two have equal ones with a probability of 3e-8, and they cost
+    a third of a cryptographic digest.
+    """
+    crc: int = google_crc32c.value(content)
+    return crc << 32 | zlib.crc32(content)
 
 
 class _Writer:
     """Turns the rows of one shard into records."""
 
-    def __init__(self, job: ShardJob, spec: ShardSpec, report: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        job: ShardJob,
+        spec: ShardSpec,
+        report: Callable[[Progress], None],
+        on_row: Callable[[int], None],
+    ) -> None:
         self._job = job
         self._spec = spec
         self._report = report
+        self._on_row = on_row
+        self._stream = SourceStream(job.source_reader(), spec.paths)
         self._quarantined: list[Quarantined] = []
-        self._dropped_alpha = 0
-        self._input_bytes = 0
-        self._rows = 0
-        self._read_seconds = 0.0
+        self._lengths: list[int] = []
+        self._digests = array("Q")
+        self._census = _Census()
+        self._rows = self._input_bytes = 0
+        self._write_seconds = 0.0
+        self._sent = Progress()
 
     def write(self, file: Any) -> ShardSummary:
+        """Writes all records; returns what became of them."""
         digest = hashlib.sha256()
-        records = 0
         for pieces in self._records():
+            started = time.perf_counter()
             for piece in pieces:
                 file.write(piece)
                 digest.update(piece)
-            records += 1
+            self._lengths.append(sum(map(len, pieces)))
+            self._write_seconds += time.perf_counter() - started
+        index = None if self._job.image.encoding == "raw" else self.index()
         return ShardSummary(
             file=self._spec.file,
-            records=records,
-            bytes=records * self._job.layout.stride,
+            records=len(self._lengths),
+            bytes=sum(self._lengths),
             sha256=digest.hexdigest(),
+            index_bytes=None if index is None else len(index),
+            index_sha256=None if index is None else hashlib.sha256(index).hexdigest(),
             quarantined=self._quarantined,
             input_bytes=self._input_bytes,
-            dropped_alpha=self._dropped_alpha,
+            sources=self._census.sources(),
+            image_digests=np.array(self._digests, "<u8").tobytes(),
         )
+
+    def index(self) -> bytes:
+        """Returns the index of the records written."""
+        return index_text(self._lengths).encode()
 
     def _records(self) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Yields the encoded record of every good row."""
-        spec, image_options = self._spec, self._job.image
-        labels = padded_varints(spec.labels)
-        rows = padded_varints(spec.rows[:, None])
-        reported = time.monotonic()
-        sent = Progress()
-        for index, data in enumerate(self._sources()):
+        labels = padded_varints(self._spec.labels)
+        rows = padded_varints(self._spec.rows[:, None])
+        started = reported = time.perf_counter()
+        for index, data in enumerate(self._stream):
             try:
-                if isinstance(data, ImageError):
-                    raise data
-                self._input_bytes += len(data)
-                box = None if spec.boxes is None else spec.boxes[index]
-                rendered = render(data, image_options, box)
+                rendered = self._render(index, data)
             except ImageError as error:
                 self._leave_out(index, error)
             else:
-                self._dropped_alpha += rendered.dropped_alpha
-                yield self._job.layout.encode(
-                    labels[index].tobytes(), rows[index].tobytes(), rendered.pixels
+                layout = self._layout(len(rendered.content))
+                yield layout.encode(
+                    labels[index].tobytes(), rows[index].tobytes(), rendered.content
                 )
             self._rows += 1
-            if time.monotonic() - reported > _REPORT_SECONDS:
-                sent, reported = self._send(sent), time.monotonic()
-        self._send(sent)
+            now = time.perf_counter()
+            if now - reported > _REPORT_SECONDS:
+                self._send(now - started)
+                reported = now
+        self._send(time.perf_counter() - started)
+
+    def _render(self, index: int, data: Content) -> Rendered:
+        """Returns one row's image."""
+        spec = self._spec
+        if index in spec.killers:
+            raise ImageError("worker_died", spec.killers[index])
+        self._on_row(index)
+        if not isinstance(data, bytes):
+            raise data
+        self._input_bytes += len(data)
+        box = None if spec.boxes is None else spec.boxes[index]
+        rendered = render(data, self._job.image, box)
+        self._digests.append(image_digest(rendered.content))
+        self._census.count(rendered)
+        return rendered
+
+    def _layout(self, image_bytes: int) -> RecordLayout:
+        return layout_of_image(self._job.num_labels, image_bytes)
 
     def _leave_out(self, index: int, error: ImageError) -> None:
         spec = self._spec
@@ -214,60 +215,44 @@ class _Writer:
             )
         )
 
-    def _send(self, sent: Progress) -> Progress:
-        """Reports what is new since `sent`; returns the totals."""
+    def _send(self, seconds: float) -> None:
+        """Reports what is new.
+
+        Args:
+            seconds: Time since the first row.
+        """
         total = Progress(
             rows=self._rows,
             bad=len(self._quarantined),
             input_bytes=self._input_bytes,
-            read_seconds=self._read_seconds,
+            read_seconds=self._stream.wait_seconds,
+            decode_seconds=seconds - self._stream.wait_seconds - self._write_seconds,
+            write_seconds=self._write_seconds,
         )
-        self._report(total.since(sent))
-        return total
-
-    def _sources(self) -> Iterator[bytes | ImageError]:
-        """Yields each row's file content in order, read ahead by threads if files are slow."""
-        reader = SourceReader(self._job.root)
-        paths = iter(self._spec.paths)
-        while group := list(islice(paths, _ROWS_PER_READ)):
-            started = time.monotonic()
-            contents = _read_group(reader, group)
-            seconds = time.monotonic() - started
-            self._read_seconds += seconds
-            yield from contents
-            if seconds > _SLOW_READ_SECONDS * len(group):
-                break
-        yield from self._read_ahead(reader, paths)
-
-    def _read_ahead(
-        self, reader: SourceReader, paths: Iterator[str]
-    ) -> Iterator[bytes | ImageError]:
-        """Yields the content of files that threads read ahead."""
-        pending: deque[Future[list[bytes | ImageError]]] = deque()
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            try:
-                while True:
-                    while len(pending) < 2 * READ_THREADS:
-                        group = list(islice(paths, _ROWS_PER_READ))
-                        if not group:
-                            break
-                        pending.append(pool.submit(_read_group, reader, group))
-                    if not pending:
-                        return
-                    started = time.monotonic()
-                    contents = pending.popleft().result()
-                    self._read_seconds += time.monotonic() - started
-                    yield from contents
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        self._report(total.since(self._sent))
+        self._sent = total
 
 
-def _read_group(reader: SourceReader, paths: list[str]) -> list[bytes | ImageError]:
-    """Reads several files; a bad one is returned as its error."""
-    contents: list[bytes | ImageError] = []
-    for path in paths:
-        try:
-            contents.append(reader.read(path))
-        except ImageError as error:
-            contents.append(error)
-    return contents
+class _Census:
+    """Counts what sources are like."""
+
+    def __init__(self) -> None:
+        self._formats: Counter[str] = Counter()
+        self._sizes: set[tuple[int, int]] = set()
+        self._dropped_alpha = self._oriented = 0
+
+    def count(self, rendered: Rendered) -> None:
+        self._formats[rendered.source_format] += 1
+        self._sizes.add(rendered.source_size)
+        self._dropped_alpha += rendered.dropped_alpha
+        self._oriented += rendered.orientation > 1
+
+    def sources(self) -> Sources:
+        widths, heights = zip(*(self._sizes or {(0, 0)}), strict=True)
+        return Sources(
+            formats=dict(self._formats),
+            smallest=(min(widths), min(heights)),
+            largest=(max(widths), max(heights)),
+            dropped_alpha=self._dropped_alpha,
+            oriented=self._oriented,
+        )

@@ -10,7 +10,7 @@ import numpy as np
 
 from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
 from convert.errors import UsageError
-from convert.manifest import Manifest, line_of
+from convert.manifest import Manifest
 
 SPLIT_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation"}
 
@@ -50,17 +50,12 @@ def _splits_by_column(manifest: Manifest, column: str) -> Ints:
         if split not in SPLITS:
             row = int(np.argmax(names.indices.to_numpy() == index))
             raise UsageError(
-                f"{manifest.path}: row {row}{_line(manifest.path, row)}: {column}={name!r} is no "
+                f"{manifest.path}: {manifest.where(row)}: {column}={name!r} is no "
                 f"split; they are {', '.join((*SPLITS, *SPLIT_SYNONYMS))}."
             )
         table.append(SPLITS.index(split))
     assigned: Ints = np.array(table)[names.indices.to_numpy()]
     return assigned
-
-
-def _line(path: str, row: int) -> str:
-    """Returns a row's line for a message; a Parquet file has none."""
-    return "" if path.lower().endswith(".parquet") else f" (line {line_of(path, row)})"
 
 
 def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str, float]) -> Ints:

@@ -18,10 +18,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from convert.index import SUFFIX
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
 from convert.output import put_in_place
-from convert.shard import ShardSummary
 from convert.storage import sha256_file, write_file, write_json
+from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__
 
@@ -60,6 +61,7 @@ class Staging:
                 summaries[file] = summary
             else:
                 Path(shard).unlink(missing_ok=True)
+                Path(shard + SUFFIX).unlink(missing_ok=True)
         return summaries
 
     def _summary(self, file: str) -> ShardSummary | None:
@@ -121,7 +123,13 @@ def staging_key(plan_id: str, root: str) -> str:
 
 
 def _is_intact(path: str, summary: ShardSummary) -> bool:
+    files = {path: (summary.bytes, summary.sha256)}
+    if summary.index_bytes is not None:
+        files[path + SUFFIX] = (summary.index_bytes, summary.index_sha256 or "")
     try:
-        return os.path.getsize(path) == summary.bytes and sha256_file(path) == summary.sha256
+        return all(
+            os.path.getsize(file) == size and sha256_file(file) == digest
+            for file, (size, digest) in files.items()
+        )
     except OSError:
         return False

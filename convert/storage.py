@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import FormatError, ImageError, TryAgainError
-from convert.metadata import DATASET_JSON, DatasetInfo, parse_dataset
+from convert.metadata import DATASET_JSON, DatasetInfo
+from convert.parser import parse_dataset
 
 WRITE_BYTES = 1 << 20  # small writes are slow on network disks
 _READ_TRIES = 3
@@ -40,9 +41,11 @@ class SourceReader:
 
     Args:
         root: The folder; paths and links that lead out of it are refused.
+        max_bytes: Size above which a file is refused unread. None: no limit.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
         self._root = os.path.realpath(root)
         self._inside = os.path.join(self._root, "")
         # Resolving a folder costs a system call a component; a manifest has few folders.
@@ -84,6 +87,10 @@ class SourceReader:
         try:
             status = os.fstat(descriptor)
             self._require_file(status)
+            if self._max_bytes is not None and status.st_size > self._max_bytes:
+                raise ImageError(
+                    "too_large", f"{status.st_size} bytes are more than {self._max_bytes}"
+                )
             return _read_all(descriptor, status.st_size)
         finally:
             os.close(descriptor)

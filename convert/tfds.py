@@ -20,7 +20,8 @@ _FILES = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 
 def features_json(info: DatasetInfo) -> str:
     """Returns the description of the three features."""
-    image = _tensor("uint8", info.image_shape, encoding="bytes")
+    raw = _tensor("uint8", info.image_shape, encoding="bytes")
+    image = raw if info.is_raw else _image(info.image_shape, info.image["encoding"])
     label = _tensor("int64", (len(info.outputs),))
     row = {**_tensor("int64", ()), "pythonClassName": f"{_FEATURES}.scalar.Scalar"}
     content = {
@@ -50,4 +51,15 @@ def _tensor(dtype: str, shape: tuple[int, ...], encoding: str = "none") -> dict[
     return {
         "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
         "tensor": {"dtype": dtype, "encoding": encoding, "shape": dimensions},
+    }
+
+
+def _image(shape: tuple[int, ...], encoding: str) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_FEATURES}.image_feature.Image",
+        "image": {
+            "shape": {"dimensions": [str(size) for size in shape]},
+            "dtype": "uint8",
+            "encodingFormat": encoding,
+        },
     }

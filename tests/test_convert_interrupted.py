@@ -20,7 +20,7 @@ from convert.storage import locked
 
 NUM_ROWS = 40
 # A shard for each row: there is always a middle to be stopped in.
-WORDS = ["m.csv", "out", "--size", "12", "8", "--shard-bytes", "1", "--workers", "2", "--json"]
+WORDS = ["m.csv", "out", "--size", "160", "160", "--shard-bytes", "1", "--workers", "2", "--json"]
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_a_worker_that_always_dies_ends_the_job(folder: Path, whole: dict[str, s
 def test_a_write_that_fails(folder: Path, whole: dict[str, str]) -> None:
 
     def limit_file_size() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))  # a record takes more
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))  # a record takes more
 
     process = start(folder, preexec_fn=limit_file_size)
     code, out, err = end(process)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from convert.errors import FormatError
-from convert.metadata import DatasetInfo, Shard, parse_dataset, shard_file
+from convert.metadata import DatasetInfo, Shard, shard_file
+from convert.parser import parse_dataset
 from convert.storage import read_dataset
 
 STRIDE = 369
@@ -34,10 +35,13 @@ def info(**more: Any) -> DatasetInfo:
         "width": 12,
         "channels": 3,
         "encoding": "raw",
+        "quality": None,
         "crop": [0, 0, 12, 8],
         "resample": "bicubic",
         "alpha": "drop",
         "pad_crop": False,
+        "exif": False,
+        "fast_decode": False,
         "row_boxes": False,
         "max_pixels": 100,
     }
@@ -99,7 +103,8 @@ NO_CLASSES = f"`vocabularies.y0` is no list of distinct classes. {REPAIR}"
         ("image.height", -8, f"`image` cannot be -8x12x3. {REPAIR}"),
         ("image.width", 10**9, f"`image` cannot be 8x{10**9}x3. {REPAIR}"),
         ("image.channels", 2, f"`image` cannot be 8x12x2. {REPAIR}"),
-        ("image.encoding", "png", f"`image.encoding` 'png' is not known. {REPAIR}"),
+        ("image.encoding", "gif", f"`image.encoding` 'gif' is not known. {REPAIR}"),
+        ("image.quality", 90, f"`image.quality` cannot be 90. {REPAIR}"),
         ("image.resample", "cubist", f"`image.resample` 'cubist' is not known. {REPAIR}"),
         ("image.alpha", "pink", f"`image.alpha` 'pink' is not known. {REPAIR}"),
         ("image.crop", [0, 0, 12], f"`image.crop` is no box. {REPAIR}"),

@@ -9,7 +9,7 @@ from convert_cases import plan_of, write_manifest
 
 from convert.config import ConvertConfig
 from convert.errors import UsageError
-from convert.plan import Plan, shard_bounds
+from convert.plan import Plan
 
 ALL = (("train", 1.0),)
 
@@ -197,17 +197,19 @@ def test_boxes_of_the_rows(plan: Any) -> None:
 @pytest.mark.parametrize(
     ("num_records", "records_per_shard", "bounds"),
     [
-        (0, 3, []),  # never an empty shard
-        (2, 3, [(0, 2)]),
+        (2, 3, [(0, 2)]),  # never an empty shard
         (9, 3, [(0, 3), (3, 6), (6, 9)]),
         (8, 3, [(0, 3), (3, 6), (6, 8)]),  # the last shard is the short one
         (3, 1, [(0, 1), (1, 2), (2, 3)]),
     ],
 )
-def test_shard_bounds(
-    num_records: int, records_per_shard: int, bounds: list[tuple[int, int]]
+def test_rows_of_each_shard(
+    plan: Any, num_records: int, records_per_shard: int, bounds: list[tuple[int, int]]
 ) -> None:
-    assert shard_bounds(num_records, records_per_shard) == bounds
+    rows = [f"{row}.png,a" for row in range(num_records)]
+    made = plan("path,y0", *rows, shard_bytes=364 * records_per_shard, order="source")
+    found = [made.shard_rows("train", index).tolist() for index in range(made.num_shards("train"))]
+    assert found == [list(range(start, stop)) for start, stop in bounds]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,7 @@ TABLE = [
     *(f"p{i},a,b,ab,train,g,0,0,4,4" for i in range(9)),
 ]
 CHANGES: dict[str, Any] = {
+    "from_names": "(.)",
     "label_columns": ("y0",),
     "text_column": "t",
     "text_length": 2,
@@ -235,6 +238,10 @@ CHANGES: dict[str, Any] = {
     "alpha": "white",
     "resample": "box",
     "pad_crop": True,
+    "exif": True,
+    "fast_decode": True,
+    "encoding": "png",
+    "quality": 50,
     "max_pixels": 99,
     "split": (("test", 1.0),),
     "split_column": "s",
@@ -244,7 +251,8 @@ CHANGES: dict[str, Any] = {
     "seed": 3,
     "shard_bytes": 999,
 }
-NEEDED = {
+NEEDED: dict[str, dict[str, Any]] = {
+    "quality": {"encoding": "jpeg"},
     "text_length": {"text_column": "t"},
     "pad_label": {"text_column": "t"},
     "labels_are_indices": {"vocabulary": ("f",)},
@@ -272,6 +280,7 @@ SAME: dict[str, Any] = {
     "workers": 7,
     "max_bad_fraction": 0.5,
     "overwrite": True,
+    "retry_quarantined": True,
 }
 
 

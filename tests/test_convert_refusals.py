@@ -92,7 +92,7 @@ def test_a_flipped_bit_anywhere_in_a_png_is_noticed(position: int) -> None:
 
 
 def test_what_follows_the_end_of_a_png_does_not_matter() -> None:
-    assert render(PNG + b"trailing bytes", OPTIONS).pixels == render(PNG, OPTIONS).pixels
+    assert render(PNG + b"trailing bytes", OPTIONS).content == render(PNG, OPTIONS).content
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_too_many_pixels_are_refused_before_decoding(width: int, height: int, li
 
 
 def test_exactly_as_many_pixels_as_allowed_are_decoded() -> None:
-    assert render(PNG, ImageOptions(crop=None, size=(12, 8), max_pixels=96)).pixels
+    assert render(PNG, ImageOptions(crop=None, size=(12, 8), max_pixels=96)).content
     assert refusal(huge_png(12, 8)) == "truncated: the PNG ends before its last row"
 
 
@@ -142,6 +142,6 @@ def test_damage_gives_pixels_or_a_reason_and_nothing_else(kind: str) -> None:
         for position in random.integers(0, len(damaged), 3):
             damaged[position] = random.integers(256)
         try:
-            assert len(render(bytes(damaged), OPTIONS).pixels) == 12 * 8 * 3
+            assert len(render(bytes(damaged), OPTIONS).content) == 12 * 8 * 3
         except ImageError as error:
             assert " at 0x" not in error.detail and "\n" not in error.detail

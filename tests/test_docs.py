@@ -12,7 +12,8 @@ from conftest import ROOT
 
 from convert.errors import REASONS
 from convert.format import VARINT_BYTES, RecordLayout
-from convert.metadata import DatasetInfo, Shard, parse_dataset
+from convert.metadata import DatasetInfo, Shard
+from convert.parser import parse_dataset
 
 FORMAT = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,8 +51,10 @@ def test_every_key_of_dataset_json_is_listed_in_order():
     info = DatasetInfo(
         name="a",
         image={
-            "height": 1, "width": 1, "channels": 1, "encoding": "raw", "crop": None,
-            "resample": "box", "alpha": "drop", "pad_crop": False, "row_boxes": False,
+            "height": 1, "width": 1, "channels": 1, "encoding": "raw", "quality": None,
+            "crop": None,
+            "resample": "box", "alpha": "drop", "pad_crop": False, "exif": False,
+            "fast_decode": False, "row_boxes": False,
             "max_pixels": 1,
         },
         outputs={"y0": "y0"},

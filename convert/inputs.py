@@ -1,0 +1,66 @@
+"""What the options point to: the manifest, the root, the vocabularies, and a finished dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from convert.config import ConvertConfig
+from convert.errors import UsageError
+from convert.manifest import Manifest, manifest_sha256, read_manifest
+from convert.metadata import DATASET_JSON, DatasetInfo
+from convert.names import manifest_from_names
+from convert.output import check_output, is_replacing
+from convert.plan import plan_id, plan_options
+from convert.vocabulary import read_vocabulary
+
+
+def find_complete(
+    config: ConvertConfig, given: Mapping[str, tuple[str, ...]]
+) -> DatasetInfo | None:
+    """Returns the finished dataset of this very plan, recognised without planning.
+
+    Returns:
+        None if there is none, or if something is left to be done or said.
+    """
+    if config.overwrite or config.retry_quarantined or is_replacing(config.dataset):
+        return None
+    if not os.path.exists(os.path.join(config.dataset, DATASET_JSON)):
+        return None
+    try:
+        if config.from_names is None:
+            digest = manifest_sha256(config.manifest)
+        else:
+            digest = open_manifest(config).sha256
+    except OSError:
+        return None
+    return check_output(
+        config.dataset, plan_id(digest, plan_options(config, given)), overwrite=False
+    )
+
+
+def open_manifest(config: ConvertConfig) -> Manifest:
+    """Reads the manifest, or makes it from file names."""
+    if config.from_names is None:
+        return read_manifest(config.manifest)
+    return manifest_from_names(config.manifest, config.from_names)
+
+
+def source_root(config: ConvertConfig) -> str:
+    """Returns the folder that the manifest's paths start from."""
+    if config.root is not None:
+        return config.root
+    whole = os.path.abspath(config.manifest)
+    return os.path.dirname(whole) if config.from_names is None else whole
+
+
+def given_vocabularies(flags: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Reads the files of `--vocabulary`; the key `*` stands for all outputs."""
+    given: dict[str, tuple[str, ...]] = {}
+    for flag in flags:
+        output, equals, path = flag.partition("=")
+        key = output if equals else "*"
+        if key in given:
+            raise UsageError(f"--vocabulary is given twice for {key.replace('*', 'all outputs')}.")
+        given[key] = read_vocabulary(path if equals else flag)
+    return given

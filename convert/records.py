@@ -1,0 +1,99 @@
+"""The records of a finished shard, for our own tools: mapped into memory, any one at a time."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.errors import FormatError
+from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints, layout_of_record
+from convert.index import SUFFIX, parse_index
+from convert.metadata import DatasetInfo, Shard
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Ints = np.ndarray[Any, np.dtype[Any]]
+
+
+class ShardRecords:
+    """A shard's records; nothing of them is checked but where they start and end.
+
+    Args:
+        folder: The dataset's folder.
+        info: Its description.
+        shard: The shard.
+
+    Raises:
+        FormatError: The file or its index is missing, or does not have its size.
+    """
+
+    def __init__(self, folder: str, info: DatasetInfo, shard: Shard) -> None:
+        self._num_labels = len(info.outputs)
+        self._layout = info.layout if info.is_raw else None
+        path = os.path.join(folder, shard.file)
+        self._data = _map(path, shard.bytes)
+        if info.is_raw:
+            self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
+        else:
+            self._starts = _read_index(path + SUFFIX, shard)
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: int) -> Bytes:
+        """Returns a record's bytes, frame included."""
+        return self._data[self._starts[number] : self._starts[number + 1]]
+
+    def layout(self, number: int) -> RecordLayout:
+        """Returns where everything lies in a record.
+
+        Raises:
+            ValueError: No record has its length.
+        """
+        if self._layout is not None:
+            return self._layout
+        length = int(self._starts[number + 1] - self._starts[number])
+        return layout_of_record(self._num_labels, length)
+
+    def image(self, number: int) -> bytes:
+        """Returns the content of a record's image."""
+        layout = self.layout(number)
+        start = layout.image_offset
+        return self[number][start : start + layout.image_bytes].tobytes()
+
+    def labels(self, number: int) -> Ints:
+        """Returns a record's class indices, int64, shape (outputs,)."""
+        start = self.layout(number).label_offset
+        stop = start + VARINT_BYTES * self._num_labels
+        return from_padded_varints(self[number][start:stop])
+
+    def row(self, number: int) -> int:
+        """Returns the manifest row that a record comes from."""
+        start = self.layout(number).row_offset
+        return int(from_padded_varints(self[number][start : start + VARINT_BYTES])[0])
+
+
+def _map(path: str, size: int) -> Bytes:
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise FormatError(f"{path}: {found} bytes, expected {size}.")
+            if not size:
+                return np.empty(0, np.uint8)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}.") from error
+    return np.frombuffer(mapped, np.uint8)
+
+
+def _read_index(path: str, shard: Shard) -> Ints:
+    try:
+        return parse_index(Path(path).read_bytes(), shard.records, shard.bytes)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}.") from error

@@ -1,0 +1,133 @@
+"""What a conversion did, in lines for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convert.duplicates import Duplicates
+from convert.metadata import QUARANTINE, DatasetInfo
+from convert.summary import Progress, Sources
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertResult:
+    """What a conversion did.
+
+    Attributes:
+        dataset: The finished folder.
+        info: Its description.
+        already_complete: Whether it was finished before; nothing was done then.
+        rows: Rows of the manifest.
+        records: Records of the dataset, over all splits.
+        quarantined: Rows left out.
+        resumed_rows: Rows that an earlier, interrupted run had done.
+        exif: Whether EXIF orientations were applied.
+        sources: What the files were like; None if nothing was done.
+        duplicates: Identical pictures; None if nothing was done.
+        work: What this run did; its seconds are summed over workers.
+        seconds: Time from start to end.
+    """
+
+    dataset: str
+    info: DatasetInfo
+    already_complete: bool = False
+    rows: int = 0
+    records: int = 0
+    quarantined: int = 0
+    resumed_rows: int = 0
+    exif: bool = False
+    sources: Sources | None = None
+    duplicates: Duplicates | None = None
+    work: Progress = Progress()  # noqa: RUF009  # frozen
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        """Returns the lines that end a run."""
+        splits = ", ".join(f"{s} {self.info.num_records(s):,}" for s in self.info.splits)
+        if self.already_complete:
+            return [f"{self.dataset} is already complete: {splits}"]
+        lines = [f"{self.records:,} records ({splits}), {self.quarantined:,} rows left out"]
+        if self.work.rows:
+            lines.append(self._speed())
+        if self.sources is not None:
+            lines += _about_sources(self.sources, exif=self.exif)
+        if self.duplicates is not None:
+            lines += self.duplicates.lines()
+        if self.quarantined:
+            lines.append(f"the rows left out are listed in {self.dataset}/{QUARANTINE}")
+        return [*lines, f"dataset {self.info.dataset_id[:8]} is complete: {self.dataset}"]
+
+    def _speed(self) -> str:
+        work = self.work
+        shares = " + ".join(f"{name} {share:.0%}" for name, share in self.shares().items())
+        return (
+            f"{work.rows:,} rows in {self.seconds:.1f} s: "
+            f"{work.rows / self.seconds:,.0f} files/s, "
+            f"{work.input_bytes / 1e6 / self.seconds:,.1f} MB/s read; "
+            f"the workers' time went to {shares}: {self.bottleneck()} is what binds"
+        )
+
+    def shares(self) -> dict[str, float]:
+        """Returns the share of the workers' time that went to each kind of work, in [0, 1]."""
+        work = self.work
+        seconds = {
+            "waiting for files": max(work.read_seconds, 0.0),
+            "decoding": max(work.decode_seconds, 0.0),
+            "writing": max(work.write_seconds, 0.0),
+        }
+        total = sum(seconds.values()) or 1.0
+        return {name: value / total for name, value in seconds.items()}
+
+    def bottleneck(self) -> str:
+        """Returns which kind of work took most of the workers' time."""
+        names = {"waiting for files": "reading", "decoding": "decoding", "writing": "writing"}
+        shares = self.shares()
+        return names[max(shares, key=shares.__getitem__)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        found, sources = self.duplicates, self.sources
+        return {
+            "dataset": self.dataset,
+            "dataset_id": self.info.dataset_id,
+            "already_complete": self.already_complete,
+            "rows": self.rows,
+            "records": self.records,
+            "quarantined": self.quarantined,
+            "dropped_alpha": sources.dropped_alpha if sources else None,
+            "exif_oriented": sources.oriented if sources else None,
+            "leaked": found.leaked if found else None,
+            "conflicting": found.conflicting if found else None,
+            "resumed_rows": self.resumed_rows,
+            "input_bytes": self.work.input_bytes,
+            "bottleneck": self.bottleneck() if self.work.rows else None,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _about_sources(sources: Sources, *, exif: bool) -> list[str]:
+    """Returns what a user may want to know of the files that were converted."""
+    lines = []
+    if sources.formats:
+        formats = ", ".join(f"{count:,} {kind}" for kind, count in sources.formats.items())
+        small, large = (f"{w}x{h}" for w, h in (sources.smallest, sources.largest))
+        sizes = small if small == large else f"from {small} to {large}"
+        lines.append(f"sources: {formats}; {sizes} pixels")
+    if sources.dropped_alpha:
+        lines.append(
+            f"warning: {_images(sources.dropped_alpha)} had transparency, which was dropped; "
+            "--alpha black or --alpha white would paint them on a ground"
+        )
+    if sources.oriented and exif:
+        lines.append(f"{_images(sources.oriented)} turned as the EXIF orientation says")
+    elif sources.oriented:
+        lines.append(
+            f"warning: {_images(sources.oriented)} had an EXIF orientation, which was not "
+            "applied; --exif would turn them"
+        )
+    return lines
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"

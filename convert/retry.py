@@ -1,0 +1,100 @@
+"""Giving the rows that a finished dataset left out another chance.
+
+Shards without such rows are taken over as they are; the others are written again, and a dataset
+of both takes the place of the old one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from convert.errors import PLAN_REASONS, REASONS, FormatError
+from convert.metadata import QUARANTINE, DatasetInfo, Shard
+from convert.plan import Plan
+from convert.records import ShardRecords
+from convert.shard import image_digest
+from convert.staging import Staging
+from convert.storage import sha256_file
+from convert.summary import ShardSummary, merge_sources
+
+
+def retryable_rows(output: str) -> list[int]:
+    """Returns the rows that a dataset left out for what their files were like.
+
+    Args:
+        output: The dataset's folder.
+
+    Raises:
+        FormatError: Its quarantine.jsonl is missing or not valid.
+    """
+    path = os.path.join(output, QUARANTINE)
+    try:
+        entries = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+        known = all(type(e["row"]) is int and e["reason"] in REASONS for e in entries)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FormatError(f"{path}: cannot be read. Convert again with --overwrite.") from error
+    if not known:
+        raise FormatError(f"{path}: has an unknown reason. Convert again with --overwrite.")
+    return [entry["row"] for entry in entries if entry["reason"] not in PLAN_REASONS]
+
+
+def adopt_shards(output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging) -> None:
+    """Takes a dataset's shards over into staging, but those in which some rows belong.
+
+    A shard that turns out to be damaged is not taken over, and so is written again.
+
+    Args:
+        output: The dataset's folder.
+        info: Its description.
+        plan: The plan that it was made by.
+        rows: Manifest rows whose shards are to be written again.
+        to: Where they go.
+    """
+    shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
+    finished = to.finished(plan.files())
+    for file, place in plan.files().items():
+        if file in finished or np.isin(plan.shard_rows(*place), rows).any():
+            continue
+        for name in shards[file].files:
+            _link(os.path.join(output, name), os.path.join(to.dataset, name))
+        if _is_intact(to.dataset, shards[file]):
+            to.record(_summary(to.dataset, info, shards[file]))
+
+
+def _link(source: str, target: str) -> None:
+    """Gives a file a second name, or copies it where that cannot be."""
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _is_intact(folder: str, shard: Shard) -> bool:
+    return all(
+        sha256_file(os.path.join(folder, name)) == digest
+        for name, (_, digest) in shard.files.items()
+    )
+
+
+def _summary(folder: str, info: DatasetInfo, shard: Shard) -> ShardSummary:
+    """Returns a shard's summary out of itself; what its sources were like is no longer known."""
+    records = ShardRecords(folder, info, shard)
+    digests = [image_digest(records.image(number)) for number in range(len(records))]
+    return ShardSummary(
+        file=shard.file,
+        records=shard.records,
+        bytes=shard.bytes,
+        sha256=shard.sha256,
+        index_bytes=shard.index_bytes,
+        index_sha256=shard.index_sha256,
+        quarantined=[],
+        input_bytes=0,
+        sources=merge_sources([]),
+        image_digests=np.array(digests, "<u8").tobytes(),
+    )

@@ -1,0 +1,154 @@
+"""What became of a shard, and how the work goes: the messages from workers to the main process."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from convert.quarantine import Quarantined
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Work done since the last report.
+
+    Attributes:
+        rows: Manifest rows dealt with.
+        bad: Rows of these that were left out.
+        input_bytes: Bytes read.
+        read_seconds: Time that decoding waited for files.
+        decode_seconds: Time from a file's content to a record.
+        write_seconds: Time that writing the shard took.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    input_bytes: int = 0
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    write_seconds: float = 0.0
+
+    def plus(self, later: Progress) -> Progress:
+        """Returns the work of both."""
+        return Progress(**{f.name: getattr(self, f.name) + getattr(later, f.name) for f in _FIELDS})
+
+    def since(self, earlier: Progress) -> Progress:
+        """Returns what was done after an earlier total."""
+        return Progress(
+            **{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in _FIELDS}
+        )
+
+
+_FIELDS = fields(Progress)
+Digests = bytes  # `bytes` means something else where a field has that name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What the converted files were like.
+
+    Attributes:
+        formats: Files of each format.
+        smallest: Least width and least height, in pixels. (0, 0) of no files.
+        largest: Greatest width and greatest height.
+        dropped_alpha: Images whose transparency was dropped.
+        oriented: Images whose EXIF orientation is not upright.
+    """
+
+    formats: dict[str, int]
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    dropped_alpha: int
+    oriented: int
+
+
+def merge_sources(parts: Iterable[Sources]) -> Sources:
+    """Returns what the files of several shards were like."""
+    formats: Counter[str] = Counter()
+    some = []
+    dropped_alpha = oriented = 0
+    for part in parts:
+        formats.update(part.formats)
+        dropped_alpha += part.dropped_alpha
+        oriented += part.oriented
+        if part.formats:
+            some.append(part)
+    return Sources(
+        formats=dict(formats.most_common()),
+        smallest=_each(min, [part.smallest for part in some]),
+        largest=_each(max, [part.largest for part in some]),
+        dropped_alpha=dropped_alpha,
+        oriented=oriented,
+    )
+
+
+def _each(choose: Any, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    if not sizes:
+        return 0, 0
+    return choose(width for width, _ in sizes), choose(height for _, height in sizes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardSummary:
+    """What became of one shard.
+
+    Attributes:
+        file: Its name.
+        records: Records written.
+        bytes: Size of the shard.
+        sha256: Its digest.
+        index_bytes: Size of its index. None: it has none, its records are of one length.
+        index_sha256: Digest of its index, or None.
+        quarantined: Rows that were left out.
+        input_bytes: Bytes of source files read.
+        sources: What the files were like.
+        image_digests: Of each record's image, as uint64 of 8 bytes, lowest first, in record order;
+            equal images have equal ones.
+    """
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+    index_bytes: int | None
+    index_sha256: str | None
+    quarantined: list[Quarantined]
+    input_bytes: int
+    sources: Sources
+    image_digests: Digests
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the summary as JSON values."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **content,
+            "quarantined": [asdict(row) for row in self.quarantined],
+            "sources": asdict(self.sources),
+            "image_digests": base64.b64encode(self.image_digests).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> ShardSummary:
+        """Returns a summary from JSON values.
+
+        Raises:
+            TypeError, KeyError, ValueError: They are not a summary's.
+        """
+        sources = content["sources"]
+        return cls(
+            **{
+                **content,
+                "quarantined": [Quarantined(**entry) for entry in content["quarantined"]],
+                "sources": Sources(
+                    **{
+                        **sources,
+                        "smallest": tuple(sources["smallest"]),
+                        "largest": tuple(sources["largest"]),
+                    }
+                ),
+                "image_digests": base64.b64decode(content["image_digests"]),
+            }
+        )
