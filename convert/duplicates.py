@@ -65,8 +65,9 @@ def find_duplicates(digests: Ints, rows: Ints, splits: Ints, labels: Ints) -> Du
     """
     order = np.lexsort((rows, digests))  # the example is the same however shards were written
     ordered = digests[order]
-    same = ordered[1:] == ordered[:-1]  # as the record before it
-    twice = order[np.append(False, same) | np.append(same, False)]
+    same = np.zeros(len(order) + 1, bool)  # as the record before it, for each but the first
+    same[1:-1] = ordered[1:] == ordered[:-1]
+    twice = order[same[:-1] | same[1:]]
     starts = np.flatnonzero(np.append(True, digests[twice][1:] != digests[twice][:-1]))
     starts = starts[: len(twice)]  # of no records there is no first
     first = np.repeat(twice[starts], np.diff(np.append(starts, len(twice))))

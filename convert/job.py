@@ -80,11 +80,21 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
     lock = os.path.join(parent, f".{name}.lock")
     with locked(lock, lambda: say(f"waiting for another convert that writes {config.dataset}")):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
-        if found is not None and not config.retry_quarantined:
+        if found is not None and not (config.retry_quarantined and _to_retry(config, say)):
             remove_replaced(config.dataset, say)
             return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
         return _Conversion(config, plan, root, say).run(found, started)
+
+
+def _to_retry(config: ConvertConfig, say: Callable[[str], None]) -> int:
+    """Returns how many rows of a finished dataset deserve another chance."""
+    rows = retryable_rows(config.dataset)
+    if rows:
+        say(f"trying {len(rows):,} of the rows that were left out again")
+    else:
+        say("no row was left out for its file: there is nothing to try again")
+    return len(rows)
 
 
 def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
@@ -125,12 +135,12 @@ class _Conversion:
         """
         plan, config = self._plan, self._config
         self._staging.prepare()
-        if old is not None:
-            rows = retryable_rows(config.dataset)
-            self._say(f"trying {len(rows):,} of the rows that were left out again")
-            adopt_shards(config.dataset, old, plan, rows, self._staging)
         files = plan.files()
-        summaries = self._staging.finished(files)
+        if old is None:
+            summaries = self._staging.finished(files)
+        else:
+            rows = retryable_rows(config.dataset)
+            summaries = adopt_shards(config.dataset, old, plan, rows, self._staging)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:
             self._say(f"going on: {resumed:,} rows are already done")

@@ -14,6 +14,8 @@ from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints, layo
 from convert.index import SUFFIX, parse_index
 from convert.metadata import DatasetInfo, Shard
 
+_REPAIR = "Restore the file from a copy, or convert again with --overwrite."
+
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -81,12 +83,12 @@ def _map(path: str, size: int) -> Bytes:
         with open(path, "rb") as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
-                raise FormatError(f"{path}: {found} bytes, expected {size}.")
+                raise FormatError(f"{path}: {found} bytes, expected {size}. {_REPAIR}")
             if not size:
                 return np.empty(0, np.uint8)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise FormatError(f"{path}: cannot be read: {error.strerror}. {_REPAIR}") from error
     return np.frombuffer(mapped, np.uint8)
 
 
@@ -94,6 +96,6 @@ def _read_index(path: str, shard: Shard) -> Ints:
     try:
         return parse_index(Path(path).read_bytes(), shard.records, shard.bytes)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise FormatError(f"{path}: cannot be read: {error.strerror}. {_REPAIR}") from error
     except ValueError as error:
-        raise FormatError(f"{path}: {error}.") from error
+        raise FormatError(f"{path}: {error}. {_REPAIR}") from error

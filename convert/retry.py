@@ -43,7 +43,9 @@ def retryable_rows(output: str) -> list[int]:
     return [entry["row"] for entry in entries if entry["reason"] not in PLAN_REASONS]
 
 
-def adopt_shards(output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging) -> None:
+def adopt_shards(
+    output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging
+) -> dict[str, ShardSummary]:
     """Takes a dataset's shards over into staging, but those in which some rows belong.
 
     A shard that turns out to be damaged is not taken over, and so is written again.
@@ -54,6 +56,9 @@ def adopt_shards(output: str, info: DatasetInfo, plan: Plan, rows: list[int], to
         plan: The plan that it was made by.
         rows: Manifest rows whose shards are to be written again.
         to: Where they go.
+
+    Returns:
+        The summaries of all shards that are in staging then.
     """
     shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
     finished = to.finished(plan.files())
@@ -63,7 +68,9 @@ def adopt_shards(output: str, info: DatasetInfo, plan: Plan, rows: list[int], to
         for name in shards[file].files:
             _link(os.path.join(output, name), os.path.join(to.dataset, name))
         if _is_intact(to.dataset, shards[file]):
-            to.record(_summary(to.dataset, info, shards[file]))
+            finished[file] = _summary(to.dataset, info, shards[file])
+            to.record(finished[file])
+    return finished
 
 
 def _link(source: str, target: str) -> None:

@@ -76,6 +76,8 @@ def _image_options(info: DatasetInfo) -> ImageOptions:
         alpha=image["alpha"],
         resample=image["resample"],
         pad_crop=image["pad_crop"],
+        exif=image["exif"],
+        fast_decode=image["fast_decode"],
         max_pixels=image["max_pixels"],
     )
 

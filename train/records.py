@@ -62,14 +62,18 @@ class RecordReader:
         if not self.num_records:
             raise UsageError(f"{path}: the split {split!r} has no records.")
         self._starts = np.cumsum([0, *self.shard_records])
-        self._records = [_map_shard(path, shard, info.layout) for shard in self._shards]
-        layout = info.layout
+        self._unchecked = np.ones(self.num_records, bool)
+        self._buffers = Buffers()
+        self._open_shards()
+
+    def _open_shards(self) -> None:
+        """Maps the shards into memory."""
+        layout = self._info.layout
+        self._records = [_map_shard(self._path, shard, layout) for shard in self._shards]
         image = slice(layout.image_offset, layout.image_offset + layout.image_bytes)
         label = slice(layout.label_offset, layout.label_offset + VARINT_BYTES * layout.num_labels)
         self._images = [shard[:, image] for shard in self._records]
         self._labels = [shard[:, label] for shard in self._records]
-        self._unchecked = np.ones(self.num_records, bool)
-        self._buffers = _Buffers()
 
     def gather(self, records: Ints) -> tuple[Bytes, Labels]:
         """Returns the images and labels of some records.
@@ -95,15 +99,8 @@ class RecordReader:
 
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
-        layout = self._info.layout
-        start = layout.row_offset
-        return np.array(
-            [
-                from_padded_varints(self._record(record)[start : start + VARINT_BYTES])[0]
-                for record in records.tolist()
-            ],
-            np.int64,
-        )
+        found = self._find(records)
+        return np.array([self._row(shard, place) for shard, place in found], np.int64)
 
     def _gather(self, records: Ints) -> tuple[Bytes, Labels]:
         layout = self._info.layout
@@ -125,10 +122,11 @@ class RecordReader:
         places = records - self._starts[shards]
         return list(zip(shards.tolist(), places.tolist(), strict=True))
 
-    def _record(self, record: int) -> Bytes:
-        shard = int(np.searchsorted(self._starts, record, side="right")) - 1
-        found: Bytes = self._records[shard][record - self._starts[shard]]
-        return found
+    def _row(self, shard: int, place: int) -> int:
+        """Returns the manifest row of a record."""
+        start = self._info.layout.row_offset
+        varint = self._records[shard][place][start : start + VARINT_BYTES]
+        return int(from_padded_varints(varint)[0])
 
     def _check(self, records: Ints) -> None:
         """Compares the CRC of each record that was not read before."""
@@ -138,13 +136,13 @@ class RecordReader:
         for number, (shard, place) in zip(numbers.tolist(), found, strict=True):
             record = self._records[shard][place]
             if not (layout.matches(record) and layout.crc_ok(record)):
-                raise RecordError(f"{self._where(number)} is damaged: its CRC is wrong. {_REPAIR}")
+                raise RecordError(f"{self._where(number)} is damaged: its CRC is wrong. {REPAIR}")
         num_classes = np.array([len(classes) for classes in self._info.classes.values()])
         varints = np.stack([self._labels[shard][place] for shard, place in found])
         bad = (from_padded_varints(varints) >= num_classes).any(axis=1)
         if bad.any():
             number = int(numbers[bad][0])
-            raise RecordError(f"{self._where(number)} has a label out of range. {_REPAIR}")
+            raise RecordError(f"{self._where(number)} has a label out of range. {REPAIR}")
         self._unchecked[records] = False
 
     def _where(self, number: int) -> str:
@@ -154,10 +152,10 @@ class RecordReader:
         return f"{path}: record {number - self._starts[shard]} (manifest row {row})"
 
 
-_REPAIR = "Restore the file from a copy, or convert again with --overwrite."
+REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
 
-class _Buffers:
+class Buffers:
     """Memory for batches, used again when its last batch is gone.
 
     New memory costs a page fault every 4 KiB, as much as filling it.
@@ -191,14 +189,14 @@ def _map_shard(path: str, shard: Shard, layout: RecordLayout) -> Bytes:
         with open(where, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != shard.bytes:
-                raise FormatError(f"{where}: {size} bytes, expected {shard.bytes}. {_REPAIR}")
+                raise FormatError(f"{where}: {size} bytes, expected {shard.bytes}. {REPAIR}")
             if not size:
                 return np.empty((0, layout.stride), np.uint8)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise FormatError(f"{where}: cannot be read: {error.strerror}. {_REPAIR}") from error
+        raise FormatError(f"{where}: cannot be read: {error.strerror}. {REPAIR}") from error
     records = np.frombuffer(mapped, np.uint8).reshape(shard.records, layout.stride)
     for place in (0, shard.records - 1):
         if not layout.matches(records[place]):
-            raise RecordError(f"{where}: record {place} is not one of this dataset. {_REPAIR}")
+            raise RecordError(f"{where}: record {place} is not one of this dataset. {REPAIR}")
     return records

@@ -9,6 +9,7 @@ import numpy as np
 
 from convert.storage import read_dataset
 from train.augment import augment as augment_batch
+from train.encoded import open_reader
 from train.errors import UsageError
 from train.order import RecordOrder, default_window
 from train.records import RecordReader
@@ -104,7 +105,7 @@ def open_source(
     if batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
     info = read_dataset(path)
-    reader = RecordReader(path, info, split)
+    reader = open_reader(path, info, split)
     shuffle = split == "train" if shuffle is None else shuffle
     order = RecordOrder(
         reader.shard_records,
