@@ -70,6 +70,9 @@ def adopt_shards(
         if _is_intact(to.dataset, shards[file]):
             finished[file] = _summary(to.dataset, info, shards[file])
             to.record(finished[file])
+        else:
+            for name in shards[file].files:  # whose place the shard's writer would find taken
+                os.unlink(os.path.join(to.dataset, name))
     return finished
 
 

@@ -202,6 +202,32 @@ def test_a_clear_colour_is_transparency(alpha: str, first: list[int]) -> None:
     assert result.dropped_alpha == (alpha == "drop")
 
 
+@pytest.mark.parametrize(("alpha", "first"), [("drop", WHITE), ("black", BLACK), ("white", WHITE)])
+def test_a_clear_grey_of_one_bit_is_transparency(alpha: str, first: list[int]) -> None:
+    data = raw_png(1, 0, 2, bytes([0b10000000]), bytes([0, 1]))  # white, black; white is clear
+    result, pixels = rendered(data, alpha=alpha)
+    assert pixels[0].tolist() == [first, BLACK]
+    assert result.dropped_alpha == (alpha == "drop")
+
+
+@pytest.mark.parametrize(("alpha", "first"), [("drop", 18), ("black", 0), ("white", 255)])
+def test_a_clear_grey_of_sixteen_bits_is_transparency(alpha: str, first: int) -> None:
+    # Two greys with the same high byte; only the first of them is clear.
+    data = raw_png(16, 0, 2, bytes([18, 52, 18, 53]), bytes([18, 52]))
+    result, pixels = rendered(data, alpha=alpha, resample="nearest")
+    assert pixels[0].tolist() == [[first] * 3, [18] * 3]
+    assert result.dropped_alpha == (alpha == "drop")
+
+
+def test_padding_is_no_transparency_that_was_dropped() -> None:
+    opaque = of_mode("RGBA", [*RED, 255])
+    options = {"crop": (-1, 0, 1, 1), "pad_crop": True}
+    assert not rendered(opaque, **options)[0].dropped_alpha
+    assert not rendered(opaque, **{**options, "crop": (5, 5, 6, 6)})[0].dropped_alpha
+    clear = of_mode("RGBA", [*RED, 0])
+    assert rendered(clear, **options)[0].dropped_alpha
+
+
 def test_opaque_alpha_and_alpha_outside_the_box_are_no_loss() -> None:
     assert not rendered(of_mode("RGBA", [*RED, 255]))[0].dropped_alpha
     outside = of_mode("RGBA", [*RED, 255, *GREEN, 0])
