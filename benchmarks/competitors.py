@@ -10,16 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.converters.strips import BOX, PIECES, SIZE
 from benchmarks.peers import FFCV, LITDATA, STREAMING, Peer
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
-CROP = ("186", "0", "300", "30")  # where data/sample has its characters
-SIZE = ("128", "32")
-IMAGE_BYTES = 128 * 32 * 3
+IMAGE_BYTES = SIZE[0] * SIZE[1] * 3
 RECORD_BYTES = 12_500  # an image, its labels and its frame, rounded up
-SHARDS = 8  # of ours, and pieces of the pools: also in the small part all workers have work
 WORKERS = 2  # the targets are meant for two cores
-SMALL_PART = 8  # one eighth of the rows tells what start-up costs
+WARM_UP_PART = 8  # one eighth of the rows brings all code and the libraries into the page cache
 FOLDER_FILES = 1000  # files in one folder
 
 OURS, OURS_ALONE, LOOP = "ours", "ours, 1 worker", "Example loop"
@@ -88,11 +86,11 @@ def _ours(workers: int) -> Competitor:
     """Returns shardfeed."""
 
     def arguments(source: Source, output: Path) -> list[str]:
-        shard_bytes = -(-source.rows // SHARDS) * RECORD_BYTES
+        shard_bytes = -(-source.rows // PIECES) * RECORD_BYTES
         flags = ["--workers", str(workers), "--shard-bytes", str(shard_bytes)]
         flags += ["--root", str(source.manifest.parent), "--split", "train=1"]
-        flags += ["--crop", *CROP, "--size", *SIZE]
-        return ["-m", "convert", str(source.manifest), str(output), *flags]
+        flags += ["--crop", *map(str, BOX), "--size", *map(str, SIZE)]
+        return ["-m", "benchmarks.converters.shards", str(source.manifest), str(output), *flags]
 
     return Competitor(
         about=f"python -m convert with {workers} worker(s); flushes its files to the disk",
@@ -121,7 +119,7 @@ def make_sources(folder: Path, rows: int) -> tuple[Source, Source]:
     """Copies the sample's files until there are enough.
 
     Returns:
-        All rows, and the small part of them.
+        All rows, and a small part of them to warm up with.
     """
     with open(SAMPLE / "manifest.csv", encoding="utf-8", newline="") as file:
         sample = list(csv.DictReader(file))
@@ -132,10 +130,10 @@ def make_sources(folder: Path, rows: int) -> tuple[Source, Source]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SAMPLE / row["path"], folder / path)
         copies.append({**row, "path": path})
-    small = max(SHARDS, rows // SMALL_PART)
+    few = max(PIECES, rows // WARM_UP_PART)
     return (
         _write_manifest(folder / "all.csv", copies),
-        _write_manifest(folder / "small.csv", copies[:small]),
+        _write_manifest(folder / "warm-up.csv", copies[:few]),
     )
 
 

@@ -108,8 +108,10 @@ def convert_shard(paths: list[str], staging: Path) -> None:
         boxes=None,
     )
     image = ImageOptions(crop=BOX, size=SIZE)
-    job = ShardJob(root=str(SAMPLE), staging=str(staging), layout=LAYOUT, image=image)
-    write_shard(job, spec, lambda progress: None)
+    job = ShardJob(
+        root=str(SAMPLE), staging=str(staging), num_labels=LAYOUT.num_labels, image=image
+    )
+    write_shard(job, spec)
     (staging / "dataset" / "shard").unlink()
 
 

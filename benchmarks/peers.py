@@ -95,9 +95,7 @@ def has_libraries(names: tuple[str, ...]) -> bool:
     if not names:
         return True
     tool = shutil.which("pkg-config")
-    return (
-        tool is not None and not subprocess.run([tool, "--exists", *names], check=False).returncode
-    )
+    return tool is not None and subprocess.run([tool, "--exists", *names]).returncode == 0
 
 
 def last_error(text: str) -> str:

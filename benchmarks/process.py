@@ -24,34 +24,42 @@ class Run:
         memory: Most bytes that its processes held together, shared pages counted once; 0 where
             the kernel does not tell.
         largest: Most bytes that a single process held.
+        last_line: The last line on its stdout.
     """
 
     wall: float
     cpu: float
     memory: int
     largest: int
+    last_line: str
 
 
 class CommandError(Exception):
-    """A command failed; the message is the last line that it wrote."""
+    """A command failed; the message is the last line on its stderr."""
 
 
-def run(command: list[str], folder: Path, environment: dict[str, str], log: Path) -> Run:
+def run(command: list[str], folder: Path, environment: dict[str, str], logs: Path) -> Run:
     """Runs a command.
 
     Args:
         command: Program and arguments.
         folder: Folder to run it in.
         environment: Its environment variables.
-        log: File for what it prints.
+        logs: Folder for what it prints.
 
     Raises:
         CommandError: It failed.
     """
+    out, err = logs / "stdout.txt", logs / "stderr.txt"
     started = time.perf_counter()
-    with open(log, "wb") as file:
+    with open(out, "wb") as stdout, open(err, "wb") as stderr:
         process = subprocess.Popen(
-            command, stdout=file, stderr=file, cwd=folder, env=environment, start_new_session=True
+            command,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
         )
     with _Memory(process.pid) as memory:
         try:
@@ -62,14 +70,20 @@ def run(command: list[str], folder: Path, environment: dict[str, str], log: Path
         wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        lines = log.read_text(errors="replace").split("\n")
-        raise CommandError(next((line for line in reversed(lines) if line.strip()), "no message"))
+        raise CommandError(_last_line(err) or f"exit code {process.returncode}")
     return Run(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
         memory=memory.peak,
         largest=usage.ru_maxrss * 1024,
+        last_line=_last_line(out),
     )
+
+
+def _last_line(path: Path) -> str:
+    """Returns the last line of a file that is not blank; empty if there is none."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 class _Memory(threading.Thread):

@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.converters.clock import timed
 from benchmarks.converters.strips import OUTPUTS, Pixels, Row, pixels, task
 
 ffcv: Any = importlib.import_module("ffcv")
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with timed():
+        main()

@@ -10,17 +10,18 @@ os.environ["LITDATA_DISABLE_VERSION_CHECK"] = "1"  # else it asks the network be
 
 import numpy as np
 
+from benchmarks.converters.clock import timed
 from benchmarks.converters.strips import Row, pixels, task
 
 litdata: Any = importlib.import_module("litdata")
 
-CHUNK_BYTES = "64MB"  # what LitData's documentation takes
+CHUNK_BYTES = "64MB"  # as in the examples of LitData's documentation
 
 
-def convert(row: Row) -> dict[str, Any]:
-    """Returns what LitData stores of a row; arrays are its cheapest type."""
+def convert(row: Row) -> dict[str, bytes]:
+    """Returns what LitData stores of a row; bytes cost it a little less than arrays."""
     image, labels = row
-    return {"image": pixels(image), "label": np.array(labels, np.int32)}
+    return {"image": pixels(image).tobytes(), "label": np.array(labels, np.int32).tobytes()}
 
 
 def main() -> None:
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with timed():
+        main()

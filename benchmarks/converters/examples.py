@@ -9,6 +9,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is loaded
 
 import tensorflow as tf
 
+from benchmarks.converters.clock import timed
 from benchmarks.converters.strips import Row, pixels, task
 
 
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with timed():
+        main()

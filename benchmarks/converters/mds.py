@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.converters.clock import timed
 from benchmarks.converters.strips import Row, pixels, task
 
 streaming: Any = importlib.import_module("streaming")
@@ -35,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with timed():
+        main()

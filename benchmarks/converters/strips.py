@@ -19,7 +19,7 @@ from PIL import Image
 BOX = (186, 0, 300, 30)  # where data/sample has its characters
 SIZE = (128, 32)  # width and height, as Pillow has them
 OUTPUTS = ("y0", "y1", "y2", "y3")
-PIECES = 8  # as many as the shards of ours: a worker that is done early takes the next one
+PIECES = 8  # of the pools, and shards of ours: a worker that is done early takes the next one
 
 Row: TypeAlias = tuple[str, tuple[int, ...]]
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
