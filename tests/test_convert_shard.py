@@ -2,11 +2,12 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from convert_cases import draw_sources, plan_of
+from convert_cases import PATIENCE, draw_sources, plan_of
 
 from convert import sources as module
 from convert.errors import TryAgainError
@@ -113,3 +114,47 @@ def test_a_disk_that_fails_leaves_nothing(
     with pytest.raises(TryAgainError):
         written(tmp_path, sources, plan)
     assert os.listdir(tmp_path / "attempts") == os.listdir(tmp_path / "dataset") == []
+
+
+def test_slow_files_are_read_side_by_side(
+    sources: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No read returns before others have begun: one after the other, they would wait for ever."""
+    real, trial = SourceReader.read, module._TRIAL_FILES
+    together = threading.Barrier(4, timeout=PATIENCE)
+    started = []
+
+    def read(self: SourceReader, path: str) -> bytes:
+        started.append(path)
+        if trial < len(started) <= trial + 4 * (NUM_ROWS // 8):
+            together.wait()
+        return real(self, path)
+
+    expected, _ = written(tmp_path / "a", sources, plan)
+    monkeypatch.setattr(module, "SLOW_READ_SECONDS", -1.0)
+    monkeypatch.setattr(SourceReader, "read", read)
+    summary, _ = written(tmp_path / "b", sources, plan)
+    assert summary == expected
+    assert sorted(started) == sorted(plan.shard("train", 0).paths)
+
+
+@pytest.mark.parametrize(("ahead_bytes", "most"), [(1, 2), (1 << 30, 2 * module.READ_THREADS)])
+def test_large_files_are_not_piled_up(
+    sources: Path,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead_bytes: int,
+    most: int,
+) -> None:
+    monkeypatch.setattr(module, "SLOW_READ_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_AHEAD_BYTES", ahead_bytes)
+    real, given = SourceReader.read, []
+
+    def read(self: SourceReader, path: str) -> bytes:
+        given.append(path)
+        return real(self, path)
+
+    monkeypatch.setattr(SourceReader, "read", read)
+    stream = module.SourceStream(SourceReader(str(sources)), plan.shard("train", 0).paths)
+    for number, _ in enumerate(stream, 1):
+        assert len(given) <= number + most
