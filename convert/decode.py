@@ -1,12 +1,9 @@
-"""One source file's content to a decoded image: which decoder, which checks, which colours.
-
-Source of the PNG structure: PNG specification, third edition, sections 5 and 11.
-"""
+"""One source file's content to a decoded image: which decoder, which checks, which colours."""
 
 from __future__ import annotations
 
-import struct
-import zlib
+import ctypes
+import logging
 from io import BytesIO
 
 import numpy as np
@@ -19,9 +16,11 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
+    _imaging,
 )
 
 from convert.errors import ImageError
+from convert.png import PNG_SIGNATURE, check_png
 
 # Only these decoders are ever tried: some others start programs or read other files. Naming the
 # modules also registers them, so that Pillow does not import all of its plugins at the first image.
@@ -41,11 +40,10 @@ FORMATS = tuple(
 # before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNK = struct.Struct(">I4s").unpack_from  # length, type
-_PNG_CRC = struct.Struct(">I").unpack_from
-_PNG_IHDR = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
-_PNG_IHDR_AT = len(_PNG_SIGNATURE) + 8
+# Of damaged files Pillow says through `logging` what it also raises; without a handler that goes
+# to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 _SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 # LAB is missing: Pillow converts it only where it was built with LittleCMS.
@@ -53,6 +51,17 @@ _RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 _ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
 _MAY_HOLD_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+
+
+def _silence_libtiff() -> None:
+    """Keeps libtiff from writing its remarks on damaged files to stderr, past Python."""
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        if hasattr(library, name):  # else Pillow was built without it
+            getattr(library, name)(None)
+
+
+_silence_libtiff()
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -67,8 +76,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """
     if not data:
         raise ImageError("empty_file", "the file has 0 bytes")
-    if data.startswith(_PNG_SIGNATURE):
-        _check_png(data)
+    if data.startswith(PNG_SIGNATURE):
+        check_png(data)
     try:
         image = _identify(data)
     except UnidentifiedImageError as error:
@@ -88,49 +97,11 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
 def _identify(data: bytes) -> Image.Image:
     """Returns the image with its header read."""
     # `open` would look at all formats first, and at the further pictures in a camera's JPEG.
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         return PngImagePlugin.PngImageFile(BytesIO(data))
     if data.startswith(_JPEG_SIGNATURE):
         return JpegImagePlugin.JpegImageFile(BytesIO(data))
     return Image.open(BytesIO(data), formats=FORMATS)
-
-
-def _check_png(data: bytes) -> None:
-    """Compares the CRC of every chunk up to IEND; Pillow skips those of the pixels."""
-    view = memoryview(data)
-    start = len(_PNG_SIGNATURE)
-    while start + 8 <= len(data):
-        length, kind = _PNG_CHUNK(data, start)
-        end = start + 8 + length
-        if end + 4 > len(data):
-            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, inside a chunk")
-        if zlib.crc32(view[start + 4 : end]) != _PNG_CRC(data, end)[0]:
-            name = kind.decode("ascii", "replace")
-            raise ImageError("damaged", f"the CRC of PNG chunk {name!r} is wrong")
-        if kind == b"IEND":
-            return
-        start = end + 4
-    raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
-
-
-def png_rows(data: bytes, rows: int) -> bytes:
-    """Returns a PNG that ends after its first rows, for a decoder that then stops there.
-
-    Args:
-        data: A PNG whose chunks were checked. Of other files, of interlaced and of animated PNGs
-            all of it is returned.
-        rows: Rows to keep.
-    """
-    if not data.startswith(_PNG_SIGNATURE) or b"acTL" in data[:1024]:
-        return data
-    width, height, *rest, interlace = _PNG_IHDR.unpack_from(data, _PNG_IHDR_AT)
-    if interlace or rows >= height:
-        return data
-    header = b"IHDR" + _PNG_IHDR.pack(width, rows, *rest, interlace)
-    end = _PNG_IHDR_AT + _PNG_IHDR.size + 4
-    return b"".join(
-        (data[: _PNG_IHDR_AT - 4], header, struct.pack(">I", zlib.crc32(header)), data[end:])
-    )
 
 
 def orientation(image: Image.Image) -> int:

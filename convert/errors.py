@@ -47,6 +47,11 @@ class ShardfeedError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        # Messages quote what is in files: line ends, or what makes a terminal do things.
+        text = super().__str__()
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class UsageError(ShardfeedError, ValueError):
     """The command, an option or the manifest cannot be used as it is."""

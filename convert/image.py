@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Resample
-from convert.decode import decode_error, open_image, orientation, png_rows, to_rgb
+from convert.decode import decode_error, open_image, orientation, to_rgb
 from convert.errors import ImageError
+from convert.png import plain_png, png_rows
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
 # EXIF 2.3, section 4.6.4: where row 0 and column 0 of the stored pixels are to be seen.
@@ -95,26 +96,20 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         MemoryError: It does not fit in memory.
     """
     source = open_image(data, options.max_pixels)
-    size, kind = source.size, source.format or "image"
-    box = box or options.crop
     try:
-        image, turned, scale = _decode(source, data, box or (0, 0, *size), options)
-        if box is None:  # all of it, as it stands now; a reduced one was not turned
-            box = (0, 0, *(image.size if scale == 1 else size))
-        image, content = _crop(image, box, scale, options)
+        region = _decode(source, data, box or options.crop, options)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # whatever the decoder stumbles over
         raise decode_error(source, error) from error
-    image, dropped_alpha = _flatten(image, options.alpha, content)
-    left, top, right, bottom = (0, 0, *image.size) if scale == 1 else (edge / scale for edge in box)
-    image = image.resize(options.size, _FILTERS[options.resample], (left, top, right, bottom))
+    image, dropped_alpha = _flatten(region.image, options.alpha, region.content)
+    image = image.resize(options.size, _FILTERS[options.resample], region.box)
     return Rendered(
         content=_encode(image, options),
         dropped_alpha=dropped_alpha,
-        orientation=turned,
-        source_format=kind,
-        source_size=size,
+        orientation=region.orientation,
+        source_format=source.format or "image",
+        source_size=region.source_size,
     )
 
 
@@ -129,30 +124,64 @@ def to_array(rendered: Rendered, options: ImageOptions) -> Bytes:
     return np.frombuffer(rendered.content, np.uint8).reshape(height, width, options.channels)
 
 
-def _decode(
-    source: Image.Image, data: bytes, box: Box, options: ImageOptions
-) -> tuple[Image.Image, int, float]:
-    """Returns the decoded image, its EXIF orientation, and by how much it was reduced."""
-    scale = 1.0
-    if options.fast_decode and _is_inside(box, source.size):
+class _Region(NamedTuple):
+    """The part of a source that a record's image is made of.
+
+    Attributes:
+        image: RGB or RGBA pixels.
+        box: What of them is resized; half-open, in fractions of pixels.
+        content: Where they are pixels of the source; the rest is padding.
+        orientation: The source's EXIF orientation.
+        source_size: (width, height) of the source as stored.
+    """
+
+    image: Image.Image
+    box: tuple[float, float, float, float]
+    content: Box
+    orientation: int
+    source_size: tuple[int, int]
+
+
+def _whole(image: Image.Image) -> Box:
+    return 0, 0, image.width, image.height
+
+
+def _decode(source: Image.Image, data: bytes, box: Box | None, options: ImageOptions) -> _Region:
+    """Decodes what is inside a box; None is all of the image."""
+    size = source.size
+    stored = box or _whole(source)
+    is_inside = _is_inside(stored, size)
+    if options.fast_decode and is_inside:
         # Only an upright image has the box where the decoder can see it.
         upright = orientation(source) == 1 and b"eXIf" not in data
         if upright or not options.exif:
-            source, scale = _lighten(source, data, box, options)
+            source, data, scale = _lighten(source, data, stored, options)
+            if scale > 1:
+                source.load()
+                left, top, right, bottom = (edge / scale for edge in stored)
+                image = to_rgb(source)
+                part = (left, top, right, bottom)
+                return _Region(image, part, _whole(image), orientation(source), size)
+    plain = plain_png(data, stored) if is_inside else None
+    if plain is not None:
+        image = to_rgb(plain)
+        return _Region(image, _whole(image), _whole(image), 1, size)
     source.load()
     turned = orientation(source)
     if options.exif and turned > 1:
-        return source.transpose(_UPRIGHT[turned]), turned, scale
-    return source, turned, scale
+        source = source.transpose(_UPRIGHT[turned])
+    image, content = _crop(source, box or _whole(source), options)
+    return _Region(image, _whole(image), content, turned, size)
 
 
 def _lighten(
     source: Image.Image, data: bytes, box: Box, options: ImageOptions
-) -> tuple[Image.Image, float]:
+) -> tuple[Image.Image, bytes, float]:
     """Makes an image decode less than all of itself; tells by how much its edges shrink."""
     if not isinstance(source, JpegImagePlugin.JpegImageFile):
         rows = png_rows(data, box[3])
-        return (source if rows is data else open_image(rows, options.max_pixels)), 1.0
+        lighter = source if rows is data else open_image(rows, options.max_pixels)
+        return lighter, rows, 1.0
     left, top, right, bottom = box
     width, height = source.size
     # As small as it may become for the crop to stay at least as large as the result.
@@ -161,7 +190,7 @@ def _lighten(
         -(-height * options.size[1] // (bottom - top)),
     )
     drafted = source.draft("L" if options.channels == 1 else None, smallest)
-    return source, width / drafted[1][2] if drafted else 1.0
+    return source, data, width / drafted[1][2] if drafted else 1.0
 
 
 def _is_inside(box: Box, size: tuple[int, int]) -> bool:
@@ -169,16 +198,10 @@ def _is_inside(box: Box, size: tuple[int, int]) -> bool:
     return left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]
 
 
-def _crop(
-    image: Image.Image, box: Box, scale: float, options: ImageOptions
-) -> tuple[Image.Image, Box]:
-    """Returns the part inside a box as RGB or RGBA, and where in it pixels of the image are.
-
-    A reduced image is returned whole: the resizing takes its box in fractions of pixels.
-    """
-    whole = (0, 0, *image.size)
-    if scale > 1 or box == whole:
-        return to_rgb(image), whole
+def _crop(image: Image.Image, box: Box, options: ImageOptions) -> tuple[Image.Image, Box]:
+    """Returns the part inside a box as RGB or RGBA, and where in it pixels of the image are."""
+    if box == _whole(image):
+        return to_rgb(image), box
     left, top, right, bottom = box
     content = (
         max(left, 0) - left,
@@ -196,7 +219,7 @@ def _crop(
         )
     image = to_rgb(image)  # before the crop: a palette's entry 0 need not be black
     if options.alpha != "drop":
-        image, _ = _flatten(image, options.alpha, whole)  # nor is the padding see-through
+        image, _ = _flatten(image, options.alpha, _whole(image))  # nor is the padding see-through
     return image.crop(box), content
 
 

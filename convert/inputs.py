@@ -10,8 +10,9 @@ from convert.errors import UsageError
 from convert.manifest import Manifest, manifest_sha256, read_manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.names import manifest_from_names
-from convert.output import check_output, is_replacing
+from convert.output import check_output, is_unsettled
 from convert.plan import plan_id, plan_options
+from convert.staging import Staging, staging_key
 from convert.vocabulary import read_vocabulary
 
 
@@ -23,7 +24,7 @@ def find_complete(
     Returns:
         None if there is none, or if something is left to be done or said.
     """
-    if config.overwrite or config.retry_quarantined or is_replacing(config.dataset):
+    if config.overwrite or config.retry_quarantined or is_unsettled(config.dataset):
         return None
     if not os.path.exists(os.path.join(config.dataset, DATASET_JSON)):
         return None
@@ -34,9 +35,10 @@ def find_complete(
             digest = open_manifest(config).sha256
     except OSError:
         return None
-    return check_output(
-        config.dataset, plan_id(digest, plan_options(config, given)), overwrite=False
-    )
+    identity = plan_id(digest, plan_options(config, given))
+    if Staging(config.dataset, staging_key(identity, source_root(config))).exists():
+        return None
+    return check_output(config.dataset, identity, overwrite=False)
 
 
 def open_manifest(config: ConvertConfig) -> Manifest:

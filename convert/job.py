@@ -19,7 +19,7 @@ from convert.errors import TooManyBadRowsError, TryAgainError, UsageError
 from convert.image import ImageOptions
 from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
 from convert.metadata import QUARANTINE, DatasetInfo
-from convert.output import check_output, remove_replaced
+from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
 from convert.progress import ProgressReporter
 from convert.quarantine import Quarantined
@@ -70,18 +70,18 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
     root = source_root(config)
     if not os.path.isdir(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
-    parent, name = os.path.split(os.path.abspath(config.dataset))
     try:
-        os.makedirs(parent, exist_ok=True)
+        os.makedirs(os.path.dirname(os.path.abspath(config.dataset)), exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
         ) from error
-    lock = os.path.join(parent, f".{name}.lock")
-    with locked(lock, lambda: say(f"waiting for another convert that writes {config.dataset}")):
+    waiting = f"waiting for another convert that writes {config.dataset}"
+    with locked(lock_path(config.dataset), lambda: say(waiting)):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
         if found is not None and not (config.retry_quarantined and _to_retry(config, say)):
             remove_replaced(config.dataset, say)
+            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
         return _Conversion(config, plan, root, say).run(found, started)

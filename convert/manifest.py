@@ -95,14 +95,19 @@ def read_manifest(path: str) -> Manifest:
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such manifest. Check the path.") from error
     except OSError as error:
-        raise UsageError(f"{path}: cannot read the manifest: {error.strerror or error}.") from error
+        reason = error.strerror or _first_line(error)  # pyarrow raises it for a damaged Parquet
+        raise UsageError(f"{path}: cannot read the manifest: {reason}.") from error
     except (pa.ArrowException, UnicodeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = _first_line(error)
         raise UsageError(f"{path}: not a valid {suffix[1:]} manifest: {reason}.") from error
     num_rows = len(next(iter(columns.values()), ()))
     if not num_rows:
         raise UsageError(f"{path}: the manifest has no rows. It needs a header and a row an image.")
     return Manifest(path=path, columns=columns, num_rows=num_rows, sha256=digest)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
 
 
 def line_of(path: str, row: int) -> int:
@@ -206,7 +211,9 @@ def _json_text(value: object) -> str:
 def _read_parquet(path: str) -> dict[str, pa.Array]:
     from pyarrow import parquet
 
-    return _as_text(path, parquet.read_table(path))
+    table = parquet.read_table(path)
+    table.validate(full=True)  # a damaged file can hold text that is not UTF-8, and worse
+    return _as_text(path, table)
 
 
 def _as_text(path: str, table: pa.Table) -> dict[str, pa.Array]:

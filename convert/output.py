@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -64,12 +65,16 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
         old = _old_prefix(output) + read_dataset(output).dataset_id[:16]
         if os.path.exists(os.path.join(old, DATASET_JSON)):
             _remove_dataset(old)  # a run was killed between the two steps below
+        while os.path.lexists(old):
+            old += "-"  # it keeps files of others
         os.rename(folder, old)
         exchange(old, output)
     else:
         try:
             os.rename(folder, output)
         except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
             raise TryAgainError(
                 f"{output}: appeared while converting and is not empty. Run the same command again."
             ) from error
@@ -85,18 +90,29 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
     parent, start = os.path.split(prefix)
     for name in [name for name in os.listdir(parent) if name.startswith(start)]:
         folder = os.path.join(parent, name)
-        if not os.path.exists(os.path.join(folder, DATASET_JSON)):
-            continue
-        _remove_dataset(folder)
+        if os.path.exists(os.path.join(folder, DATASET_JSON)):
+            _remove_dataset(folder)
+        elif os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)  # a run was killed right before this
+        else:
+            continue  # an earlier run has told of it
         if os.path.isdir(folder):
             kept = ", ".join(sorted(os.listdir(folder))[:3])
             say(f"the replaced dataset is deleted, but {folder} keeps files of others: {kept}")
 
 
-def is_replacing(output: str) -> bool:
-    """Tells whether a replaced dataset is still there; its run goes on, or was killed."""
+def is_unsettled(output: str) -> bool:
+    """Tells whether a run is at work on an output, or was killed before it had cleared up."""
+    if os.path.lexists(lock_path(output)):
+        return True
     parent, start = os.path.split(_old_prefix(os.path.abspath(output)))
     return os.path.isdir(parent) and any(name.startswith(start) for name in os.listdir(parent))
+
+
+def lock_path(output: str) -> str:
+    """Returns the file that whoever writes an output has locked."""
+    parent, name = os.path.split(os.path.abspath(output))
+    return os.path.join(parent, f".{name}.lock")
 
 
 def _old_prefix(output: str) -> str:

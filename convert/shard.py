@@ -16,14 +16,14 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from convert.errors import ImageError
+from convert.errors import ImageError, TryAgainError
 from convert.format import RecordLayout, layout_of_image, padded_varints
 from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
 from convert.sources import Content, SourceStream
-from convert.storage import WRITE_BYTES, SourceReader, publish
+from convert.storage import WRITE_BYTES, SourceReader, publish, sha256_file
 from convert.summary import Progress, ShardSummary, Sources
 
 _REPORT_SECONDS = 0.2
@@ -70,7 +70,8 @@ def write_shard(
         on_row: Called with a row's index in the shard before its image is decoded.
 
     Raises:
-        TryAgainError: A source could not be read for a passing reason.
+        TryAgainError: A source could not be read for a passing reason, or another writer of the
+            shard has found other sources.
         OSError: The shard could not be written.
         MemoryError: An image does not fit in memory.
     """
@@ -86,12 +87,21 @@ def write_shard(
             with open(index, "xb") as file:
                 file.write(writer.index())
                 _finish(file, summary.index_bytes or 0, spec.file + SUFFIX)
-            publish(index, target + SUFFIX)
-        publish(attempt, target)
+            _publish(index, target + SUFFIX, summary.index_sha256)
+        _publish(attempt, target, summary.sha256)
     finally:
         for part in filter(os.path.exists, (attempt, index)):
             os.unlink(part)
     return summary
+
+
+def _publish(part: str, target: str, digest: str | None) -> None:
+    """Moves a file to its place; one that another writer put there before must be the same."""
+    if not publish(part, target) and sha256_file(target) != digest:
+        raise TryAgainError(
+            f"{os.path.basename(target)}: another process wrote it, out of other files. "
+            "Run the same command again."
+        )
 
 
 def _finish(file: Any, size: int, name: str) -> None:

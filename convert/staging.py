@@ -21,7 +21,7 @@ from pathlib import Path
 from convert.index import SUFFIX
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
 from convert.output import put_in_place
-from convert.storage import sha256_file, write_file, write_json
+from convert.storage import PART, sha256_file, write_file, write_json
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__
@@ -46,6 +46,17 @@ class Staging:
         shutil.rmtree(os.path.join(self.path, "attempts"), ignore_errors=True)
         for folder in ("attempts", "done", "dataset"):
             os.makedirs(os.path.join(self.path, folder), exist_ok=True)
+        for folder in (self._done, self.dataset):  # the latter becomes the output as it is
+            for part in Path(folder).glob(f"*{PART}*"):
+                part.unlink()
+
+    def exists(self) -> bool:
+        """Tells whether an earlier run left something, were it only to be removed."""
+        return os.path.lexists(self.path)
+
+    def remove(self) -> None:
+        """Deletes the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def finished(self, files: Iterable[str]) -> dict[str, ShardSummary]:
         """Returns the summaries of shards that an earlier run finished.
@@ -83,7 +94,7 @@ class Staging:
         for summary in summaries:
             Path(self._done, f"{summary.file}.json").unlink(missing_ok=True)
         if not os.listdir(self._done):
-            shutil.rmtree(self.path, ignore_errors=True)
+            self.remove()
 
     def commit(self, output: str, info: DatasetInfo, quarantine: str, *, overwrite: bool) -> None:
         """Completes the dataset and renames it to the output in one step.
@@ -104,7 +115,7 @@ class Staging:
         write_file(os.path.join(folder, DATASET_JSON), info.to_json())
         write_file(os.path.join(folder, SUCCESS), "")
         put_in_place(folder, output, overwrite=overwrite)
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.remove()
 
 
 def staging_key(plan_id: str, root: str) -> str:

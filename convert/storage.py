@@ -21,6 +21,9 @@ from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.parser import parse_dataset
 
 WRITE_BYTES = 1 << 20  # small writes are slow on network disks
+PART = ".part-"
+"""Stands in the name of a file that `write_file` has not finished."""
+
 _READ_TRIES = 3
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
@@ -167,7 +170,7 @@ def sync_folder(path: str) -> None:
 
 def write_file(path: str, text: str) -> None:
     """Writes a text file so that it is there whole or not at all, replacing an older one."""
-    part = f"{path}.part-{os.getpid()}"
+    part = f"{path}{PART}{os.getpid()}"
     with open(part, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -258,7 +261,8 @@ def locked(path: str, on_wait: Callable[[], None]) -> Iterator[None]:
                 try:
                     yield
                 finally:
-                    os.unlink(path)
+                    if _same_file(descriptor, path):  # a user may have removed it
+                        os.unlink(path)
                 return
         finally:
             os.close(descriptor)

@@ -32,7 +32,7 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
         pipe: Brings each ShardSpec.
         position: Shared integer, set to the index of the row that is being decoded.
     """
-    _settle()
+    settle()
 
     def on_row(index: int) -> None:
         position.value = index
@@ -48,7 +48,7 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
 
 def try_row(job: ShardJob, spec: ShardSpec, index: int) -> None:
     """Reads and decodes one row of a shard and forgets it: does this end the process?"""
-    _settle()
+    settle()
     try:
         data = job.source_reader().read(spec.paths[index])
         render(data, job.image, None if spec.boxes is None else spec.boxes[index])
@@ -58,7 +58,7 @@ def try_row(job: ShardJob, spec: ShardSpec, index: int) -> None:
         return  # bad, but harmless
 
 
-def _settle() -> None:
+def settle() -> None:
     """Sets up a fresh process."""
     # The parent turns Ctrl-C into an orderly stop; a worker has nothing of its own to save.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

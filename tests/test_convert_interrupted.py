@@ -1,6 +1,5 @@
 """However a conversion is stopped, the same command ends it with the same bytes."""
 
-import contextlib
 import errno
 import json
 import os
@@ -8,12 +7,14 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fault_cases
 import pytest
-from convert_cases import COMMAND, PATIENCE, command, convert, digests, draw_sources
+from convert_cases import command, convert, digests, draw_sources, png
+from fault_cases import end, processes, wait_for, workers
+from fault_injection import faulty
 
 from convert.errors import TryAgainError
 from convert.storage import locked
@@ -47,48 +48,16 @@ def folder(sources: Path, tmp_path: Path) -> Path:
 
 
 def start(folder: Path, **options: Any) -> subprocess.Popen[str]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # Jobs in the background inherit an ignored Ctrl-C; the command is to be as on a terminal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return subprocess.Popen([*COMMAND, *WORDS], cwd=folder, **pipes, **options)
+        return fault_cases.start(folder, WORDS, **options)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Waits until a condition holds; returns its value."""
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.01)
-    return value
-
-
 def done_shards(folder: Path) -> list[Path]:
     return sorted(folder.glob(".out.staging-*/done/*.json"))
-
-
-def children(process: subprocess.Popen[str]) -> list[int]:
-    """Returns the worker processes of a running command."""
-    try:
-        tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return [pid for pid in map(int, tasks) if b"spawn_main" in cmdline(pid)]
-    except FileNotFoundError:
-        return []
-
-
-def cmdline(pid: int) -> bytes:
-    """Returns the words of a process; none if it is dead."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
 
 
 def nothing_left(folder: Path) -> bool:
@@ -113,10 +82,10 @@ def test_a_whole_run_leaves_nothing_beside_the_dataset(
 def test_killed_and_run_again(folder: Path, whole: dict[str, str]) -> None:
     process = start(folder)
     wait_for(lambda: len(done_shards(folder)) >= 5)
-    workers = wait_for(lambda: children(process))
+    wait_for(lambda: workers(process))
     process.kill()
     assert end(process)[0] == -signal.SIGKILL
-    wait_for(lambda: not any(map(cmdline, workers)))  # none outlives its parent
+    wait_for(lambda: not processes(folder))  # no worker outlives the command
     assert not (folder / "out").exists()
     shards = [path.parents[1] / "dataset" / path.stem for path in done_shards(folder)]
     shards[0].write_bytes(shards[0].read_bytes()[:-1] + b"?")  # damaged
@@ -137,7 +106,7 @@ def start_until(folder: Path, when: str) -> subprocess.Popen[str]:
     if when == "while they write":
         wait_for(lambda: done_shards(folder))
     else:
-        wait_for(lambda: children(process))
+        wait_for(lambda: workers(process))
         time.sleep(0.1)  # Python has started in them, and their imports take longer
     return process
 
@@ -145,10 +114,37 @@ def start_until(folder: Path, when: str) -> subprocess.Popen[str]:
 @WHEN
 def test_sigterm_stops_in_order(folder: Path, whole: dict[str, str], when: str) -> None:
     process = start_until(folder, when)
-    workers = children(process)
     process.terminate()
     assert end(process) == (143, "", "")
-    assert not any(map(cmdline, workers))
+    wait_for(lambda: not processes(folder))
+    resume(folder, whole)
+
+
+SIZE = (13, 13)  # of an image that holds who decodes it
+HOLD = "hold_on_size({size}, {told!r})"
+HOLD_TRIAL = "fail_on_size({size}, 'SIGKILL', {once!r})\nfault_injection." + HOLD
+
+
+@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("fault", [HOLD, HOLD_TRIAL], ids=["of a worker", "of a trial"])
+def test_stopped_amid_an_endless_decoding(
+    folder: Path, whole: dict[str, str], fault: str, stopped_by: signal.Signals
+) -> None:
+    """Also in the process that tries alone what has killed a worker."""
+    original = (folder / "i/7.png").read_bytes()
+    (folder / "i/7.png").unlink()  # it is a link
+    (folder / "i/7.png").write_bytes(png(SIZE))
+    beside = folder.with_name("beside")
+    beside.mkdir()
+    names = {"told": str(beside / "told"), "once": str(beside / "once")}
+    process = start(folder, env=faulty(beside, fault.format(size=SIZE, **names)))
+    wait_for((beside / "told").exists)
+    process.send_signal(stopped_by)
+    code, out, err = end(process)
+    assert (code, out, err) == (143 if stopped_by == signal.SIGTERM else -stopped_by, "", "")
+    wait_for(lambda: not processes(folder))
+    assert not (folder / "out").exists()
+    (folder / "i/7.png").write_bytes(original)
     resume(folder, whole)
 
 
@@ -163,21 +159,16 @@ def test_ctrl_c_stops_in_order(folder: Path, whole: dict[str, str], when: str) -
 def test_a_killed_worker_is_replaced(folder: Path, whole: dict[str, str]) -> None:
     process = start(folder)
     wait_for(lambda: done_shards(folder))
-    os.kill(children(process)[0], signal.SIGKILL)
+    os.kill(workers(process)[0], signal.SIGKILL)
     code, out, err = end(process)
     assert code == 0, err
     assert json.loads(out)["records"] == NUM_ROWS
     assert digests(folder / "out") == whole
 
 
-def test_a_worker_that_always_dies_ends_the_job(folder: Path, whole: dict[str, str]) -> None:
-    process = start(folder)
-    while process.poll() is None:
-        workers = children(process)
-        time.sleep(0.05)  # they are well under way then
-        for pid in workers:
-            with contextlib.suppress(ProcessLookupError):  # the other's death stopped it
-                os.kill(pid, signal.SIGKILL)
+def test_workers_that_always_die_end_the_job(folder: Path, whole: dict[str, str]) -> None:
+    """They die before they have come to any row, so none is to blame."""
+    process = start(folder, env=faulty(folder.with_name("fault"), "end_every_worker()"))
     code, _, err = end(process)
     shard = err.removeprefix("convert: error: ").partition(":")[0]
     assert shard in whole

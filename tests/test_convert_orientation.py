@@ -10,9 +10,9 @@ import pytest
 from convert_cases import command, encoded, write_manifest
 from PIL import Image, ImageOps
 
-from convert.decode import png_rows
 from convert.errors import ImageError
 from convert.image import ImageOptions, render, to_array
+from convert.png import png_rows
 
 WIDTH, HEIGHT = 64, 48
 KINDS = pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -1,0 +1,116 @@
+"""Some records of a split, chosen at random, checked and decoded."""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from PIL import Image
+
+from convert.decode import open_image
+from convert.errors import FormatError, ImageError
+from convert.metadata import DatasetInfo
+from convert.records import ShardRecords
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledRecord:
+    """One record.
+
+    Attributes:
+        row: The manifest's row that it comes from.
+        labels: Class indices, one an output.
+        image: Of mode RGB or L.
+    """
+
+    row: int
+    labels: tuple[int, ...]
+    image: Image.Image
+
+
+def choose(num_records: int, count: int, seed: int, stream: int) -> list[int]:
+    """Chooses records, each at most once, and all of them equally likely.
+
+    Args:
+        num_records: Records to choose from.
+        count: How many are wanted; of fewer records all are chosen.
+        seed: In [0, 2**64). Equal arguments give equal choices, whatever NumPy's version.
+        stream: Tells the choices of one seed apart. In [0, 2**64).
+
+    Returns:
+        Numbers in [0, num_records), ascending.
+    """
+    bits = np.random.Philox(key=np.array([seed, stream], np.uint64))
+    if num_records <= 2 * count:  # drawing one by one would often draw the same
+        return sorted(np.argsort(bits.random_raw(num_records), kind="stable")[:count].tolist())
+    chosen: set[int] = set()
+    while len(chosen) < count:  # a number is taken already at most every second time
+        chosen.add(int(bits.random_raw()) % num_records)
+    return sorted(chosen)
+
+
+def read_sample(
+    folder: str, info: DatasetInfo, split: str, numbers: Sequence[int]
+) -> Iterator[SampledRecord]:
+    """Yields records of a split.
+
+    Args:
+        folder: The dataset's folder.
+        info: Its description.
+        split: One of its splits.
+        numbers: Which of the split's records, ascending.
+
+    Raises:
+        FormatError: A shard is missing, or one of these records is damaged.
+    """
+    shards = info.splits[split]
+    ends = list(accumulate(shard.records for shard in shards))
+    opened = -1
+    for number in numbers:
+        index = bisect.bisect_right(ends, number)
+        if index != opened:
+            records, opened = ShardRecords(folder, info, shards[index]), index
+        place = number - (ends[index] - shards[index].records)
+        try:
+            yield _read(info, records, place)
+        except (ValueError, ImageError) as error:
+            path = os.path.join(folder, shards[index].file)
+            raise FormatError(f"{path}: record {place} is damaged: {error}.") from error
+
+
+def _read(info: DatasetInfo, records: ShardRecords, number: int) -> SampledRecord:
+    """Returns a record.
+
+    Raises:
+        ValueError, ImageError: It is damaged.
+    """
+    layout, record = records.layout(number), records[number]
+    if not layout.matches(record) or not layout.crc_ok(record):
+        raise ValueError("its CRC or its structure is wrong")
+    labels = tuple(records.labels(number).tolist())
+    sizes = [len(classes) for classes in info.classes.values()]
+    if any(label >= size for label, size in zip(labels, sizes, strict=True)):
+        raise ValueError("it has a label outside its vocabulary")
+    return SampledRecord(
+        row=records.row(number), labels=labels, image=_decode(info, records.image(number))
+    )
+
+
+def _decode(info: DatasetInfo, content: bytes) -> Image.Image:
+    """Returns the image of a record."""
+    height, width, channels = info.image_shape
+    mode = "RGB" if channels == 3 else "L"
+    if info.is_raw:
+        return Image.frombytes(mode, (width, height), content)
+    image = open_image(content, height * width)
+    if (image.mode, image.size) != (mode, (width, height)):
+        raise ValueError(f"its image is {image.mode} of {image.width}x{image.height}")
+    try:
+        image.load()
+    except Exception as error:  # whatever the decoder stumbles over
+        raise ValueError("its image cannot be decoded") from error
+    return image

@@ -1,0 +1,193 @@
+"""The small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, those for TFDS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from convert.errors import REASONS
+from convert.findings import Problem, first_problems, shown
+from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
+from convert.plan import plan_id
+from convert.quarantine import Quarantined
+from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
+from convert.vocabulary import BLANK
+
+_HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names
+_SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-[a-z]+\.tfrecord-[0-9]{5}-of-[0-9]{5}(\.idx)?")
+_FIELDS = {"row": int, "path": str, "reason": str, "detail": str}
+# What options say that `image` says as well.
+_IMAGE_OPTIONS = (
+    *("channels", "encoding", "quality", "crop", "resample", "alpha"),
+    *("pad_crop", "exif", "fast_decode", "max_pixels"),
+)
+
+
+def file_problem(path: str, noun: str = "file") -> Problem | None:
+    """Tells what keeps a path from being a regular file; nothing is opened.
+
+    Args:
+        path: The path.
+        noun: What the file is to the dataset.
+    """
+    name = os.path.basename(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        message = f"missing {noun}" + (", a link that leads nowhere" * os.path.islink(path))
+        return Problem(kind="missing", file=name, message=message)
+    except OSError as error:
+        return Problem(kind="unreadable", file=name, message=f"cannot be read: {error.strerror}")
+    if stat.S_ISREG(status.st_mode):
+        return None
+    found = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+    return Problem(kind="not_a_file", file=name, message=f"{found}, expected a file")
+
+
+def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
+    """Finds what is wrong with the files that follow from the dataset's description."""
+    expected = {
+        DATASET_JSON: info.to_json(),
+        FEATURES_JSON: features_json(info),
+        DATASET_INFO_JSON: dataset_info_json(info),
+        SUCCESS: "",
+    }
+    for name, text in expected.items():
+        found, problem = _read(os.path.join(folder, name), len(text.encode()) + 1)
+        if problem is not None:
+            yield problem
+        elif found != text.encode():
+            message = "not as convert wrote it"
+            if name == DATASET_JSON:
+                message += ", though it can be read: its digest is not the dataset's id"
+            yield Problem(kind="metadata", file=name, message=message)
+    if message := _contradiction(info):
+        yield Problem(kind="metadata", file=DATASET_JSON, message=message)
+
+
+def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:
+    """Returns the vocabularies that the user gave to the conversion, as `make_plan` takes them.
+
+    Returns:
+        None if they are not those that its options tell the digests of.
+
+    Raises:
+        AttributeError, KeyError, TypeError: The options are no options.
+    """
+    digests: dict[str, str] = info.options["vocabulary"]
+    given = {}
+    for key, digest in digests.items():
+        outputs = [key] if key != "*" else [name for name in info.outputs if name not in digests]
+        if not outputs:
+            continue  # each output had a vocabulary of its own
+        classes = info.classes[outputs[0]]
+        if info.options["pad_label"] and classes[-1] == BLANK:
+            classes = classes[:-1]
+        if hashlib.sha256("\n".join(classes).encode()).hexdigest() != digest:
+            return None
+        given[key] = classes
+    return given
+
+
+def _read(path: str, limit: int) -> tuple[bytes, Problem | None]:
+    """Returns at most `limit` bytes of a file, or why there are none."""
+    if problem := file_problem(path):
+        return b"", problem
+    try:
+        with open(path, "rb") as file:
+            return file.read(limit), None
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        return b"", Problem(kind="unreadable", file=os.path.basename(path), message=message)
+
+
+def _contradiction(info: DatasetInfo) -> str:
+    """Tells where a description contradicts itself, or returns nothing."""
+    if plan_id(info.manifest_sha256, info.options) != info.plan_id:
+        return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
+    image: dict[str, Any] = {**info.image, "name": info.name}
+    image["size"] = [info.image["width"], info.image["height"]]
+    if missing := {*_IMAGE_OPTIONS} - {*info.image}:
+        return f"its `image` has no {min(missing)!r}"
+    for key in (*_IMAGE_OPTIONS, "size", "name"):
+        if key in info.options and image.get(key) != info.options[key]:
+            return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"
+    try:
+        is_given = given_classes(info) is not None
+    except (AttributeError, KeyError, TypeError):
+        return "its `options` cannot be read"
+    return "" if is_given else "its vocabularies are not those that its `options` have digests of"
+
+
+def check_quarantine(folder: str) -> tuple[list[Quarantined] | None, list[Problem]]:
+    """Reads the rows left out.
+
+    Returns:
+        The rows, or None if they are not all known; and what is wrong.
+    """
+    path = os.path.join(folder, QUARANTINE)
+    if problem := file_problem(path):
+        return None, [problem]
+    rows: list[Quarantined] = []
+    messages = []
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                last = rows[-1].row if rows else -1
+                entry = _entry(line, last)
+                if isinstance(entry, str):
+                    messages.append(f"line {number} {entry}")
+                else:
+                    rows.append(entry)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        return None, [Problem(kind="unreadable", file=QUARANTINE, message=message)]
+    problems = first_problems("metadata", QUARANTINE, messages, "lines that cannot be right")
+    return None if problems else rows, problems
+
+
+def _entry(line: bytes, last: int) -> Quarantined | str:
+    """Returns the row that a line is about, or what is wrong with the line.
+
+    Args:
+        line: One line, with its end.
+        last: The row of the line before, or -1.
+    """
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return "is not valid JSON"
+    if not isinstance(content, dict) or {k: type(v) for k, v in content.items()} != _FIELDS:
+        return "does not have row, path, reason and detail"
+    if content["reason"] not in REASONS:
+        return f"has the unknown reason {content['reason']!r}"
+    if content["row"] <= last:
+        return f"has row {content['row']} after row {last}"
+    entry = Quarantined(**content)
+    written = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+    if line != written.encode("utf-8", "surrogatepass"):
+        return "is not as convert writes it"
+    return entry
+
+
+def find_foreign(folder: str, info: DatasetInfo) -> list[Problem]:
+    """Finds what is in a dataset's folder and not of the dataset."""
+    known = {*info.files(), DATASET_JSON, SUCCESS, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON}
+    problems = []
+    for name in sorted(set(os.listdir(folder)) - known):
+        if name.startswith(_HIDDEN):
+            continue
+        message = f"foreign file: {DATASET_JSON} does not list it"
+        if Path(folder, name).is_dir():
+            message = f"foreign file, a folder: {DATASET_JSON} does not list it"
+        elif _SHARD_NAME.fullmatch(name):
+            message = f"foreign file, a shard of another dataset: {DATASET_JSON} does not list it"
+        problems.append(Problem(kind="foreign_file", file=shown(name), message=message))
+    return problems

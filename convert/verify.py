@@ -1,0 +1,185 @@
+"""Verifying a dataset: every byte of it is as it was written, and says what its manifest says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from convert.cases import open_cases
+from convert.claims import Claims
+from convert.config import SPLITS
+from convert.errors import ShardfeedError, TryAgainError, UsageError
+from convert.expectation import Expectation
+from convert.inspectors import inspect_here, inspect_in_processes
+from convert.judgement import Judgement
+from convert.metadata import DatasetInfo
+from convert.sidecars import check_quarantine, check_texts, find_foreign
+from convert.spans import Inspection, Span, divide
+from convert.storage import read_dataset
+from convert.throughput import Throughput
+from convert.verdict import VerifyResult
+
+_SPAN_BYTES = 64 << 20  # some tenths of a second of one core's work, as is the next
+_DECODED_SPAN_BYTES = 4 << 20  # where images are decoded
+_SPANS_OF_PROCESS = 4  # for fewer it is not worth the time that its start takes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyConfig:
+    """What to verify, and against what.
+
+    Attributes:
+        dataset: The dataset's folder.
+        manifest: The manifest that it was made from: rows and labels are compared with it, and
+            messages name paths. With `--from-names` the folder of images.
+        root: Folder that the manifest's paths start from. None: the manifest's own.
+        deep: Decode the sources again and compare every pixel.
+        workers: Processes. None: one per usable core.
+    """
+
+    dataset: str
+    manifest: str | None = None
+    root: str | None = None
+    deep: bool = False
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers must be at least 1, got {self.workers}.")
+        if self.deep and self.manifest is None:
+            raise UsageError(
+                "--deep needs --manifest FILE: it tells which source each record comes from."
+            )
+        if self.root is not None and not self.deep:
+            raise UsageError("--root needs --deep: nothing else reads the sources.")
+
+    @property
+    def num_workers(self) -> int:
+        """Processes that may be started; by default one per core that this process may use."""
+        if self.workers is not None:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def verify_dataset(config: VerifyConfig) -> VerifyResult:
+    """Checks every byte of a dataset. Nothing is changed.
+
+    Raises:
+        FormatError: There is no dataset, or its description cannot be read.
+        UsageError: The manifest is not that of the dataset, or cannot be read.
+        TryAgainError: A source could not be read, workers died, or the dataset was replaced
+            meanwhile.
+    """
+    started = time.monotonic()
+    info = read_dataset(config.dataset)
+    try:
+        result = _Verification(config, info).run(started)
+    except OSError as error:
+        what = error.filename or config.dataset
+        raise ShardfeedError(f"{what}: cannot be read: {error.strerror or error}.") from error
+    if result.problems and read_dataset(config.dataset).dataset_id != info.dataset_id:
+        raise TryAgainError(
+            f"{config.dataset}: was replaced while it was verified. Run the same command again."
+        )
+    return result
+
+
+class _Verification:
+    """One run over all files of a dataset."""
+
+    def __init__(self, config: VerifyConfig, info: DatasetInfo) -> None:
+        self._config = config
+        self._info = info
+        self._manifest: Expectation | None = None
+        if config.manifest is not None:
+            self._manifest = Expectation(config.dataset, info, config.manifest, config.root)
+        self._cases = open_cases(config.dataset, info)
+        self._claims = Claims([case.capacity for case in self._cases])
+        self._total = sum(case.readable for case in self._cases)
+        self._left_out = np.empty(0, np.int64)
+
+    def run(self, started: float) -> VerifyResult:
+        """Checks everything.
+
+        Args:
+            started: When the whole job began.
+        """
+        folder, info, manifest = self._config.dataset, self._info, self._manifest
+        problems = list(check_texts(folder, info))
+        quarantined, more = check_quarantine(folder)
+        problems += more + find_foreign(folder, info)
+        if manifest is not None:
+            problems += manifest.problems(quarantined)
+        self._left_out = np.array([entry.row for entry in quarantined or ()], np.int64)
+        num_rows = None
+        if manifest is not None:
+            num_rows = manifest.plan.manifest.num_rows
+        elif quarantined is not None:
+            num_rows = sum(case.shard.records for case in self._cases) + len(quarantined)
+        self._inspect()
+        judgement = Judgement(self._cases, self._claims, manifest, self._left_out, num_rows)
+        return VerifyResult(
+            dataset=folder,
+            info=info,
+            problems=judgement.problems() + problems,
+            duplicates=self._claims.duplicates([SPLITS.index(c.split) for c in self._cases]),
+            sound_records=self._claims.num_sound(),
+            bytes=self._total,
+            compared=self._compared(),
+            seconds=time.monotonic() - started,
+        )
+
+    def _inspect(self) -> None:
+        """Has all shards checked."""
+        config, manifest = self._config, self._manifest
+        sources = manifest.source_job() if manifest is not None and config.deep else None
+        job = Inspection(folder=config.dataset, info=self._info, sources=sources)
+        is_slow = config.deep or not self._info.is_raw
+        span_bytes = _DECODED_SPAN_BYTES if is_slow else _SPAN_BYTES
+        num_workers = min(config.num_workers, self._total // (_SPANS_OF_PROCESS * span_bytes))
+        progress = Throughput(self._total)
+        try:
+            if num_workers <= 1:
+                reports = inspect_here(job, self._spans(), progress.add)
+            else:
+                spans = self._divided(span_bytes, num_workers)
+                reports = inspect_in_processes(job, spans, num_workers, progress.add)
+            with contextlib.closing(reports):
+                for report in reports:
+                    self._claims.take(report)
+                    self._cases[report.shard].take(report)
+                    progress.found(report.findings.counts.total())
+        finally:
+            progress.close()
+
+    def _spans(self) -> Iterator[Span]:
+        """Yields what there is to check, a span a shard."""
+        for case in self._cases:
+            expected = None
+            if self._manifest is not None:
+                expected = self._manifest.shard(case.split, case.index, case.shard, self._left_out)
+                if expected is None and self._manifest.is_comparable:
+                    case.say_not_compared()
+            span = case.span(expected)
+            if span is not None:
+                yield span
+
+    def _divided(self, span_bytes: int, num_workers: int) -> Iterator[Span]:
+        """Yields what there is to check; a large shard is divided."""
+        # With more than half of a worker's share it would leave the others without work at the end.
+        half = self._total // (2 * num_workers)
+        for whole in self._spans():
+            most_bytes = span_bytes if whole.bytes > half else whole.bytes
+            yield from divide(whole, self._info.layout.stride, most_bytes)
+
+    def _compared(self) -> str:
+        """Returns what records were compared with, for the verdict."""
+        if self._manifest is None:
+            return ""
+        return ", rows and labels equal the manifest" + ", pixels the sources" * self._config.deep

@@ -1,0 +1,52 @@
+"""Damages files and looks at what comes of them, in a process that a decoder may end.
+
+`python fuzz_run.py WHAT FIRST LAST FOLDER` does so for the numbers FIRST to LAST, and keeps in
+FOLDER/told.json the number that it is at, or at the end what was found. A number gives the same
+file everywhere; to see one again: `python fuzz_run.py images 1234 1234 FOLDER`.
+"""
+
+import json
+import re
+import resource
+import sys
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from fuzz_images import image_case
+from fuzz_texts import dataset_case, manifest_case
+
+SEED = 0
+MEMORY_BYTES = 4 << 30  # of addresses: the libraries take many that they do not use
+
+
+def main(what: str, first: int, last: int, folder: Path) -> None:
+    """Judges the files of a range of numbers."""
+    warnings.simplefilter("ignore")  # as in a worker
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    cases = {
+        "images": lambda: image_case(SEED),
+        "manifests": lambda: manifest_case(SEED, folder),
+        "datasets": lambda: dataset_case(SEED, folder),
+    }
+    run = cases[what]()
+    counts: Counter[str] = Counter()
+    problems: dict[int, str] = {}
+    with (folder / "told.json").open("w", encoding="utf-8") as told:
+        for number in range(first, last + 1):
+            told.seek(0)
+            told.write(f"{number}\n")
+            told.flush()
+            try:
+                counts[run(number)] += 1
+            except Exception:
+                problems[number] = traceback.format_exc()
+        peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        assert peak is not None
+        told.seek(0)
+        json.dump({"counts": counts, "problems": problems, "kilobytes": int(peak[1])}, told)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

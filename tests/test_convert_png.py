@@ -1,0 +1,137 @@
+"""The faster PNG decoder makes the same pixels as Pillow, or leaves a file to it."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from convert_cases import SAMPLE, encoded, sample_rows
+from PIL import Image, PngImagePlugin
+
+from convert import image as image_module
+from convert import png
+from convert.errors import ImageError
+from convert.image import ImageOptions, render
+from convert.png import PNG_SIGNATURE, plain_png
+
+WIDTH, HEIGHT = 24, 16
+BOX = (3, 2, 20, 15)
+MUTATIONS = 3000
+
+
+def noise(mode: str) -> Image.Image:
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    pixels = np.random.default_rng(bands).integers(0, 256, (HEIGHT, WIDTH, bands), np.uint8)
+    return Image.fromarray(pixels if bands > 1 else pixels[..., 0], mode)
+
+
+def files() -> dict[str, bytes]:
+    """Returns one file of each kind; those that are for the faster decoder first."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Software", "a painting program")
+    oriented = PngImagePlugin.PngInfo()
+    oriented.add_text("Raw profile type exif", "\nexif\n 8\n4578696600000000\n")
+    return {
+        "RGB": encoded(noise("RGB"), "PNG"),
+        "RGBA": encoded(noise("RGBA"), "PNG"),
+        "grey": encoded(noise("L"), "PNG"),
+        "with text": encoded(noise("RGB"), "PNG", pnginfo=texts, dpi=(72, 72)),
+        "palette": encoded(noise("RGB").quantize(16), "PNG"),
+        "grey and alpha": encoded(noise("LA"), "PNG"),
+        "one bit": encoded(noise("L").convert("1"), "PNG"),
+        "clear colour": encoded(noise("RGB"), "PNG", transparency=(1, 2, 3)),
+        "oriented text": encoded(noise("RGB"), "PNG", pnginfo=oriented),
+        "animated": encoded(noise("RGB"), "PNG", save_all=True, append_images=[noise("RGB")]),
+        "JPEG": encoded(noise("RGB"), "JPEG"),
+    }
+
+
+FILES = files()
+PLAIN = list(FILES)[:4]
+
+
+@pytest.mark.skipif(png.pyspng is None, reason="pyspng is not installed")
+@pytest.mark.parametrize("name", FILES)
+def test_plain_files_are_decoded_and_others_left(name: str) -> None:
+    found = plain_png(FILES[name], BOX)
+    assert (found is not None) == (name in PLAIN)
+    if found is not None:
+        with Image.open(BytesIO(FILES[name])) as expected:
+            assert found.mode == expected.mode
+            assert found.tobytes() == expected.crop(BOX).tobytes()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("crop", [None, BOX, (-2, -3, 30, 20)])
+def test_records_are_the_same_without_it(
+    name: str, crop: tuple[int, int, int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for changes in ({}, {"alpha": "white"}, {"channels": 1}, {"exif": True}, {"fast_decode": True}):
+        options = ImageOptions(**{"crop": crop, "size": (9, 7), "pad_crop": True, **changes})
+        ours = render(FILES[name], options)
+        with monkeypatch.context() as patch:
+            patch.setattr(png, "pyspng", None)
+            assert render(FILES[name], options) == ours
+
+
+def test_the_sample_is_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ImageOptions(crop=(186, 0, 300, 30), size=(128, 32))
+    datas = [(SAMPLE / line["path"]).read_bytes() for line in sample_rows()[:300]]
+    ours = [render(data, options) for data in datas]
+    monkeypatch.setattr(png, "pyspng", None)
+    assert [render(data, options) for data in datas] == ours
+
+
+def resealed(data: bytes) -> bytes:
+    """Returns a damaged PNG with the CRCs of its chunks repaired, so that decoders see it."""
+    pieces, start = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while start + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, start)
+        content = data[start + 4 : start + 8 + length]
+        pieces += [data[start : start + 4], content, struct.pack(">I", zlib.crc32(content))]
+        start += 12 + length
+    return b"".join(pieces)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of oddities of damaged files
+def test_damaged_files_end_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels or reason: on a machine without the faster decoder they must not be others."""
+    random = np.random.default_rng(0)
+    options = ImageOptions(crop=None, size=(9, 7), pad_crop=True)
+    outcomes = {"image": 0, "error": 0}
+    for number in range(MUTATIONS):
+        data = bytearray(FILES[PLAIN[number % len(PLAIN)]])
+        for _ in range(random.integers(1, 4)):
+            data[random.integers(8, len(data))] ^= 1 << int(random.integers(8))
+        damaged = resealed(bytes(data))
+        ours = outcome(damaged, options)
+        with monkeypatch.context() as patch:
+            patch.setattr(png, "pyspng", None)
+            assert outcome(damaged, options) == ours, number
+        outcomes["error" if isinstance(ours, str) else "image"] += 1
+    assert min(outcomes.values()) > MUTATIONS // 50, outcomes
+
+
+def outcome(data: bytes, options: ImageOptions) -> object:
+    try:
+        return render(data, options)
+    except ImageError as error:
+        return str(error)
+
+
+def test_it_is_really_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were it not, conversion would be slower and nothing else would tell."""
+    calls = []
+
+    def spy(data: bytes, box: tuple[int, int, int, int]) -> Image.Image | None:
+        calls.append(plain_png(data, box))
+        return calls[-1]
+
+    monkeypatch.setattr(image_module, "plain_png", spy)
+    render(FILES["RGB"], ImageOptions(crop=BOX, size=(9, 7)))
+    installed = sys.platform == "linux" and png.pyspng is not None
+    assert (calls[0] is not None) == installed
