@@ -72,7 +72,7 @@ def columns_of_equal(data: bytes, layout: RecordLayout, *, keep_images: bool) ->
         digests.append(digest)
         if keep_images:
             images.append(image)
-    is_zero = differing > _NEAR_BYTES
+    is_zero = differing > _NEAR_BYTES  # only these can be; few, so that all bytes are looked at
     is_zero[is_zero] = ~records[is_zero].any(axis=1)
     label_end = layout.label_offset + VARINT_BYTES * layout.num_labels
     stored = np.ascontiguousarray(records[:, -FOOTER_BYTES:]).view("<u4")[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def run_verb(
     if words and words[0] not in verbs and words[0] not in ("-h", "--help", "--version"):
         words = [default, *words]
     signal.signal(signal.SIGTERM, _on_sigterm)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # labels need not be in the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         namespace = parser.parse_args(words)
         verb: Verb = namespace.verb

@@ -84,6 +84,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         raise ImageError(
             "unknown_format", f"starts with {data[:8]!r}, expected one of {', '.join(FORMATS)}"
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:
         # Damaged headers surface as whatever the plugin's parser stumbles over.
         raise ImageError("damaged", "its header cannot be read") from error
@@ -113,6 +115,8 @@ def orientation(image: Image.Image) -> int:
         return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
+    except MemoryError:
+        raise
     except Exception:  # whatever its parser stumbles over: the pixels may still be fine
         return 1
     return value if value in range(1, 9) else 1

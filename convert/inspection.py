@@ -159,7 +159,7 @@ class _Inspector:
         for index in np.flatnonzero(other_row).tolist():
             detail = f"expected row {expected.rows[first + index]}"
             findings.add(self._span.first + first + index, "row_differs", detail)
-        other_labels = (columns.labels < -1).any(axis=1)
+        other_labels = (columns.labels != expected.labels[part]).any(axis=1)
         for index in np.flatnonzero(other_labels & columns.is_sound & ~other_row).tolist():
             found = self._text(columns.labels[index])
             detail = f"{found}, the manifest has {self._text(expected.labels[first + index])}"

@@ -161,12 +161,11 @@ def _start(job: Inspection) -> _Worker:
 def _serve(job: Inspection, pipe: Connection) -> None:
     """Checks the spans that come through a pipe, until it closes."""
     settle()
-    while True:
-        try:
+    # Where the parent was killed, the pipe may break before its end is noticed otherwise.
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
             span = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_attempt(job, span, _Throttle(pipe).add))
+            pipe.send(_attempt(job, span, _Throttle(pipe).add))
 
 
 class _Throttle:

@@ -21,6 +21,7 @@ from pathlib import Path
 from convert.index import SUFFIX
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
 from convert.output import put_in_place
+from convert.png import DECODER_VERSION
 from convert.storage import PART, sha256_file, write_file, write_json
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
@@ -129,6 +130,7 @@ def staging_key(plan_id: str, root: str) -> str:
 
     versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
+    versions.append(DECODER_VERSION)
     content = json.dumps([plan_id, os.path.realpath(root), versions])
     return hashlib.sha256(content.encode()).hexdigest()
 

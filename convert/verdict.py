@@ -62,7 +62,7 @@ class VerifyResult:
         speed = self.bytes / max(self.seconds, 1e-9) / 1e6
         return [
             f"verified {self.sound_records:,} records in {shards}, {_size(self.bytes)} at "
-            f"{speed:,.0f} MB/s{self.compared}: all is sound"
+            f"{speed:,.{0 if speed >= 10 else 1}f} MB/s{self.compared}: all is sound"
         ]
 
     def _places(self) -> str:

@@ -1,8 +1,10 @@
 """What the tests of faults share: conversions that can be stopped at any moment and run again."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -126,6 +128,13 @@ def processes(folder: Path) -> list[int]:
         except OSError:  # it is another's, or has ended
             continue
     return found
+
+
+def end_all(folder: Path) -> None:
+    """Kills what a failed test has left running."""
+    for pid in processes(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:

@@ -54,52 +54,56 @@ def end_every_worker() -> None:
 
 
 def fail_on_size(size: tuple[int, int], how: str, once: str = "") -> None:
-    """Makes the PNGs of one size fail in workers when they are decoded.
+    """Makes images of one size end workers, after they are decoded.
 
     Args:
         size: (width, height).
         how: Name of a signal that ends the process, or `MemoryError`.
         once: A file that is made at the first failure and then prevents others.
     """
-    if not is_worker():
-        return
-    from PIL import PngImagePlugin
 
-    real = PngImagePlugin.PngImageFile.load
+    def fail() -> None:
+        if once and os.path.exists(once):
+            return
+        if once:
+            Path(once).touch()
+        if how == "MemoryError":
+            raise MemoryError
+        os.kill(os.getpid(), signal.Signals[how])
 
-    def load(image: Any) -> Any:
-        if image.size == size and not (once and os.path.exists(once)):
-            if once:
-                Path(once).touch()
-            if how == "MemoryError":
-                raise MemoryError
-            os.kill(os.getpid(), signal.Signals[how])
-        return real(image)
-
-    PngImagePlugin.PngImageFile.load = load  # type: ignore[method-assign]
+    _on_size(size, fail)
 
 
 def hold_on_size(size: tuple[int, int], told: str) -> None:
-    """Makes the decoding of PNGs of one size take for ever, in C and holding the GIL's attention.
+    """Makes images of one size occupy workers for ever.
 
     Args:
         size: (width, height).
         told: A file that is made when it begins.
     """
+
+    def hold() -> None:
+        Path(told).touch()
+        while True:
+            pow(3, 10**5, 10**4000)  # a moment in C, then the next
+
+    _on_size(size, hold)
+
+
+def _on_size(size: tuple[int, int], act: Callable[[], None]) -> None:
+    """Makes workers do something before they resize an image of some size."""
     if not is_worker():
         return
-    from PIL import PngImagePlugin
+    from PIL import Image
 
-    real = PngImagePlugin.PngImageFile.load
+    real = Image.Image.resize
 
-    def load(image: Any) -> Any:
+    def resize(image: Any, *more: Any) -> Any:
         if image.size == size:
-            Path(told).touch()
-            while True:
-                pow(3, 10**5, 10**4000)  # a moment in C, then the next
-        return real(image)
+            act()
+        return real(image, *more)
 
-    PngImagePlugin.PngImageFile.load = load  # type: ignore[method-assign]
+    Image.Image.resize = resize  # type: ignore[method-assign]
 
 
 def log_starts(file: str) -> None:
@@ -121,8 +125,12 @@ def die_at_step(folder: str, step: int) -> None:
 
 def count_steps(folder: str, file: str) -> None:
     """Keeps the number of the command's changes below a folder in a file elsewhere."""
+
+    def on_step(number: int, kind: str) -> None:
+        Path(file).write_text(str(number))
+
     if is_command():
-        Steps(folder, lambda number, _: Path(file).write_text(str(number)) and None).install()
+        Steps(folder, on_step).install()
 
 
 # Faults of the current process

@@ -19,7 +19,7 @@ from fault_injection import faulty
 from convert.errors import TryAgainError
 from convert.image import ImageOptions
 from convert.shard import ShardJob, write_shard
-from convert.storage import read_dataset
+from convert.storage import locked, read_dataset
 
 KINDS = ("plain raw", "plain png", "overwrite raw", "retry png")
 MEMORY = Path("/dev/shm")  # where there is none, a disk will do
@@ -187,6 +187,17 @@ def test_a_shard_of_other_sources_is_not_taken_for_ours(tmp_path: Path) -> None:
         "Run the same command again."
     )
     assert os.listdir(tmp_path / "staging/attempts") == []
+
+
+def test_a_lock_file_that_a_user_removes_is_made_anew(tmp_path: Path) -> None:
+    """And the one that another made meanwhile stays with that one."""
+    path = str(tmp_path / "lock")
+    with locked(path, pytest.fail):
+        os.unlink(path)
+    with locked(path, pytest.fail):
+        os.unlink(path)
+        Path(path).touch()
+    assert os.listdir(tmp_path) == ["lock"]
 
 
 def test_a_dataset_may_come_back_to_where_files_were_kept(tmp_path: Path) -> None:

@@ -7,19 +7,20 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fault_cases
 import pytest
 from convert_cases import command, convert, digests, draw_sources, png
-from fault_cases import end, processes, wait_for, workers
+from fault_cases import end, end_all, processes, wait_for, workers
 from fault_injection import faulty
 
 from convert.errors import TryAgainError
 from convert.storage import locked
 
-NUM_ROWS = 40
+NUM_ROWS = 24
 # A shard for each row: there is always a middle to be stopped in.
 WORDS = ["m.csv", "out", "--size", "160", "160", "--shard-bytes", "1", "--workers", "2", "--json"]
 
@@ -39,12 +40,13 @@ def whole(sources: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(sources: Path, tmp_path: Path) -> Path:
+def folder(sources: Path, tmp_path: Path) -> Iterator[Path]:
     """A folder with the sources, and nothing yet beside them."""
     (tmp_path / "i").mkdir()
     for path in [*(sources / "i").iterdir(), sources / "m.csv"]:
         os.link(path, tmp_path / path.relative_to(sources))
-    return tmp_path
+    yield tmp_path
+    end_all(tmp_path)
 
 
 def start(folder: Path, **options: Any) -> subprocess.Popen[str]:
@@ -128,14 +130,17 @@ HOLD_TRIAL = "fail_on_size({size}, 'SIGKILL', {once!r})\nfault_injection." + HOL
 @pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("fault", [HOLD, HOLD_TRIAL], ids=["of a worker", "of a trial"])
 def test_stopped_amid_an_endless_decoding(
-    folder: Path, whole: dict[str, str], fault: str, stopped_by: signal.Signals
+    folder: Path,
+    whole: dict[str, str],
+    fault: str,
+    stopped_by: signal.Signals,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Also in the process that tries alone what has killed a worker."""
     original = (folder / "i/7.png").read_bytes()
     (folder / "i/7.png").unlink()  # it is a link
     (folder / "i/7.png").write_bytes(png(SIZE))
-    beside = folder.with_name("beside")
-    beside.mkdir()
+    beside = tmp_path_factory.mktemp("beside")
     names = {"told": str(beside / "told"), "once": str(beside / "once")}
     process = start(folder, env=faulty(beside, fault.format(size=SIZE, **names)))
     wait_for((beside / "told").exists)
@@ -166,9 +171,11 @@ def test_a_killed_worker_is_replaced(folder: Path, whole: dict[str, str]) -> Non
     assert digests(folder / "out") == whole
 
 
-def test_workers_that_always_die_end_the_job(folder: Path, whole: dict[str, str]) -> None:
+def test_workers_that_always_die_end_the_job(
+    folder: Path, whole: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """They die before they have come to any row, so none is to blame."""
-    process = start(folder, env=faulty(folder.with_name("fault"), "end_every_worker()"))
+    process = start(folder, env=faulty(tmp_path_factory.mktemp("fault"), "end_every_worker()"))
     code, _, err = end(process)
     shard = err.removeprefix("convert: error: ").partition(":")[0]
     assert shard in whole

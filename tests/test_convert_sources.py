@@ -7,6 +7,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from convert_cases import command, encoded, png, write_manifest
 from fault_cases import quarantine
 from fault_injection import faulty
+from fuzz_seeds import SIGNATURE, chunk
 from PIL import Image, features
 
 NUM_DAMAGED_JPEGS = 60
@@ -42,7 +44,7 @@ def patched(data: bytes, place: int, new: bytes) -> bytes:
 
 def contents() -> Iterator[tuple[str, bytes, Expected | None]]:
     """Yields name, content, and why it is left out, if it is."""
-    good, photo = png((30, 20)), encoded(Image.open(_file(png((90, 60)))), "JPEG")
+    good, photo = png((30, 20)), encoded(Image.open(BytesIO(png((90, 60)))), "JPEG")
     yield "good.png", good, None
     yield "png.jpg", good, None  # the content counts
     yield "jpeg.png", photo, None
@@ -61,12 +63,6 @@ def contents() -> Iterator[tuple[str, bytes, Expected | None]]:
     yield "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", unknown(b"<svg xml")
     for name, data in bombs():
         yield f"bomb {name}", data, BOMB
-
-
-def _file(data: bytes) -> Any:
-    from io import BytesIO
-
-    return BytesIO(data)
 
 
 def bombs() -> Iterator[tuple[str, bytes]]:
@@ -97,10 +93,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 
 def png_of(side: int, depth: int, colour: int, packed: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0)
-    chunks = []
-    for body in (b"IHDR" + header, b"IDAT" + packed, b"IEND"):
-        chunks.append(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def tiff_of(data: bytes, values: dict[int, int]) -> bytes:
@@ -117,7 +110,7 @@ def tiff_of(data: bytes, values: dict[int, int]) -> bytes:
 def damaged_jpegs() -> Iterator[tuple[str, bytes]]:
     """Yields JPEGs of which some bytes, from one to twenty, have a flipped bit."""
     random = np.random.default_rng(0)
-    picture = Image.open(_file(png((90, 60))))
+    picture = Image.open(BytesIO(png((90, 60))))
     for number in range(NUM_DAMAGED_JPEGS):
         data = bytearray(encoded(picture, "JPEG", progressive=bool(number % 2)))
         for place in random.integers(0, len(data), 1 + number // 3):

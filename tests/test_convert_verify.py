@@ -1,15 +1,26 @@
 """`convert verify`: its words and its verdict."""
 
+import contextlib
+import errno
 import json
+import os
+import pty
 import re
+import subprocess
+import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
-from convert_cases import command, convert, png, write_manifest
+from convert_cases import COMMAND, PATIENCE, command, png, write_manifest
+from convert_cases import convert as convert_dataset
 from verify_cases import RESTORE, STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, problems, verify
 
-from convert.errors import FormatError, UsageError
+import convert.inspection
+import convert.throughput
+import convert.verify
+from convert.errors import FormatError, TryAgainError, UsageError
+from convert.findings import RecordFindings
 from convert.format import layout_of_image
 from convert.verify import VerifyConfig
 
@@ -30,7 +41,7 @@ def dataset(whole: Path, tmp_path: Path) -> Path:
 
 def timeless(line: str) -> str:
     """Replaces what differs from run to run."""
-    return re.sub(r"at [0-9,]+ MB/s", "at N MB/s", line)
+    return re.sub(r"at [0-9,.]+ MB/s", "at N MB/s", line)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_an_empty_shard(tmp_path: Path) -> None:
     for row in range(10, 20):
         (tmp_path / f"i/{row}.png").write_bytes(b"no image")
     options = {"order": "source", "shard_bytes": 10 * STRIDE, "max_bad_fraction": 0.5}
-    convert(manifest, tmp_path / "out", overwrite=True, **options)
+    convert_dataset(manifest, tmp_path / "out", overwrite=True, **options)
     assert (tmp_path / "out" / TRAIN[1]).stat().st_size == 0
     assert problems(tmp_path / "out", manifest=str(manifest), deep=True) == []
     (tmp_path / "out" / TRAIN[1]).unlink()
@@ -161,7 +172,7 @@ def test_identical_pictures_are_warnings(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.csv", ["path", "y0", "split"], rows)
     for path, *_ in rows:
         (tmp_path / path).write_bytes(png())
-    convert(manifest, tmp_path / "out")
+    convert_dataset(manifest, tmp_path / "out")
     result = verify(tmp_path / "out")
     assert result.problems == []
     assert list(map(timeless, result.lines())) == [
@@ -171,3 +182,97 @@ def test_identical_pictures_are_warnings(tmp_path: Path) -> None:
         "verified 3 records in 2 shards, 1,092 bytes at N MB/s: all is sound",
     ]
     assert (result.to_json()["leaked"], result.to_json()["conflicting"]) == (1, 1)
+
+
+def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = convert.inspection._read
+    failing = os.stat(dataset / TRAIN[1]).st_ino
+
+    def read(descriptor: int, offset: int, length: int) -> bytes:
+        if os.fstat(descriptor).st_ino == failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return whole(descriptor, offset, length)
+
+    monkeypatch.setattr(convert.inspection, "_read", read)
+    result = verify(dataset)
+    assert [problem.line() for problem in result.problems] == [
+        f"{TRAIN[1]}: cannot be read to its end: Input/output error"
+    ]
+    assert result.sound_records == 30
+
+
+def test_a_shard_that_shrinks_meanwhile(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = convert.verify.inspect_here
+
+    def inspect(*arguments: Any) -> Any:
+        os.truncate(dataset / TRAIN[1], 5 * STRIDE)
+        return whole(*arguments)
+
+    monkeypatch.setattr(convert.verify, "inspect_here", inspect)
+    assert problems(dataset) == [
+        f"{TRAIN[1]}: cannot be read to its end: it became shorter while it was read"
+    ]
+
+
+def test_a_dataset_that_is_replaced_meanwhile(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = convert.verify.inspect_here
+
+    def inspect(*arguments: Any) -> Any:
+        options = {"order": "source", "shard_bytes": 10 * STRIDE, "seed": 1}
+        convert_dataset(dataset.parent / "m.csv", dataset, overwrite=True, **options)
+        (dataset / TRAIN[0]).unlink()
+        return whole(*arguments)
+
+    monkeypatch.setattr(convert.verify, "inspect_here", inspect)
+    with pytest.raises(TryAgainError) as error:
+        verify(dataset)
+    assert str(error.value) == (
+        f"{dataset}: was replaced while it was verified. Run the same command again."
+    )
+
+
+def test_the_first_findings_are_kept_in_whatever_order_they_come() -> None:
+    late, early = RecordFindings(), RecordFindings()
+    for record in range(50, 70):
+        late.add(record, "flipped_bytes")
+    late.add_all(list(range(70, 90)), "zeros")
+    for record in (3, 1, 2):
+        early.add(record, "row_twice", "twice")
+    late.merge(early)
+    assert [finding.record for finding in late.first] == [1, 2, 3, *range(50, 57)]
+    assert late.counts == {"flipped_bytes": 20, "zeros": 20, "row_twice": 3}
+    assert late.uncounted() == {"flipped_bytes": 13, "zeros": 20}
+
+
+def test_progress_without_a_terminal(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(convert.throughput, "LINE_SECONDS", 0.0)
+    flip(dataset / TRAIN[0], STRIDE + PIXEL)
+    verify(dataset)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4  # as many as pieces that are read
+    assert all(
+        re.fullmatch(
+            r"convert: verified 0\.0 of 0\.0 GB, [01] findings, [0-9,]+ MB/s, [0-9]+ s left", line
+        )
+        for line in lines
+    ), lines
+
+
+def test_progress_on_a_terminal(dataset: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    words = [*COMMAND, "verify", str(dataset)]
+    done = subprocess.run(words, stderr=theirs, stdout=theirs, timeout=PATIENCE, check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert done.returncode == 0
+    assert "verify: 100%" in shown.decode()
+    assert shown.decode().rstrip().endswith("all is sound")

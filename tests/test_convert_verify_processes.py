@@ -1,5 +1,6 @@
 """`convert verify` in several processes: they find the same, and leave when they should."""
 
+import contextlib
 import json
 import os
 import re
@@ -162,6 +163,14 @@ def words_of(pid: int) -> bytes:
         return b""
 
 
+def is_reading(pid: int) -> bool:
+    """Tells whether a process has the large shard open."""
+    with contextlib.suppress(FileNotFoundError):
+        files = list(Path(f"/proc/{pid}/fd").iterdir())
+        return any(os.readlink(file).endswith(LARGE) for file in files if file.is_symlink())
+    return False
+
+
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
@@ -174,6 +183,8 @@ def test_stopped(
     running: subprocess.Popen[str], number: signal.Signals, code: int, message: str
 ) -> None:
     workers = wait_for(lambda: workers_of(running, 2))
+    if number == signal.SIGKILL:  # a process that gets only half of its orders cannot be quiet
+        wait_for(lambda: all(map(is_reading, workers)))
     if number == signal.SIGINT:
         os.killpg(running.pid, number)  # as a terminal does
     else:

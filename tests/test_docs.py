@@ -76,6 +76,8 @@ def test_every_reason_is_listed():
     "command",
     [
         ["convert", "run"],
+        ["convert", "verify"],
+        ["convert", "show"],
         ["train", "fit"],
         ["train", "evaluate"],
         ["train", "predict"],
