@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont, features
 
-from convert.font import find_typeface, font_files
-from convert.glyphs import CharacterMap
-from convert.table import bar, brief, columns_of, counted, in_bytes, shown, table
+from convert.show.font import find_typeface, font_files
+from convert.show.glyphs import CharacterMap
+from convert.show.table import bar, brief, columns_of, counted, in_bytes, shown, table
 
 
 def sfnt(subtables: list[tuple[int, int, bytes]], start: int = 0) -> bytes:
@@ -127,7 +127,7 @@ def test_folders_are_searched_and_what_is_no_font_is_passed_over(
         (tmp_path / name).write_bytes(b"no font")
     (tmp_path / "zebra.ttf").write_bytes(font.font_bytes)
     (tmp_path / "gone.ttf").symlink_to(tmp_path / "nowhere")
-    monkeypatch.setattr("convert.font.FOLDERS", (str(tmp_path), str(tmp_path / "none")))
+    monkeypatch.setattr("convert.show.font.FOLDERS", (str(tmp_path), str(tmp_path / "none")))
     assert [path.name for path in font_files()] == [
         "wqy-microhei.ttc",
         "NotoSansCJK-Regular.ttc",
@@ -142,7 +142,7 @@ def test_folders_are_searched_and_what_is_no_font_is_passed_over(
 
 def test_no_file_is_opened_for_what_pillow_has_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     own_font()
-    monkeypatch.setattr("convert.font.font_files", lambda: pytest.fail("searched"))
+    monkeypatch.setattr("convert.show.font.font_files", lambda: pytest.fail("searched"))
     assert find_typeface("row 0123456789, #?").missing == frozenset()
 
 
@@ -152,7 +152,7 @@ def test_text_is_as_wide_as_its_ink(monkeypatch: pytest.MonkeyPatch, has_freetyp
         own_font()
     else:
         monkeypatch.setattr(features, "check", lambda name: False)
-    monkeypatch.setattr("convert.font.FOLDERS", ())
+    monkeypatch.setattr("convert.show.font.FOLDERS", ())
     typeface = find_typeface("HHHH王")
     assert typeface.missing == {"王"}
     canvas = Image.new("L", (400, 60), "white")

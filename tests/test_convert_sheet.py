@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, features
 from test_convert_show import draw_texts, show
 
-from convert.font import Typeface, find_typeface
-from convert.sample import choose
-from convert.sheet import Caption, draw_sheet
+from convert.show.font import Typeface, find_typeface
+from convert.show.sample import choose
+from convert.show.sheet import Caption, draw_sheet
 
 CHINESE = "王李张刘"
 ALL = {"split": (("train", 1.0),)}
@@ -225,7 +225,7 @@ def test_class_numbers_where_no_font_has_the_glyphs(
 ) -> None:
     if not has_freetype:
         monkeypatch.setattr(features, "check", lambda name: False)
-    monkeypatch.setattr("convert.font.FOLDERS", ())
+    monkeypatch.setattr("convert.show.font.FOLDERS", ())
     lines, _ = show(draw_chinese(tmp_path), count=4, sheets=str(tmp_path / "sheets"))
     assert lines[-1] == (
         "no font with these characters was found: 刘 张 李 王; class numbers are drawn; "
@@ -250,7 +250,7 @@ def test_chinese_labels_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lines, _ = show(dataset, count=4, sheets=str(tmp_path / "with"))
     assert lines[-1] == f"{tmp_path}/with/out-train.png: 4 of 4 records"
     with_font = Image.open(tmp_path / "with/out-train.png").convert("L")
-    monkeypatch.setattr("convert.font.FOLDERS", ())
+    monkeypatch.setattr("convert.show.font.FOLDERS", ())
     show(dataset, count=4, sheets=str(tmp_path / "without"))
     without = Image.open(tmp_path / "without/out-train.png").convert("L")
     ink = [int((np.asarray(sheet) < 100).sum()) for sheet in (with_font, without)]

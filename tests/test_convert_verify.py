@@ -16,13 +16,13 @@ from convert_cases import COMMAND, PATIENCE, command, png, write_manifest
 from convert_cases import convert as convert_dataset
 from verify_cases import RESTORE, STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, problems, verify
 
-import convert.inspection
-import convert.throughput
-import convert.verify
+import convert.verify.inspection
+import convert.verify.run
+import convert.verify.throughput
 from convert.errors import FormatError, TryAgainError, UsageError
-from convert.findings import RecordFindings
 from convert.format import layout_of_image
 from convert.verify import VerifyConfig
+from convert.verify.findings import RecordFindings
 
 PIXEL = layout_of_image(2, 12 * 8 * 3).image_offset + 100
 
@@ -185,7 +185,7 @@ def test_identical_pictures_are_warnings(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = convert.inspection._read
+    whole = convert.verify.inspection._read
     failing = os.stat(dataset / TRAIN[1]).st_ino
 
     def read(descriptor: int, offset: int, length: int) -> bytes:
@@ -193,7 +193,7 @@ def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> No
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return whole(descriptor, offset, length)
 
-    monkeypatch.setattr(convert.inspection, "_read", read)
+    monkeypatch.setattr(convert.verify.inspection, "_read", read)
     result = verify(dataset)
     assert [problem.line() for problem in result.problems] == [
         f"{TRAIN[1]}: cannot be read to its end: Input/output error"
@@ -202,13 +202,13 @@ def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_shard_that_shrinks_meanwhile(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = convert.verify.inspect_here
+    whole = convert.verify.run.inspect_here
 
     def inspect(*arguments: Any) -> Any:
         os.truncate(dataset / TRAIN[1], 5 * STRIDE)
         return whole(*arguments)
 
-    monkeypatch.setattr(convert.verify, "inspect_here", inspect)
+    monkeypatch.setattr(convert.verify.run, "inspect_here", inspect)
     assert problems(dataset) == [
         f"{TRAIN[1]}: cannot be read to its end: it became shorter while it was read"
     ]
@@ -217,7 +217,7 @@ def test_a_shard_that_shrinks_meanwhile(dataset: Path, monkeypatch: pytest.Monke
 def test_a_dataset_that_is_replaced_meanwhile(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = convert.verify.inspect_here
+    whole = convert.verify.run.inspect_here
 
     def inspect(*arguments: Any) -> Any:
         options = {"order": "source", "shard_bytes": 10 * STRIDE, "seed": 1}
@@ -225,7 +225,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
         (dataset / TRAIN[0]).unlink()
         return whole(*arguments)
 
-    monkeypatch.setattr(convert.verify, "inspect_here", inspect)
+    monkeypatch.setattr(convert.verify.run, "inspect_here", inspect)
     with pytest.raises(TryAgainError) as error:
         verify(dataset)
     assert str(error.value) == (
@@ -249,7 +249,7 @@ def test_the_first_findings_are_kept_in_whatever_order_they_come() -> None:
 def test_progress_without_a_terminal(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(convert.throughput, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(convert.verify.throughput, "LINE_SECONDS", 0.0)
     flip(dataset / TRAIN[0], STRIDE + PIXEL)
     verify(dataset)
     lines = capsys.readouterr().err.splitlines()

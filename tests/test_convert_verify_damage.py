@@ -23,8 +23,8 @@ from verify_cases import (
     write,
 )
 
-from convert.findings import LISTED
 from convert.format import layout_of_image
+from convert.verify.findings import LISTED
 
 LAYOUT = layout_of_image(2, 12 * 8 * 3)
 PIXEL = LAYOUT.image_offset + 100

@@ -9,10 +9,10 @@ import numpy as np
 from convert.config import DEFAULT_QUALITY, Box
 from convert.decode import decode_error, open_image
 from convert.errors import ImageError, Reason
-from convert.findings import Kind
 from convert.image import ImageOptions, render
 from convert.metadata import DatasetInfo
 from convert.sources import Content
+from convert.verify.findings import Kind
 
 _GONE: frozenset[Reason] = frozenset(
     ("missing", "not_a_file", "outside_root", "unreadable", "empty_file")

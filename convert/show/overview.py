@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from convert.brightness import Brightness
-from convert.census import SplitCensus
-from convert.classes import ClassCounts
 from convert.metadata import QUARANTINE, DatasetInfo
-from convert.table import bar, brief, counted, in_bytes, table
+from convert.show.brightness import Brightness
+from convert.show.census import SplitCensus
+from convert.show.classes import ClassCounts
+from convert.show.table import bar, brief, counted, in_bytes, table
 
 _VOCABULARIES = 8  # a table each: more scroll away
 _OUTPUTS = 20

@@ -11,14 +11,14 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from convert.findings import Kind, Problem, RecordFindings
 from convert.format import FOOTER_BYTES, HEADER_BYTES, layout_of_image, masked_crc
 from convert.index import SUFFIX, parse_index
 from convert.metadata import DatasetInfo, Shard
 from convert.plan import ShardSpec
-from convert.sidecars import file_problem
-from convert.spans import Span, SpanReport, part_of
 from convert.storage import sha256_file
+from convert.verify.findings import Kind, Problem, RecordFindings
+from convert.verify.sidecars import file_problem
+from convert.verify.spans import Span, SpanReport, part_of
 
 _HEADER = struct.Struct("<QI")  # length of a record's content, masked CRC of the length
 

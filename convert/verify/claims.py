@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convert.duplicates import Duplicates, find_duplicates
-from convert.spans import SpanReport
+from convert.verify.spans import SpanReport
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from convert.config import ConvertConfig
 from convert.errors import FormatError, UsageError
-from convert.findings import Problem, first_problems, shown
 from convert.inputs import open_manifest, source_root
 from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
-from convert.pictures import image_options
 from convert.plan import Plan, ShardSpec, make_plan
 from convert.quarantine import Quarantined
 from convert.shard import ShardJob
-from convert.sidecars import given_classes
+from convert.verify.findings import Problem, first_problems, shown
+from convert.verify.pictures import image_options
+from convert.verify.sidecars import given_classes
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

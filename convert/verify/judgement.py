@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from convert.cases import ShardCase
-from convert.claims import Claims, Origins, Place
-from convert.expectation import Expectation
-from convert.findings import Finding, Kind, Problem, record_message, rest_message
 from convert.metadata import QUARANTINE
+from convert.verify.cases import ShardCase
+from convert.verify.claims import Claims, Origins, Place
+from convert.verify.expectation import Expectation
+from convert.verify.findings import Finding, Kind, Problem, record_message, rest_message
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

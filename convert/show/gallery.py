@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from PIL import Image, features
 
 from convert.errors import TryAgainError, UsageError
-from convert.font import Typeface, find_typeface
 from convert.metadata import DatasetInfo
-from convert.sample import SampledRecord, read_sample
-from convert.sheet import Caption, draw_sheet
-from convert.table import shown
+from convert.show.font import Typeface, find_typeface
+from convert.show.sample import SampledRecord, read_sample
+from convert.show.sheet import Caption, draw_sheet
+from convert.show.table import shown
 from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names

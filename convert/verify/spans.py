@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convert.findings import RecordFindings
 from convert.metadata import DatasetInfo
 from convert.plan import ShardSpec
 from convert.shard import ShardJob
+from convert.verify.findings import RecordFindings
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convert.sample import SampledRecord
+from convert.show.sample import SampledRecord
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

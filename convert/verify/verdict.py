@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from convert.duplicates import Duplicates
-from convert.findings import Kind, Problem
 from convert.index import SUFFIX
 from convert.metadata import DatasetInfo
+from convert.verify.findings import Kind, Problem
 
 _LINES = 200  # of problems told to people; `--json` has all of them
 _NAMES = 3  # of files named in the verdict

@@ -15,8 +15,8 @@ from typing import Any
 
 from convert.engine import _start_process
 from convert.errors import ShardfeedError, TryAgainError
-from convert.inspection import inspect
-from convert.spans import Inspection, Span, SpanReport
+from convert.verify.inspection import inspect
+from convert.verify.spans import Inspection, Span, SpanReport
 from convert.worker import OUT_OF_MEMORY, settle
 
 _REPORT_SECONDS = 0.2  # between two messages of a worker on how far it is

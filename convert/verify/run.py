@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.cases import open_cases
-from convert.claims import Claims
 from convert.config import SPLITS
 from convert.errors import ShardfeedError, TryAgainError, UsageError
-from convert.expectation import Expectation
-from convert.inspectors import inspect_here, inspect_in_processes
-from convert.judgement import Judgement
 from convert.metadata import DatasetInfo
-from convert.sidecars import check_quarantine, check_texts, find_foreign
-from convert.spans import Inspection, Span, divide
 from convert.storage import read_dataset
-from convert.throughput import Throughput
-from convert.verdict import VerifyResult
+from convert.verify.cases import open_cases
+from convert.verify.claims import Claims
+from convert.verify.expectation import Expectation
+from convert.verify.inspectors import inspect_here, inspect_in_processes
+from convert.verify.judgement import Judgement
+from convert.verify.sidecars import check_quarantine, check_texts, find_foreign
+from convert.verify.spans import Inspection, Span, divide
+from convert.verify.throughput import Throughput
+from convert.verify.verdict import VerifyResult
 
 _SPAN_BYTES = 64 << 20  # some tenths of a second of one core's work, as is the next
 _DECODED_SPAN_BYTES = 4 << 20  # where images are decoded

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from convert.columns import Columns, columns_of_equal, columns_of_unequal
 from convert.errors import ImageError
-from convert.findings import shown
 from convert.metadata import DatasetInfo
-from convert.pictures import compare, decode
 from convert.sources import Content, SourceStream
-from convert.spans import Inspection, Span, SpanReport, empty_report, pieces
+from convert.verify.columns import Columns, columns_of_equal, columns_of_unequal
+from convert.verify.findings import shown
+from convert.verify.pictures import compare, decode
+from convert.verify.spans import Inspection, Span, SpanReport, empty_report, pieces
 
 _CHUNK_BYTES = 1 << 20  # hashed and checked while it still is in a core's cache
 _AHEAD_BYTES = 8 << 20  # asked of the disk before it is needed, so that neither waits for the other

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from convert.font import Typeface
+from convert.show.font import Typeface
 
 _WIDTH = 1200  # fits a laptop's screen and a page of documentation
 _MAX_HEIGHT = 1800  # one and a half times that; with very many records it gets higher

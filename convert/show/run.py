@@ -9,16 +9,16 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
-from convert.brightness import Brightness, measure
-from convert.census import SplitCensus, take_census
 from convert.config import SPLITS
 from convert.errors import REASONS, FormatError, TryAgainError, UsageError
-from convert.gallery import Gallery, check_folder, missing_note, write_png
 from convert.metadata import QUARANTINE, DatasetInfo
-from convert.overview import ShowResult, image_kind
-from convert.sample import choose, read_sample
+from convert.show.brightness import Brightness, measure
+from convert.show.census import SplitCensus, take_census
+from convert.show.gallery import Gallery, check_folder, missing_note, write_png
+from convert.show.overview import ShowResult, image_kind
+from convert.show.sample import choose, read_sample
+from convert.show.table import brief, counted
 from convert.storage import read_dataset
-from convert.table import brief, counted
 from convert.vocabulary import BLANK
 
 _MAX_COUNT = 1000  # cards of the smallest kind; a sheet of more is no picture to look at

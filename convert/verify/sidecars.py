@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import REASONS
-from convert.findings import Problem, first_problems, shown
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
 from convert.plan import plan_id
 from convert.quarantine import Quarantined
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
+from convert.verify.findings import Problem, first_problems, shown
 from convert.vocabulary import BLANK
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import ImageDraw, ImageFont, features
 
-from convert.glyphs import CharacterMap
+from convert.show.glyphs import CharacterMap
 
 FOLDERS = (
     "/usr/share/fonts",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.table import bar, brief, table
+from convert.show.table import bar, brief, table
 from convert.vocabulary import BLANK
 
 Ints = np.ndarray[Any, np.dtype[Any]]
