@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 from io import BytesIO
 
@@ -16,11 +15,11 @@ from PIL import (
     TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
-    _imaging,
 )
 
 from convert.errors import ImageError
 from convert.png import PNG_SIGNATURE, check_png
+from convert.tiff import forget_errors, heard_error
 
 # Only these decoders are ever tried: some others start programs or read other files. Naming the
 # modules also registers them, so that Pillow does not import all of its plugins at the first image.
@@ -51,17 +50,6 @@ _RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 _ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
 _MAY_HOLD_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
-
-
-def _silence_libtiff() -> None:
-    """Keeps libtiff from writing its remarks on damaged files to stderr, past Python."""
-    library = ctypes.CDLL(_imaging.__file__)
-    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        if hasattr(library, name):  # else Pillow was built without it
-            getattr(library, name)(None)
-
-
-_silence_libtiff()
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -104,6 +92,19 @@ def _identify(data: bytes) -> Image.Image:
     if data.startswith(_JPEG_SIGNATURE):
         return JpegImagePlugin.JpegImageFile(BytesIO(data))
     return Image.open(BytesIO(data), formats=FORMATS)
+
+
+def load(image: Image.Image) -> None:
+    """Decodes an image.
+
+    Raises:
+        ImageError: libtiff met an error that Pillow takes no notice of.
+        Exception: Whatever the decoder raises.
+    """
+    forget_errors()
+    image.load()
+    if heard_error():
+        raise ImageError("damaged", "libtiff cannot decode all of its pixels")
 
 
 def orientation(image: Image.Image) -> int:

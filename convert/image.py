@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Resample
-from convert.decode import decode_error, open_image, orientation, to_rgb
+from convert.decode import decode_error, load, open_image, orientation, to_rgb
 from convert.errors import ImageError
 from convert.png import plain_png, png_rows
 
@@ -157,7 +157,7 @@ def _decode(source: Image.Image, data: bytes, box: Box | None, options: ImageOpt
         if upright or not options.exif:
             source, data, scale = _lighten(source, data, stored, options)
             if scale > 1:
-                source.load()
+                load(source)
                 left, top, right, bottom = (edge / scale for edge in stored)
                 image = to_rgb(source)
                 part = (left, top, right, bottom)
@@ -166,7 +166,7 @@ def _decode(source: Image.Image, data: bytes, box: Box | None, options: ImageOpt
     if plain is not None:
         image = to_rgb(plain)
         return _Region(image, _whole(image), _whole(image), 1, size)
-    source.load()
+    load(source)
     turned = orientation(source)
     if options.exif and turned > 1:
         source = source.transpose(_UPRIGHT[turned])

@@ -1,0 +1,46 @@
+"""libtiff's errors: heard instead of printed.
+
+Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
+memory would become pixels, others in every run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+from PIL import _imaging
+
+_heard = threading.local()  # libtiff calls its handler in the thread that decodes
+
+
+# tiffio.h: module, format, va_list. The last one is a pointer to callees, and nothing reads it.
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+
+
+def _hear(module: bytes, message: bytes, values: int) -> None:
+    _heard.error = True
+
+
+_handler = _Handler(_hear)  # libtiff holds no reference to it
+
+
+def _install() -> None:
+    """Puts our handler in the place of those that write to stderr, past Python."""
+    library = ctypes.CDLL(_imaging.__file__)
+    if hasattr(library, "TIFFSetErrorHandler"):  # else Pillow was built without it
+        library.TIFFSetErrorHandler(_handler)
+        library.TIFFSetWarningHandler(None)
+
+
+_install()
+
+
+def forget_errors() -> None:
+    """Forgets what this thread has heard."""
+    _heard.error = False
+
+
+def heard_error() -> bool:
+    """Tells whether libtiff has reported an error to this thread since `forget_errors`."""
+    return getattr(_heard, "error", False)
