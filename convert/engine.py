@@ -136,12 +136,13 @@ def _hand_out(
 def _start(job: ShardJob) -> _Worker:
     ours, theirs = _CONTEXT.Pipe()
     position = _CONTEXT.RawValue(ctypes.c_int64, -1)
-    process = _start_process(work, job, theirs, position)
+    process = start_process(work, job, theirs, position)
     theirs.close()
     return _Worker(process, ours, position)
 
 
-def _start_process(target: Callable[..., None], *arguments: object) -> SpawnProcess:
+def start_process(target: Callable[..., None], *arguments: object) -> SpawnProcess:
+    """Starts a fresh process that runs a function; Ctrl-C and SIGTERM wait until it is there."""
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
     with _stopping_waits():
         process.start()
@@ -197,7 +198,7 @@ def _after_death(job: ShardJob, worker: _Worker, exit_code: int) -> tuple[ShardS
 def _deadly_end(job: ShardJob, spec: ShardSpec, index: int) -> str:
     """Tells how fresh processes end that decode nothing but one row; empty if one survives."""
     for _ in range(_MAX_DEATHS):
-        process = _start_process(try_row, job, spec, index)
+        process = start_process(try_row, job, spec, index)
         try:
             process.join()
         finally:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from convert.engine import _start_process
+from convert.engine import start_process
 from convert.errors import ShardfeedError, TryAgainError
 from convert.verify.inspection import inspect
 from convert.verify.spans import Inspection, Span, SpanReport
@@ -153,7 +153,7 @@ def _hand_out(
 def _start(job: Inspection) -> _Worker:
     ours, theirs = Pipe()
     try:
-        return _Worker(_start_process(_serve, job, theirs), ours)
+        return _Worker(start_process(_serve, job, theirs), ours)
     finally:
         theirs.close()
 
