@@ -6,6 +6,7 @@ With the defaults the pixels are those of `Image.open(p).crop(box).resize(size)`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, NamedTuple, get_args
@@ -62,6 +63,31 @@ class ImageOptions:
     max_pixels: int = 50_000_000
     encoding: Encoding = "raw"
     quality: int = DEFAULT_QUALITY
+
+
+def recorded_options(image: Mapping[str, Any]) -> ImageOptions:
+    """Returns the options by which a dataset's images were made.
+
+    Args:
+        image: What its `dataset.json` says under `image`.
+    """
+    crop: Box | None = None
+    if image["crop"] is not None:
+        left, top, right, bottom = image["crop"]
+        crop = (left, top, right, bottom)
+    return ImageOptions(
+        crop=crop,
+        size=(image["width"], image["height"]),
+        channels=image["channels"],
+        alpha=image["alpha"],
+        resample=image["resample"],
+        pad_crop=image["pad_crop"],
+        exif=image["exif"],
+        fast_decode=image["fast_decode"],
+        max_pixels=image["max_pixels"],
+        encoding=image["encoding"],
+        quality=image["quality"] or DEFAULT_QUALITY,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,8 +100,8 @@ class _Parser:
         self._require(encoding in get_args(Encoding), f"`image.encoding` {encoding!r} is not known")
         quality = image.get("quality")
         fits = type(quality) is int and 1 <= quality <= 100 if encoding == "jpeg" else not quality
-        self._require(fits, f"`image.quality` cannot be {quality!r}")
-        self._require(_is_box(image.get("crop")), "`image.crop` is no box")
+        self._require("quality" in image and fits, f"`image.quality` cannot be {quality!r}")
+        self._require("crop" in image and _is_box(image["crop"]), "`image.crop` is no box")
         for key, kind in _IMAGE_FIELDS.items():
             self._get(image, key, kind)
         for key, known in (("resample", get_args(Resample)), ("alpha", get_args(Alpha))):

@@ -58,6 +58,9 @@ def info(**more: Any) -> DatasetInfo:
     return DatasetInfo(**values | more)
 
 
+IMAGE_WITHOUT_CROP = {key: value for key, value in info().image.items() if key != "crop"}
+
+
 def error(text: str) -> str:
     with pytest.raises(FormatError) as caught:
         parse_dataset(text, "out/dataset.json")
@@ -109,6 +112,7 @@ NO_CLASSES = f"`vocabularies.y0` is no list of distinct classes. {REPAIR}"
         ("image.alpha", "pink", f"`image.alpha` 'pink' is not known. {REPAIR}"),
         ("image.crop", [0, 0, 12], f"`image.crop` is no box. {REPAIR}"),
         ("image.crop", [4, 0, 4, 8], f"`image.crop` is no box. {REPAIR}"),
+        ("image", IMAGE_WITHOUT_CROP, f"`image.crop` is no box. {REPAIR}"),
         ("image.max_pixels", 0, f"`image.max_pixels` is below 1. {REPAIR}"),
         ("image.pad_crop", 1, f"`pad_crop` is missing or no bool. {REPAIR}"),
         ("outputs", [], f"`outputs` are not distinct. {REPAIR}"),

@@ -158,9 +158,8 @@ def test_the_blank_is_the_last_class(plan: Any) -> None:
     assert made.vocabularies.classes == {"text": ("a", "b", "c", "")}
     assert labels(made)[:2] == [[1, 0], [2, 3]]
     assert quarantined(made) == [(2, "label_missing", "the text is empty")]
-    given = plan(
-        "path,t", "p,ba", "q,c", text_column="t", pad_label=True, given={"*": tuple("cba")}
-    )
+    more: dict[str, Any] = {"text_column": "t", "pad_label": True}
+    given = plan("path,t", "p,ba", "q,c", given={"*": tuple("cba")}, **more)
     assert given.vocabularies.classes == {"text": ("c", "b", "a", "")}
 
 

@@ -56,12 +56,6 @@ SIDECARS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ),
         ["dataset.json: its `options` have alpha 'drop', the images 'black'"],
     ),
-    "dataset.json without a crop": (
-        lambda out: write(
-            out / "dataset.json", read(out / "dataset.json").replace(b'"crop"', b'"drop"', 1)
-        ),
-        ["dataset.json: its `image` has no 'crop'"],
-    ),
     "no quarantine.jsonl": (
         lambda out: (out / "quarantine.jsonl").unlink(),
         ["quarantine.jsonl: missing file"],

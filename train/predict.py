@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.image import ImageOptions, render, to_array
+from convert.image import ImageOptions, recorded_options, render, to_array
 from convert.metadata import DatasetInfo
 from convert.storage import SourceReader
 from train.errors import ImageError, UsageError
@@ -53,7 +53,7 @@ def predict_files(run: RunFolder, paths: Sequence[str]) -> Iterator[Prediction]:
         FormatError: The model cannot be read.
     """
     info = run.dataset_info()
-    options = _image_options(info)
+    options = replace(recorded_options(info.image), encoding="raw")
     if info.image.get("row_boxes"):
         raise UsageError(
             f"{run.path}: its images were cropped by boxes in the manifest, which image files "
@@ -63,23 +63,6 @@ def predict_files(run: RunFolder, paths: Sequence[str]) -> Iterator[Prediction]:
     remaining = iter(paths)
     while batch := list(islice(remaining, _BATCH_SIZE)):
         yield from _predict_batch(model, info, options, batch)
-
-
-def _image_options(info: DatasetInfo) -> ImageOptions:
-    """Returns how the run's images were made."""
-    image = info.image
-    crop = image["crop"]
-    return ImageOptions(
-        crop=tuple(crop) if crop else None,
-        size=(image["width"], image["height"]),
-        channels=image["channels"],
-        alpha=image["alpha"],
-        resample=image["resample"],
-        pad_crop=image["pad_crop"],
-        exif=image["exif"],
-        fast_decode=image["fast_decode"],
-        max_pixels=image["max_pixels"],
-    )
 
 
 def _predict_batch(

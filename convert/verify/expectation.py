@@ -10,13 +10,13 @@ import numpy as np
 
 from convert.config import ConvertConfig
 from convert.errors import FormatError, UsageError
+from convert.image import recorded_options
 from convert.inputs import open_manifest, source_root
 from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan, ShardSpec, make_plan
 from convert.quarantine import Quarantined
 from convert.shard import ShardJob
 from convert.verify.findings import Problem, first_problems, shown
-from convert.verify.pictures import image_options
 from convert.verify.sidecars import given_classes
 
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -89,7 +89,7 @@ class Expectation:
             root=self._root,
             staging="",
             num_labels=len(self._info.outputs),
-            image=image_options(self._info),
+            image=recorded_options(self._info.image),
         )
 
     def shard(self, split: str, index: int, shard: Shard, left_out: Ints) -> ShardSpec | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from convert.config import DEFAULT_QUALITY, Box
+from convert.config import Box
 from convert.decode import decode_error, open_image
 from convert.errors import ImageError, Reason
-from convert.image import ImageOptions, render
+from convert.image import recorded_options, render
 from convert.metadata import DatasetInfo
 from convert.sources import Content
 from convert.verify.findings import Kind
@@ -21,28 +21,6 @@ _GONE: frozenset[Reason] = frozenset(
 _JPEG_LEVELS = 1.0
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-def image_options(info: DatasetInfo) -> ImageOptions:
-    """Returns how a dataset's images were made."""
-    image = info.image
-    crop: Box | None = None
-    if image.get("crop") is not None:
-        left, top, right, bottom = image["crop"]
-        crop = (left, top, right, bottom)
-    return ImageOptions(
-        crop=crop,
-        size=(image["width"], image["height"]),
-        channels=image["channels"],
-        alpha=image["alpha"],
-        resample=image["resample"],
-        pad_crop=image["pad_crop"],
-        exif=image["exif"],
-        fast_decode=image["fast_decode"],
-        max_pixels=image["max_pixels"],
-        encoding=image["encoding"],
-        quality=image.get("quality") or DEFAULT_QUALITY,
-    )
 
 
 def decode(content: bytes, info: DatasetInfo) -> Bytes:
@@ -90,7 +68,7 @@ def compare(
     try:
         if not isinstance(source, bytes):
             raise source
-        again = render(source, image_options(info), box).content
+        again = render(source, recorded_options(info.image), box).content
     except ImageError as error:
         kind: Kind = "source_gone" if error.reason in _GONE else "source_changed"
         return kind, f"{error.reason}, {error.detail}"

@@ -114,8 +114,6 @@ def _contradiction(info: DatasetInfo) -> str:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
     image: dict[str, Any] = {**info.image, "name": info.name}
     image["size"] = [info.image["width"], info.image["height"]]
-    if missing := {*_IMAGE_OPTIONS} - {*info.image}:
-        return f"its `image` has no {min(missing)!r}"
     for key in (*_IMAGE_OPTIONS, "size", "name"):
         if key in info.options and image.get(key) != info.options[key]:
             return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"
