@@ -236,9 +236,7 @@ CHANGES: dict[str, Any] = {
     "channels": 1,
     "alpha": "white",
     "resample": "box",
-    "pad_crop": True,
-    "exif": True,
-    "fast_decode": True,
+    **dict.fromkeys(("pad_crop", "exif", "fast_decode"), True),
     "encoding": "png",
     "quality": 50,
     "max_pixels": 99,
@@ -276,10 +274,7 @@ SAME: dict[str, Any] = {
     "dataset": "elsewhere",
     "root": "/elsewhere",
     "vocabulary": ("elsewhere.txt",),
-    "workers": 7,
-    "max_bad_fraction": 0.5,
-    "overwrite": True,
-    "retry_quarantined": True,
+    **{"workers": 7, "max_bad_fraction": 0.5, "overwrite": True, "retry_quarantined": True},
 }
 
 
