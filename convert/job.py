@@ -15,7 +15,7 @@ from convert.config import SPLITS, ConvertConfig
 from convert.describe import describe
 from convert.duplicates import Duplicates, find_duplicates
 from convert.engine import run_local
-from convert.errors import TooManyBadRowsError, TryAgainError, UsageError
+from convert.errors import FormatError, TooManyBadRowsError, TryAgainError, UsageError
 from convert.image import ImageOptions
 from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
 from convert.metadata import QUARANTINE, DatasetInfo
@@ -100,8 +100,14 @@ def _to_retry(config: ConvertConfig, say: Callable[[str], None]) -> int:
 def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     """Returns the result for a dataset that was there already."""
     records = sum(info.num_records(split) for split in info.splits)
-    with open(os.path.join(dataset, QUARANTINE), "rb") as file:
-        quarantined = sum(1 for _ in file)
+    path = os.path.join(dataset, QUARANTINE)
+    try:
+        with open(path, "rb") as file:
+            quarantined = sum(1 for _ in file)
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"{path}: missing. Restore it, or convert again with --overwrite."
+        ) from error
     return ConvertResult(
         dataset=dataset,
         info=info,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from convert_cases import convert, draw_sources
 
+from convert.errors import FormatError
 from convert.report import ConvertResult
 from convert.storage import SourceReader
 from convert.summary import Progress, Sources, merge_sources
@@ -92,6 +93,17 @@ def test_sources_of_several_shards() -> None:
         formats={"GIF": 4, "PNG": 2}, smallest=(7, 5), largest=(9, 9), dropped_alpha=1, oriented=2
     )
     assert merge_sources([]).formats == {}
+
+
+def test_a_finished_dataset_without_its_quarantine_file(tmp_path: Path) -> None:
+    manifest = draw_sources(tmp_path, 20)
+    convert(manifest, tmp_path / "out")
+    (tmp_path / "out/quarantine.jsonl").unlink()
+    with pytest.raises(FormatError) as caught:
+        convert(manifest, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{tmp_path}/out/quarantine.jsonl: missing. Restore it, or convert again with --overwrite."
+    )
 
 
 def test_a_finished_conversion_is_recognised_without_planning(
