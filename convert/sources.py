@@ -20,6 +20,8 @@ SLOW_READ_SECONDS = 0.0003
 _AHEAD_FILES = 2 * READ_THREADS
 _AHEAD_BYTES = 64 << 20  # bounds the memory of a worker where files are large
 _TRIAL_FILES = 16  # read one after the other, to see how fast files come
+_SLOW_SHARE = 0.25  # of them: more is no accident
+_AHEAD_RUN = 4096  # files until the next trial, which costs a slow disk a few per cent of that time
 
 Content = bytes | ImageError | MemoryError
 """A file, or why there is none."""
@@ -39,7 +41,7 @@ class SourceStream:
     def __init__(self, reader: SourceReader, paths: list[str]) -> None:
         self._reader = reader
         self._paths = paths
-        self._read_bytes = 0
+        self._num_read = self._read_bytes = 0
         self.wait_seconds = 0.0
 
     def __iter__(self) -> Iterator[Content]:
@@ -49,24 +51,24 @@ class SourceStream:
             TryAgainError: A file could not be read for a passing reason.
         """
         paths = iter(self._paths)
-        num_read = 0
         while group := list(islice(paths, _TRIAL_FILES)):
-            waited = self.wait_seconds
+            num_slow = 0
             for path in group:
-                yield self._timed(path)
-            num_read += len(group)
-            if self.wait_seconds - waited > SLOW_READ_SECONDS * len(group):
-                yield from self._read_ahead(paths, num_read)
+                started = time.perf_counter()
+                content = self._read(path)
+                num_slow += self._count(content, started) > SLOW_READ_SECONDS
+                yield content
+            # One or two may be slow because the core had something else to do.
+            if num_slow >= _SLOW_SHARE * len(group):
+                yield from self._read_ahead(islice(paths, _AHEAD_RUN))
 
-    def _timed(self, path: str) -> Content:
-        started = time.perf_counter()
-        content = self._read(path)
-        self._count(content, started)
-        return content
-
-    def _count(self, content: Content, started: float) -> None:
-        self.wait_seconds += time.perf_counter() - started
+    def _count(self, content: Content, started: float) -> float:
+        """Notes that a file has come; returns how long it was waited for."""
+        seconds = time.perf_counter() - started
+        self.wait_seconds += seconds
+        self._num_read += 1
         self._read_bytes += len(content) if isinstance(content, bytes) else 0
+        return seconds
 
     def _read(self, path: str) -> Content:
         try:
@@ -74,25 +76,24 @@ class SourceStream:
         except (ImageError, MemoryError) as error:
             return error
 
-    def _read_ahead(self, paths: Iterator[str], num_read: int) -> Iterator[Content]:
+    def _read_ahead(self, paths: Iterator[str]) -> Iterator[Content]:
         """Yields the content of files that threads read ahead."""
         pending: deque[Future[Content]] = deque()
         with ThreadPoolExecutor(READ_THREADS) as pool:
             try:
                 while True:
-                    for path in islice(paths, max(0, self._room(num_read) - len(pending))):
+                    for path in islice(paths, max(0, self._room() - len(pending))):
                         pending.append(pool.submit(self._read, path))
                     if not pending:
                         return
                     started = time.perf_counter()
                     content = pending.popleft().result()
                     self._count(content, started)
-                    num_read += 1
                     yield content
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _room(self, num_read: int) -> int:
+    def _room(self) -> int:
         """Returns how many files may be under way, by the mean size of those read so far."""
-        mean_bytes = max(1, self._read_bytes // num_read)
+        mean_bytes = max(1, self._read_bytes // self._num_read)
         return max(2, min(_AHEAD_FILES, _AHEAD_BYTES // mean_bytes))

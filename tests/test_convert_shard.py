@@ -140,6 +140,51 @@ def test_slow_files_are_read_side_by_side(
     assert sorted(started) == sorted(plan.shard("train", 0).paths)
 
 
+@pytest.mark.parametrize(
+    ("slow", "threaded"),
+    [
+        ({3, 9, 11}, False),  # the core had something else to do
+        ({3, 4, 9, 11}, True),
+    ],
+)
+def test_some_slow_files_are_no_slow_disk(
+    sources: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, slow: set[int], threaded: bool
+) -> None:
+    """Whether a file is slow is told by a clock that only slow files advance."""
+    clock, calls, real = [0.0], [0], SourceReader.read
+    threads = set()
+
+    def read(self: SourceReader, path: str) -> bytes:
+        clock[0] += calls[0] in slow
+        calls[0] += 1
+        threads.add(threading.current_thread().name)
+        return real(self, path)
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(SourceReader, "read", read)
+    paths = plan.shard("train", 0).paths
+    assert len(list(module.SourceStream(SourceReader(str(sources)), paths))) == NUM_ROWS
+    assert (len(threads) > 1) == threaded
+
+
+def test_a_disk_that_becomes_fast_is_noticed(
+    sources: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_READ_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_AHEAD_RUN", 20)
+    real, main, threads = SourceReader.read, threading.current_thread(), []
+
+    def read(self: SourceReader, path: str) -> bytes:
+        threads.append(threading.current_thread() is main)
+        return real(self, path)
+
+    monkeypatch.setattr(SourceReader, "read", read)
+    paths = plan.shard("train", 0).paths
+    assert len(list(module.SourceStream(SourceReader(str(sources)), paths))) == NUM_ROWS
+    expected = ([True] * module._TRIAL_FILES + [False] * 20) * 5
+    assert threads == expected[:NUM_ROWS]
+
+
 @pytest.mark.parametrize(("ahead_bytes", "most"), [(1, 2), (1 << 30, 2 * module.READ_THREADS)])
 def test_large_files_are_not_piled_up(
     sources: Path,
