@@ -274,7 +274,10 @@ SAME: dict[str, Any] = {
     "dataset": "elsewhere",
     "root": "/elsewhere",
     "vocabulary": ("elsewhere.txt",),
-    "workers": 7, "max_bad_fraction": 0.5, "overwrite": True, "retry_quarantined": True,
+    "workers": 7,
+    "max_bad_fraction": 0.5,
+    "overwrite": True,
+    "retry_quarantined": True,
 }
 
 
