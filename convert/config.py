@@ -230,9 +230,12 @@ class ConvertConfig:
     @property
     def num_workers(self) -> int:
         """Processes to start; by default one per core that this process may use."""
-        if self.workers is not None:
-            return self.workers
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return usable_cores() if self.workers is None else self.workers
+
+
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _require(condition: bool, message: str) -> None:

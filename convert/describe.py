@@ -39,17 +39,7 @@ def describe(
     }
     splits: dict[str, list[Shard]] = {split: [] for split in plan.splits}
     for file, (split, _) in plan.files().items():
-        done = summaries[file]
-        splits[split].append(
-            Shard(
-                file=file,
-                records=done.records,
-                bytes=done.bytes,
-                sha256=done.sha256,
-                index_bytes=done.index_bytes,
-                index_sha256=done.index_sha256,
-            )
-        )
+        splits[split].append(summaries[file].shard)
     return DatasetInfo(
         name=plan.name,
         image=image,

@@ -79,22 +79,25 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
     waiting = f"waiting for another convert that writes {config.dataset}"
     with locked(lock_path(config.dataset), lambda: say(waiting)):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
-        if found is not None and not (config.retry_quarantined and _to_retry(config, say)):
+        retry = _rows_to_retry(config, say) if found is not None else []
+        if found is not None and not retry:
             remove_replaced(config.dataset, say)
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
-        return _Conversion(config, plan, root, say).run(found, started)
+        return _Conversion(config, plan, root, say).run(found, retry, started)
 
 
-def _to_retry(config: ConvertConfig, say: Callable[[str], None]) -> int:
-    """Returns how many rows of a finished dataset deserve another chance."""
+def _rows_to_retry(config: ConvertConfig, say: Callable[[str], None]) -> list[int]:
+    """Returns the rows of a finished dataset that get another chance."""
+    if not config.retry_quarantined:
+        return []
     rows = retryable_rows(config.dataset)
     if rows:
         say(f"trying {len(rows):,} of the rows that were left out again")
     else:
         say("no row was left out for its file: there is nothing to try again")
-    return len(rows)
+    return rows
 
 
 def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
@@ -132,11 +135,12 @@ class _Conversion:
         self._staging = Staging(config.dataset, staging_key(plan.plan_id, root))
         self._progress = Progress()
 
-    def run(self, old: DatasetInfo | None, started: float) -> ConvertResult:
+    def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
         """Writes what is missing and commits.
 
         Args:
             old: The finished dataset whose bad rows get another chance, if any.
+            retry: Those rows.
             started: When the whole job began.
         """
         plan, config = self._plan, self._config
@@ -145,8 +149,7 @@ class _Conversion:
         if old is None:
             summaries = self._staging.finished(files)
         else:
-            rows = retryable_rows(config.dataset)
-            summaries = adopt_shards(config.dataset, old, plan, rows, self._staging)
+            summaries = adopt_shards(config.dataset, old, plan, retry, self._staging)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:
             self._say(f"going on: {resumed:,} rows are already done")

@@ -50,8 +50,8 @@ class Shard:
     def files(self) -> dict[str, tuple[int, str]]:
         """Name -> (size, sha256) of the shard and of its index, where it has one."""
         files = {self.file: (self.bytes, self.sha256)}
-        if self.index_bytes is not None and self.index_sha256 is not None:
-            files[self.file + SUFFIX] = (self.index_bytes, self.index_sha256)
+        if self.index_bytes is not None:
+            files[self.file + SUFFIX] = (self.index_bytes, self.index_sha256 or "")
         return files
 
     def to_json(self) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from convert.metadata import QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan
 from convert.records import ShardRecords
 from convert.shard import image_digest
-from convert.staging import Staging
-from convert.storage import sha256_file
+from convert.staging import Staging, is_intact
 from convert.summary import ShardSummary, merge_sources
 
 
@@ -67,7 +66,7 @@ def adopt_shards(
             continue
         for name in shards[file].files:
             _link(os.path.join(output, name), os.path.join(to.dataset, name))
-        if _is_intact(to.dataset, shards[file]):
+        if is_intact(to.dataset, shards[file]):
             finished[file] = _summary(to.dataset, info, shards[file])
             to.record(finished[file])
         else:
@@ -83,13 +82,6 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _is_intact(folder: str, shard: Shard) -> bool:
-    return all(
-        sha256_file(os.path.join(folder, name)) == digest
-        for name, (_, digest) in shard.files.items()
-    )
 
 
 def _summary(folder: str, info: DatasetInfo, shard: Shard) -> ShardSummary:

@@ -78,14 +78,14 @@ def write_shard(
     writer = _Writer(job, spec, report, on_row)
     attempt = os.path.join(job.staging, "attempts", f"{spec.file}.{uuid.uuid4().hex}")
     target = os.path.join(job.staging, "dataset", spec.file)
-    index = "" if job.image.encoding == "raw" else attempt + SUFFIX
+    index = attempt + SUFFIX
     try:
         with open(attempt, "xb", buffering=WRITE_BYTES) as file:
             summary = writer.write(file)
             _finish(file, summary.bytes, spec.file)
-        if index:
+        if writer.index is not None:
             with open(index, "xb") as file:
-                file.write(writer.index())
+                file.write(writer.index)
                 _finish(file, summary.index_bytes or 0, spec.file + SUFFIX)
             _publish(index, target + SUFFIX, summary.index_sha256)
         _publish(attempt, target, summary.sha256)
@@ -124,7 +124,11 @@ def image_digest(content: bytes) -> int:
 
 
 class _Writer:
-    """Turns the rows of one shard into records."""
+    """Turns the rows of one shard into records.
+
+    Attributes:
+        index: Of the records, once they are written. None: they are of one length.
+    """
 
     def __init__(
         self,
@@ -140,6 +144,7 @@ class _Writer:
         self._stream = SourceStream(job.source_reader(), spec.paths)
         self._quarantined: list[Quarantined] = []
         self._lengths: list[int] = []
+        self.index: bytes | None = None
         self._digests = array("Q")
         self._census = _Census()
         self._rows = self._input_bytes = 0
@@ -156,7 +161,9 @@ class _Writer:
                 digest.update(piece)
             self._lengths.append(sum(map(len, pieces)))
             self._write_seconds += time.perf_counter() - started
-        index = None if self._job.image.encoding == "raw" else self.index()
+        if self._job.image.encoding != "raw":
+            self.index = index_text(self._lengths).encode()
+        index = self.index
         return ShardSummary(
             file=self._spec.file,
             records=len(self._lengths),
@@ -169,10 +176,6 @@ class _Writer:
             sources=self._census.sources(),
             image_digests=np.array(self._digests, "<u8").tobytes(),
         )
-
-    def index(self) -> bytes:
-        """Returns the index of the records written."""
-        return index_text(self._lengths).encode()
 
     def _records(self) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Yields the encoded record of every good row."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from convert.index import SUFFIX
-from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
+from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
 from convert.png import DECODER_VERSION
 from convert.storage import PART, sha256_file, write_file, write_json
@@ -69,7 +69,7 @@ class Staging:
         for file in files:
             shard = os.path.join(self.dataset, file)
             summary = self._summary(file)
-            if summary is not None and _is_intact(shard, summary):
+            if summary is not None and is_intact(self.dataset, summary.shard):
                 summaries[file] = summary
             else:
                 Path(shard).unlink(missing_ok=True)
@@ -79,9 +79,10 @@ class Staging:
     def _summary(self, file: str) -> ShardSummary | None:
         try:
             text = Path(self._done, f"{file}.json").read_text(encoding="utf-8")
-            return ShardSummary.from_json(json.loads(text))
+            summary = ShardSummary.from_json(json.loads(text))
         except (OSError, ValueError, TypeError, KeyError):
             return None
+        return summary if summary.file == file else None
 
     def record(self, summary: ShardSummary) -> None:
         """Notes that a shard is finished."""
@@ -135,14 +136,13 @@ def staging_key(plan_id: str, root: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _is_intact(path: str, summary: ShardSummary) -> bool:
-    files = {path: (summary.bytes, summary.sha256)}
-    if summary.index_bytes is not None:
-        files[path + SUFFIX] = (summary.index_bytes, summary.index_sha256 or "")
+def is_intact(folder: str, shard: Shard) -> bool:
+    """Tells whether a shard's files, in some folder, have its sizes and digests."""
     try:
         return all(
-            os.path.getsize(file) == size and sha256_file(file) == digest
-            for file, (size, digest) in files.items()
+            os.path.getsize(path) == size and sha256_file(path) == digest
+            for name, (size, digest) in shard.files.items()
+            for path in (os.path.join(folder, name),)
         )
     except OSError:
         return False

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from convert.metadata import Shard
 from convert.quarantine import Quarantined
 
 
@@ -119,6 +120,18 @@ class ShardSummary:
     input_bytes: int
     sources: Sources
     image_digests: Digests
+
+    @property
+    def shard(self) -> Shard:
+        """The shard's entry in `dataset.json`."""
+        return Shard(
+            file=self.file,
+            records=self.records,
+            bytes=self.bytes,
+            sha256=self.sha256,
+            index_bytes=self.index_bytes,
+            index_sha256=self.index_sha256,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the summary as JSON values."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from convert.config import SPLITS
+from convert.config import SPLITS, usable_cores
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
@@ -62,9 +60,7 @@ class VerifyConfig:
     @property
     def num_workers(self) -> int:
         """Processes that may be started; by default one per core that this process may use."""
-        if self.workers is not None:
-            return self.workers
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return usable_cores() if self.workers is None else self.workers
 
 
 def verify_dataset(config: VerifyConfig) -> VerifyResult:
