@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from convert_cases import BOX, SIZE, convert, write_manifest
 from train_cases import train
 
 from convert import ConvertConfig
@@ -63,6 +64,23 @@ def small_dataset(tmp_path_factory, small_manifest) -> Path:
     )
     convert_dataset(config)
     return path
+
+
+@pytest.fixture(scope="session")
+def forty_rows(tmp_path_factory, sample_rows) -> Path:
+    """A manifest of the sample's first 40 rows."""
+    rows = [list(row.values()) for row in sample_rows[:40]]
+    return write_manifest(tmp_path_factory.mktemp("forty") / "m.csv", list(sample_rows[0]), rows)
+
+
+@pytest.fixture(scope="session")
+def encoded_datasets(forty_rows, tmp_path_factory) -> dict[str, Path]:
+    """The same 40 rows in each encoding, in several shards."""
+    folder = tmp_path_factory.mktemp("encoded")
+    options = {"root": str(SAMPLE), "crop": BOX, "size": SIZE, "shard_bytes": 150_000}
+    for encoding in ("raw", "png", "jpeg"):
+        convert(forty_rows, folder / encoding, encoding=encoding, **options)
+    return {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from convert_cases import (
     digests,
     draw_sources,
     sample_rows,
-    write_manifest,
 )
 from PIL import Image
 
@@ -33,23 +32,6 @@ from convert.storage import read_dataset
 NUM_ROWS = 40
 ENCODED = pytest.mark.parametrize("encoding", ["png", "jpeg"])
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
-
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows = [list(line.values()) for line in sample_rows()[:NUM_ROWS]]
-    folder = tmp_path_factory.mktemp("encodings")
-    return write_manifest(folder / "m.csv", ["path", "y0", "y1", "y2", "y3"], rows)
-
-
-@pytest.fixture(scope="module")
-def datasets(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same rows in each encoding, in several shards."""
-    folder = tmp_path_factory.mktemp("datasets")
-    options = {"root": str(SAMPLE), "crop": BOX, "size": SIZE, "shard_bytes": 150_000}
-    for encoding in ("raw", "png", "jpeg"):
-        convert(manifest, folder / encoding, encoding=encoding, **options)
-    return {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def records(dataset: Path) -> dict[int, tuple[list[int], bytes]]:
@@ -72,16 +54,16 @@ def decoded(content: bytes, kind: str) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_png_records_hold_exactly_the_raw_pixels(datasets: dict[str, Path]) -> None:
-    raw, png = records(datasets["raw"]), records(datasets["png"])
+def test_png_records_hold_exactly_the_raw_pixels(encoded_datasets: dict[str, Path]) -> None:
+    raw, png = records(encoded_datasets["raw"]), records(encoded_datasets["png"])
     assert sorted(raw) == sorted(png) == list(range(NUM_ROWS))
     for row, (labels, content) in png.items():
         assert labels == raw[row][0]
         assert decoded(content, "png").tobytes() == raw[row][1]
 
 
-def test_jpeg_records_hold_nearly_the_raw_pixels(datasets: dict[str, Path]) -> None:
-    raw, jpeg = records(datasets["raw"]), records(datasets["jpeg"])
+def test_jpeg_records_hold_nearly_the_raw_pixels(encoded_datasets: dict[str, Path]) -> None:
+    raw, jpeg = records(encoded_datasets["raw"]), records(encoded_datasets["jpeg"])
     for row, (labels, content) in jpeg.items():
         assert labels == raw[row][0]
         pixels = np.frombuffer(raw[row][1], np.uint8).reshape(SIZE[1], SIZE[0], 3)
@@ -89,18 +71,18 @@ def test_jpeg_records_hold_nearly_the_raw_pixels(datasets: dict[str, Path]) -> N
         assert 0 < difference.mean() < 8
 
 
-def test_quality_changes_the_size(manifest: Path, tmp_path: Path) -> None:
+def test_quality_changes_the_size(forty_rows: Path, tmp_path: Path) -> None:
     options = {"root": str(SAMPLE), "crop": BOX, "size": SIZE, "encoding": "jpeg"}
     sizes = []
     for quality in (30, None, 100):
-        result = convert(manifest, tmp_path / str(quality), quality=quality, **options)
+        result = convert(forty_rows, tmp_path / str(quality), quality=quality, **options)
         sizes.append(sum(size for size, _ in result.info.files().values()))
         assert result.info.image["quality"] == (quality or 90)
     assert sizes == sorted(set(sizes))
 
 
 @ENCODED
-def test_grey_images(datasets: dict[str, Path], encoding: str) -> None:
+def test_grey_images(encoded_datasets: dict[str, Path], encoding: str) -> None:
     options = ImageOptions(crop=BOX, size=SIZE, channels=1, encoding=encoding)  # type: ignore[arg-type]
     data = (SAMPLE / sample_rows()[0]["path"]).read_bytes()
     grey = decoded(render(data, options).content, encoding)
@@ -111,13 +93,15 @@ def test_grey_images(datasets: dict[str, Path], encoding: str) -> None:
 
 
 @ENCODED
-def test_the_index_tells_where_each_record_is(datasets: dict[str, Path], encoding: str) -> None:
-    info = read_dataset(str(datasets[encoding]))
+def test_the_index_tells_where_each_record_is(
+    encoded_datasets: dict[str, Path], encoding: str
+) -> None:
+    info = read_dataset(str(encoded_datasets[encoding]))
     shards = [shard for listed in info.splits.values() for shard in listed]
     assert len(shards) > 2
     for shard in shards:
-        lines = (datasets[encoding] / f"{shard.file}.idx").read_text().splitlines()
-        data = (datasets[encoding] / shard.file).read_bytes()
+        lines = (encoded_datasets[encoding] / f"{shard.file}.idx").read_text().splitlines()
+        data = (encoded_datasets[encoding] / shard.file).read_bytes()
         assert len(lines) == shard.records
         end = 0
         for offset, length in (map(int, line.split(" ")) for line in lines):
@@ -125,12 +109,12 @@ def test_the_index_tells_where_each_record_is(datasets: dict[str, Path], encodin
             assert int.from_bytes(data[offset : offset + 8], "little") == length - 16
             end += length
         assert end == len(data) == shard.bytes
-    assert json.loads((datasets[encoding] / "dataset.json").read_text())["layout"] is None
+    assert json.loads((encoded_datasets[encoding] / "dataset.json").read_text())["layout"] is None
 
 
-def test_raw_shards_have_no_index(datasets: dict[str, Path]) -> None:
-    assert not list(datasets["raw"].glob("*.idx"))
-    assert "index" not in (datasets["raw"] / "dataset.json").read_text()
+def test_raw_shards_have_no_index(encoded_datasets: dict[str, Path]) -> None:
+    assert not list(encoded_datasets["raw"].glob("*.idx"))
+    assert "index" not in (encoded_datasets["raw"] / "dataset.json").read_text()
 
 
 @ENCODED
@@ -166,11 +150,11 @@ def test_a_lost_index_is_written_again(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @ENCODED
-def test_tensorflow_datasets_decodes_them(datasets: dict[str, Path], encoding: str) -> None:
+def test_tensorflow_datasets_decodes_them(encoded_datasets: dict[str, Path], encoding: str) -> None:
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(datasets[encoding])
-    expected = records(datasets[encoding])
+    builder = tfds.builder_from_directory(encoded_datasets[encoding])
+    expected = records(encoded_datasets[encoding])
     found = set()
     for split in builder.info.splits:
         for record in builder.as_dataset(split=split).as_numpy_iterator():
@@ -228,9 +212,9 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     ],
 )
 def test_sizes_that_cannot_be_are_refused(
-    datasets: dict[str, Path], key: str, value: object
+    encoded_datasets: dict[str, Path], key: str, value: object
 ) -> None:
-    content = json.loads((datasets["png"] / "dataset.json").read_text("utf-8"))
+    content = json.loads((encoded_datasets["png"] / "dataset.json").read_text("utf-8"))
     parse_dataset(json.dumps(content), "d")
     split = content["splits"]["train"]
     split["records"] += (value - split["shards"][0][key]) if key == "records" else 0  # type: ignore[operator]

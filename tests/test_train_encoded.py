@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convert_cases import BOX, SAMPLE, SIZE, convert, sample_rows, write_manifest
 
 from convert.errors import FormatError
 from convert.records import ShardRecords
@@ -17,30 +16,12 @@ from train.encoded import open_reader
 from train.errors import RecordError
 from train.input import load_dataset
 
-NUM_ROWS = 40
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows = [list(line.values()) for line in sample_rows()[:NUM_ROWS]]
-    folder = tmp_path_factory.mktemp("encodings")
-    return write_manifest(folder / "m.csv", ["path", "y0", "y1", "y2", "y3"], rows)
-
-
-@pytest.fixture(scope="module")
-def datasets(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same rows in each encoding, in several shards."""
-    folder = tmp_path_factory.mktemp("datasets")
-    options = {"root": str(SAMPLE), "crop": BOX, "size": SIZE, "shard_bytes": 150_000}
-    for encoding in ("raw", "png"):
-        convert(manifest, folder / encoding, encoding=encoding, **options)
-    return {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def test_the_reader_gives_the_same_batches_as_from_raw(datasets: dict[str, Path]) -> None:
+def test_the_reader_gives_the_same_batches_as_from_raw(encoded_datasets: dict[str, Path]) -> None:
     raw, png = (
-        open_reader(str(datasets[name]), read_dataset(str(datasets[name])), "train")
+        open_reader(str(encoded_datasets[name]), read_dataset(str(encoded_datasets[name])), "train")
         for name in ("raw", "png")
     )
     order = np.random.default_rng(0).integers(0, raw.num_records, 100)  # with repetitions
@@ -50,9 +31,9 @@ def test_the_reader_gives_the_same_batches_as_from_raw(datasets: dict[str, Path]
     assert np.array_equal(png.rows(order), raw.rows(order))
 
 
-def test_load_dataset(datasets: dict[str, Path]) -> None:
+def test_load_dataset(encoded_datasets: dict[str, Path]) -> None:
     raw, png = (
-        list(load_dataset(str(datasets[name]), "train", batch_size=8).as_numpy_iterator())
+        list(load_dataset(str(encoded_datasets[name]), "train", batch_size=8).as_numpy_iterator())
         for name in ("raw", "png")
     )
     assert len(raw) == len(png) > 1
@@ -62,8 +43,8 @@ def test_load_dataset(datasets: dict[str, Path]) -> None:
 
 
 @pytest.fixture
-def copy(datasets: dict[str, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(datasets["png"], tmp_path / "copy"))
+def copy(encoded_datasets: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(encoded_datasets["png"], tmp_path / "copy"))
 
 
 def read_all(dataset: Path) -> None:
