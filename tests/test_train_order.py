@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.order import RecordOrder, default_window, permutation
+from train.order import RecordOrder, Span, default_window, permutation
 
 sizes = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 windows = st.integers(1, 40)
@@ -25,6 +25,16 @@ def test_golden_order():
     order = RecordOrder([3, 4, 3], seed=1, window=4)
     assert order.records(0, 0, 10).tolist() == [3, 9, 7, 8, 4, 0, 6, 5, 1, 2]
     assert order.records(1, 0, 10).tolist() == [7, 0, 8, 9, 3, 2, 4, 1, 6, 5]
+
+
+def test_golden_spans():
+    """Epoch 0 has shards 2, 1, 0; a window takes the end of one and the start of the next."""
+    order = RecordOrder([3, 4, 3, 0], seed=1, window=4)
+    assert [order.window_spans(0, window) for window in range(order.num_windows)] == [
+        [Span(shard=2, start=0, stop=3), Span(shard=1, start=0, stop=1)],
+        [Span(shard=1, start=1, stop=4), Span(shard=0, start=0, stop=1)],
+        [Span(shard=0, start=1, stop=3)],
+    ]
 
 
 @given(sizes, windows, seeds, epochs)

@@ -8,15 +8,21 @@ Each permutation is the stable argsort of n 64-bit words from
 `numpy.random.Philox(key=[seed, epoch << 32 | window]).random_raw(n)`; the blocks' permutation
 uses window 2**32 - 1. NumPy promises the same raw words in every version, which it does not for
 `Generator.permutation`.
+
+Any number of threads may ask. An order holds the windows asked for last, at 8 bytes a record;
+making one takes 20 bytes a record for a moment, and one is made at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+Result = TypeVar("Result")
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 BLOCKS_WINDOW = (1 << 32) - 1
@@ -26,6 +32,23 @@ DEFAULT_WINDOW_BYTES = 4 << 30
 """A window by default holds so many bytes of records: never a function of the machine."""
 
 _WINDOWS_KEPT = 2  # a batch may reach over the end of a window
+_EPOCHS_KEPT = 2  # what is read ahead may lie in the next epoch
+_PART_RECORDS = 1 << 16  # 512 KiB: stays in a core's cache
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """Records that lie side by side in one shard.
+
+    Attributes:
+        shard: Number of the shard in the dataset's order.
+        start: First record, counted in the shard.
+        stop: One past the last record; stop > start.
+    """
+
+    shard: int
+    start: int
+    stop: int
 
 
 def default_window(num_records: int, stride: int) -> int:
@@ -55,6 +78,10 @@ class RecordOrder:
         seed: In [0, 2**64).
         window: Records that are shuffled as one. At least 1.
         shuffle: False: every epoch goes through the records as they lie.
+
+    Attributes:
+        num_records: Records of the split.
+        num_windows: Windows of an epoch; the last one may be short.
     """
 
     def __init__(
@@ -67,8 +94,10 @@ class RecordOrder:
         self._seed = seed
         self._window = window
         self._shuffle = shuffle
-        self._kept: dict[tuple[int, int], Ints] = {}
+        self._lines: _Recent[_Line] = _Recent(_EPOCHS_KEPT)
+        self._windows: _Recent[Ints] = _Recent(_WINDOWS_KEPT)
         self.num_records = int(self._sizes.sum())
+        self.num_windows = -(-self.num_records // window)
 
     def records(self, epoch: int, start: int, stop: int) -> Ints:
         """Returns which records stand at positions [start, stop) of an epoch.
@@ -82,35 +111,125 @@ class RecordOrder:
             raise ValueError(f"positions [{start}, {stop}) are not in [0, {self.num_records}).")
         if not self._shuffle:
             return np.arange(start, stop)
-        parts = []
+        parts = [np.arange(0)]
         for window in range(start // self._window, -(-stop // self._window)):
             first = window * self._window
             parts.append(self._window_records(epoch, window)[max(start - first, 0) : stop - first])
-        return np.concatenate(parts) if parts else np.arange(0)
+        return np.concatenate(parts)
+
+    def window_of(self, position: int) -> int:
+        """Returns the number of the window that a position of an epoch lies in."""
+        if not 0 <= position < self.num_records:
+            raise ValueError(f"position {position} is not in [0, {self.num_records}).")
+        return position // self._window
+
+    def window_spans(self, epoch: int, window: int) -> list[Span]:
+        """Returns where the records of a window lie, in the order of the permuted blocks.
+
+        Only the first and the last span may be less than a whole shard; a shard without records
+        is left out.
+
+        Args:
+            epoch: In [0, 2**32).
+            window: In [0, num_windows).
+        """
+        start, stop = self._bounds(window)
+        line = self._lines.get((epoch,), lambda: self._line(epoch))
+        some = slice(
+            int(np.searchsorted(line.ends, start, side="right")),
+            int(np.searchsorted(line.ends, stop, side="left")) + 1,
+        )
+        blocks = line.blocks[some]
+        sizes = self._sizes[blocks]
+        offsets = line.ends[some] - sizes  # where the blocks start in the line
+        lows = np.maximum(start - offsets, 0).tolist()
+        highs = np.minimum(stop - offsets, sizes).tolist()
+        return [
+            Span(shard=shard, start=low, stop=high)
+            for shard, low, high in zip(blocks.tolist(), lows, highs, strict=True)
+            if low < high
+        ]
+
+    def _bounds(self, window: int) -> tuple[int, int]:
+        """Returns the positions [start, stop) of a window."""
+        if not 0 <= window < self.num_windows:
+            raise ValueError(f"window {window} is not in [0, {self.num_windows}).")
+        start = window * self._window
+        return start, min(start + self._window, self.num_records)
+
+    def _line(self, epoch: int) -> _Line:
+        """Returns the blocks of an epoch, laid end to end."""
+        if self._shuffle:
+            blocks = permutation(len(self._sizes), self._seed, epoch, BLOCKS_WINDOW)
+        else:
+            blocks = np.arange(len(self._sizes))
+        return _Line(blocks=blocks, ends=np.cumsum(self._sizes[blocks]))
 
     def _window_records(self, epoch: int, window: int) -> Ints:
         """Returns the records of one window in their order."""
-        key = (epoch, window)
-        if key not in self._kept:
-            while len(self._kept) >= _WINDOWS_KEPT:
-                del self._kept[next(iter(self._kept))]
-            members = self._members(epoch, window)
-            self._kept[key] = members[permutation(len(members), self._seed, epoch, window)]
-        return self._kept[key]
+        return self._windows.get((epoch, window), lambda: self._shuffled(epoch, window))
+
+    def _shuffled(self, epoch: int, window: int) -> Ints:
+        """Computes the records of one window in their order."""
+        start, stop = self._bounds(window)
+        # First, while there is nothing else: sorting takes the most memory.
+        records = permutation(stop - start, self._seed, epoch, window)
+        members = self._members(epoch, window)
+        for first in range(0, len(records), _PART_RECORDS):  # in place: no third array
+            part = records[first : first + _PART_RECORDS]
+            part[:] = members[part]
+        return records
 
     def _members(self, epoch: int, window: int) -> Ints:
         """Returns the records of one window as they lie in the permuted blocks."""
-        blocks = permutation(len(self._sizes), self._seed, epoch, BLOCKS_WINDOW)
-        ends = np.cumsum(self._sizes[blocks])
-        start = window * self._window
-        stop = min(start + self._window, self.num_records)
-        parts = []
-        for index in range(
-            int(np.searchsorted(ends, start, side="right")),
-            int(np.searchsorted(ends, stop, side="left")) + 1,
-        ):
-            block = blocks[index]
-            offset = ends[index] - self._sizes[block]  # where the block starts in the line
-            low, high = max(start - offset, 0), min(stop - offset, self._sizes[block])
-            parts.append(self._starts[block] + np.arange(low, high))
-        return np.concatenate(parts)
+        start, stop = self._bounds(window)
+        members = np.empty(stop - start, np.int64)
+        filled = 0
+        for span in self.window_spans(epoch, window):
+            first = self._starts[span.shard] + span.start
+            count = span.stop - span.start
+            members[filled : filled + count] = np.arange(first, first + count)
+            filled += count
+        return members
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """The blocks of an epoch, laid end to end.
+
+    Attributes:
+        blocks: Numbers of the shards.
+        ends: Position in the epoch where each of them ends.
+    """
+
+    blocks: Ints
+    ends: Ints
+
+
+class _Recent(Generic[Result]):
+    """Keeps the last few results of a computation, for any number of threads.
+
+    A thread that finds its result never waits. Missing ones are computed one at a time, so that
+    memory stays bounded, and only once however many threads ask.
+
+    Args:
+        size: Results that are kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._results: dict[tuple[int, ...], Result] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, ...], compute: Callable[[], Result]) -> Result:
+        """Returns the result kept under a key, or computes and keeps it."""
+        result = self._results.get(key)
+        if result is not None:
+            return result
+        with self._lock:
+            result = self._results.get(key)  # another thread may have been first
+            if result is None:
+                while len(self._results) >= self._size:  # makes room before it computes
+                    del self._results[next(iter(self._results))]
+                result = self._results[key] = compute()
+        return result
