@@ -234,7 +234,7 @@ def write_shard(path: Path, layout: RecordLayout, start: int, stop: int) -> Shar
 def describe(shards: tuple[Shard, ...]) -> DatasetInfo:
     """Returns the dataset's description."""
     image = {"height": HEIGHT, "width": WIDTH, "channels": CHANNELS, "encoding": "raw"}
-    unused = {"resample": "bicubic", "alpha": "drop", "pad_crop": False, "row_boxes": False}
+    unused = {"resample": "bicubic", "alpha": "drop", "pad_crop": False, "row_boxes": False, "quality": None, "exif": False, "fast_decode": False}
     return DatasetInfo(
         name="images",
         image={**image, **unused, "crop": None, "max_pixels": 1},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 from convert.errors import FormatError
 from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints, layout_of_record
 from convert.index import SUFFIX, parse_index
+from convert.mapping import REPAIR, map_file
 from convert.metadata import DatasetInfo, Shard
-
-_REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -36,7 +34,7 @@ class ShardRecords:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
         path = os.path.join(folder, shard.file)
-        self._data = _map(path, shard.bytes)
+        self._data = map_file(path, shard.bytes)
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
@@ -78,24 +76,10 @@ class ShardRecords:
         return int(from_padded_varints(self[number][start : start + VARINT_BYTES])[0])
 
 
-def _map(path: str, size: int) -> Bytes:
-    try:
-        with open(path, "rb") as file:
-            found = os.fstat(file.fileno()).st_size
-            if found != size:
-                raise FormatError(f"{path}: {found} bytes, expected {size}. {_REPAIR}")
-            if not size:
-                return np.empty(0, np.uint8)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}. {_REPAIR}") from error
-    return np.frombuffer(mapped, np.uint8)
-
-
 def _read_index(path: str, shard: Shard) -> Ints:
     try:
         return parse_index(Path(path).read_bytes(), shard.records, shard.bytes)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}. {_REPAIR}") from error
+        raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
     except ValueError as error:
-        raise FormatError(f"{path}: {error}. {_REPAIR}") from error
+        raise FormatError(f"{path}: {error}. {REPAIR}") from error

@@ -1,0 +1,67 @@
+"""Files as memory, for as long as somebody looks at them, without a file descriptor each.
+
+Python's own `mmap` keeps a duplicate of the descriptor, so a dataset of a few thousand shards
+would exhaust what a process may have open. The call beneath it does not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from typing import Any
+
+import numpy as np
+
+from convert.errors import FormatError
+
+REPAIR = "Restore the file from a copy, or convert again with --overwrite."
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+_PROT_READ, _MAP_SHARED = 1, 1  # the same numbers on every system that has mmap
+_FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (
+    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+)  # fmt: skip
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
+
+def map_file(path: str, size: int) -> Bytes:
+    """Maps a file into memory; nothing of it is read yet.
+
+    Args:
+        path: The file.
+        size: What it must be, in bytes.
+
+    Returns:
+        Its content, uint8, shape (size,), read-only. Unmapped when nothing refers to it any more.
+
+    Raises:
+        FormatError: It is missing, cannot be read, or has another size.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise FormatError(f"{path}: {found} bytes, expected {size}. {REPAIR}")
+            return _map(file.fileno(), size) if size else np.empty(0, np.uint8)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
+
+
+def _map(descriptor: int, size: int) -> Bytes:
+    """Maps an open file."""
+    address = _libc.mmap(None, size, _PROT_READ, _MAP_SHARED, descriptor, 0)
+    if address == _FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    memory = (ctypes.c_uint8 * size).from_address(address)
+    # At exit the system unmaps it: other threads may still be reading.
+    weakref.finalize(memory, _libc.munmap, address, size).atexit = False
+    content = np.frombuffer(memory, np.uint8)
+    content.flags.writeable = False
+    return content
