@@ -3,10 +3,15 @@ import pytest
 
 from train import augment as module
 from train.augment import augment
+from train.draws import Draws
 
 
 def batch(shape: tuple[int, ...] = (8, 32, 128, 3)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def draws_of(images: np.ndarray, **place: int) -> Draws:
+    return Draws(**{"seed": 0, "epoch": 0, "step": 0, "first": 0, "count": len(images)} | place)
 
 
 @pytest.fixture
@@ -28,7 +33,8 @@ def still(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ],
 )
 def test_shape_and_dtype_stay(shape: tuple[int, ...]) -> None:
-    changed = augment(batch(shape), seed=0, epoch=0, step=0)
+    images = batch(shape)
+    changed = augment(images, draws_of(images))
     assert (changed.dtype, changed.shape) == (np.uint8, shape)
 
 
@@ -36,43 +42,47 @@ def test_the_input_is_left_alone() -> None:
     images = batch()
     images.flags.writeable = False
     before = images.copy()
-    changed = augment(images, seed=0, epoch=0, step=0)
+    changed = augment(images, draws_of(images))
     np.testing.assert_array_equal(images, before)
     assert not np.shares_memory(changed, images)
 
 
 def test_equal_arguments_give_equal_bytes() -> None:
     images = batch()
-    first = augment(images, seed=1, epoch=2, step=3)
-    np.testing.assert_array_equal(first, augment(images, seed=1, epoch=2, step=3))
-    np.testing.assert_array_equal(
-        first, augment(np.asfortranarray(images), seed=1, epoch=2, step=3)
-    )
+    draws = draws_of(images, seed=1, epoch=2, step=3)
+    first = augment(images, draws)
+    np.testing.assert_array_equal(first, augment(images, draws))
+    np.testing.assert_array_equal(first, augment(np.asfortranarray(images), draws))
 
 
-@pytest.mark.parametrize("other", [{"seed": 2}, {"epoch": 3}, {"step": 4}])
-def test_it_depends_on_seed_epoch_and_step(other: dict[str, int]) -> None:
+def test_ranks_side_by_side_are_the_global_batch() -> None:
     images = batch()
-    place = {"seed": 1, "epoch": 2, "step": 3}
-    assert not np.array_equal(augment(images, **place), augment(images, **place | other))
+    whole = augment(images, draws_of(images, step=3))
+    for first, stop in ((0, 3), (3, 4), (4, 8)):
+        part = images[first:stop]
+        changed = augment(part, draws_of(part, step=3, first=first))
+        np.testing.assert_array_equal(changed, whole[first:stop])
 
 
-def test_epoch_and_step_are_not_mixed_up() -> None:
+@pytest.mark.parametrize("other", [{"seed": 2}, {"epoch": 3}, {"step": 4}, {"first": 5}])
+def test_it_depends_on_the_place_in_the_run(other: dict[str, int]) -> None:
     images = batch()
+    place = {"seed": 1, "epoch": 2, "step": 3, "first": 4}
     assert not np.array_equal(
-        augment(images, seed=0, epoch=1, step=0), augment(images, seed=0, epoch=0, step=1)
+        augment(images, draws_of(images, **place)),
+        augment(images, draws_of(images, **place | other)),
     )
 
 
 def test_each_image_is_changed_in_its_own_way() -> None:
     same = np.repeat(batch((1, 32, 128, 3)), 4, axis=0)
-    changed = augment(same, seed=0, epoch=0, step=0)
+    changed = augment(same, draws_of(same))
     assert len({image.tobytes() for image in changed}) == 4
 
 
 def test_without_strength_nothing_changes(still: pytest.MonkeyPatch) -> None:
     images = batch()
-    np.testing.assert_array_equal(augment(images, seed=0, epoch=0, step=0), images)
+    np.testing.assert_array_equal(augment(images, draws_of(images)), images)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,7 @@ def test_pixels_move_a_little_and_never_flip(
     still.setattr(module, strength, value)
     rows, columns = np.indices((32, 128)).astype(np.uint8)
     images = np.repeat(np.stack([rows, columns], axis=2)[None], 64, axis=0)
-    moved = augment(images, seed=0, epoch=0, step=0).astype(int)
+    moved = augment(images, draws_of(images)).astype(int)
     distance = np.abs(moved - images).max(axis=(0, 1, 2))
     assert tuple(distance) == farthest
     assert (np.diff(moved[..., 0], axis=1) >= 0).all()  # rows stay in order
@@ -110,7 +120,7 @@ def test_tones_change_within_their_range(
 ) -> None:
     still.setattr(module, strength, value)
     images = batch((64, 32, 32, 3))
-    change = augment(images, seed=0, epoch=0, step=0).astype(int) - images
+    change = augment(images, draws_of(images)).astype(int) - images
     assert 0.8 * largest < np.abs(change).max() <= largest + 1  # 1: rounding
     assert change.min() < 0 < change.max()
 
@@ -119,30 +129,15 @@ def test_tones_stop_at_black_and_white(still: pytest.MonkeyPatch) -> None:
     still.setattr(module, "BRIGHTNESS", 30.0)
     images = np.zeros((64, 8, 8, 1), np.uint8)
     images[:, 4:] = 255
-    changed = augment(images, seed=0, epoch=0, step=0)
+    changed = augment(images, draws_of(images))
     assert changed[:, :4].max() <= 30
     assert changed[:, 4:].min() >= 225
 
 
-@pytest.mark.parametrize("place", [(2**64 - 1, 0, 0), (0, 2**32 - 1, 2**32 - 1)])
-def test_the_largest_numbers(place: tuple[int, int, int]) -> None:
-    seed, epoch, step = place
-    assert augment(batch(), seed=seed, epoch=epoch, step=step).dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        ((-1, 0, 0), "`seed` must be in [0, 2 ** 64), got -1."),
-        ((0, 2**32, 0), "`epoch` must be in [0, 2 ** 32), got 4294967296."),
-        ((0, 0, -5), "`step` must be in [0, 2 ** 32), got -5."),
-    ],
-)
-def test_numbers_have_a_range(place: tuple[int, int, int], message: str) -> None:
-    seed, epoch, step = place
+def test_draws_must_be_of_these_images() -> None:
     with pytest.raises(ValueError) as caught:
-        augment(batch(), seed=seed, epoch=epoch, step=step)
-    assert str(caught.value) == message
+        augment(batch(), draws_of(batch(), count=9))
+    assert str(caught.value) == "`draws` are for 9 images, got 8."
 
 
 @pytest.mark.parametrize(
@@ -154,7 +149,7 @@ def test_numbers_have_a_range(place: tuple[int, int, int], message: str) -> None
 )
 def test_only_uint8_batches(images: np.ndarray, got: str) -> None:
     with pytest.raises(ValueError) as caught:
-        augment(images, seed=0, epoch=0, step=0)
+        augment(images, draws_of(images))
     assert str(caught.value) == (
         f"`images` must be uint8 with shape (batch, height, width, channels), got {got}."
     )

@@ -1,18 +1,24 @@
 """Random small changes to a batch of training images, as a function of its place in the run.
 
-What happens to a batch follows from (seed, epoch, step) alone, so a resumed run sees the very
-images that the interrupted one would have seen. Text is never mirrored or turned.
+What happens to an image follows from its `Draws` alone, so a resumed run sees the very images that
+the interrupted one would have seen, and ranks see the images that one process would have seen.
+Arithmetic is on integers, or on float64 in operations that IEEE 754 rounds in one way: any machine
+gets the same bytes. Text is never mirrored or turned.
 """
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
+from train.draws import Bytes, Draws, Floats
 
-# The row order draws from Philox keys (seed, epoch << 32 | window) at counter 0; the highest word
-# of the counter keeps these draws apart from those where a step and a window have one number.
-STREAM = 1
+Augment = Callable[[Bytes, Draws], Bytes]
+"""Changes a batch: uint8 images, shape (batch, height, width, channels), to some of that shape."""
+
+STREAM = 2**64 - 1  # of the draws; a function that calls `augment` has all the others
+NUM_DRAWS = 8
 
 # Strengths, each the half-width of a uniform draw per image. With these, 20 epochs of about 1,000
 # images read 98 % of five-letter captchas and 100 % of printed strips that were held out, and 87 %
@@ -29,50 +35,30 @@ FRACTION_BITS = 16  # of source coordinates: 2 ** 15 columns fit an int32, finer
 GAIN_BITS = 7  # of the contrast: (pixel - 128) * gain stays within int16 for gains below 2
 
 
-def augment(images: Bytes, *, seed: int, epoch: int, step: int) -> Bytes:
+def augment(images: Bytes, draws: Draws) -> Bytes:
     """Returns a batch with each image moved, stretched, lightened and roughened a little.
 
     Args:
         images: uint8, shape (batch, height, width, channels). Left as it is.
-        seed: Of the run, in [0, 2 ** 64).
-        epoch: In [0, 2 ** 32).
-        step: Of the epoch, in [0, 2 ** 32).
+        draws: Of these images.
 
     Returns:
-        uint8, a new array of the shape of `images`. Equal arguments give equal bytes.
+        uint8, a new array of the shape of `images`. Equal arguments give equal bytes, and an image
+        gets the same bytes whichever others of its global batch are beside it.
 
     Raises:
-        ValueError: `images` is not a uint8 batch, or a number is out of its range.
+        ValueError: `images` is not a uint8 batch, or of another size than `draws`.
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
             "`images` must be uint8 with shape (batch, height, width, channels), "
             f"got {images.dtype} with shape {images.shape}."
         )
-    bits = _bits(seed, epoch, step)
-    moved = _move(images, _uniform(bits, (5, len(images))))
-    return _tone(moved, _uniform(bits, (3, len(images))), bits)
-
-
-def _bits(seed: int, epoch: int, step: int) -> np.random.Philox:
-    """Returns the source of random bits of one step.
-
-    Raises:
-        ValueError: A number is out of its range.
-    """
-    for name, value, bound in (("seed", seed, 64), ("epoch", epoch, 32), ("step", step, 32)):
-        if not 0 <= value < 2**bound:
-            raise ValueError(f"`{name}` must be in [0, 2 ** {bound}), got {value}.")
-    key = np.array([seed, epoch << 32 | step], dtype=np.uint64)
-    counter = np.array([0, 0, 0, STREAM], dtype=np.uint64)
-    return np.random.Philox(key=key, counter=counter)
-
-
-def _uniform(bits: np.random.Philox, shape: tuple[int, ...]) -> Floats:
-    """Returns float64 in [-1, 1), from raw bits, which no NumPy version will change."""
-    raw = bits.random_raw(int(np.prod(shape))).reshape(shape)
-    whole = (raw >> np.uint64(11)).astype(np.float64)  # the 53 bits that a float64 holds
-    return whole * 2.0**-52 - 1.0
+    if len(images) != draws.count:
+        raise ValueError(f"`draws` are for {draws.count} images, got {len(images)}.")
+    numbers = draws.uniform(NUM_DRAWS, stream=STREAM)
+    noise = draws.noise(math.prod(images.shape[1:]), stream=STREAM)
+    return _tone(_move(images, numbers[:5]), numbers[5:], noise.reshape(images.shape))
 
 
 def _move(images: Bytes, draws: Floats) -> Bytes:
@@ -102,29 +88,28 @@ def _move(images: Bytes, draws: Floats) -> Bytes:
     return pixels.take(index).view(np.uint8).reshape(images.shape)
 
 
-def _fixed(values: Floats) -> npt.NDArray[np.int32]:
+def _fixed(values: Floats) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Returns coordinates as int32 with FRACTION_BITS binary places."""
     return np.rint(values * 2**FRACTION_BITS).astype(np.int32)
 
 
-def _tone(images: Bytes, draws: Floats, bits: np.random.Philox) -> Bytes:
+def _tone(images: Bytes, draws: Floats, noise: Bytes) -> Bytes:
     """Changes contrast and brightness of each image and adds noise to each value.
 
     Args:
         images: uint8, shape (batch, height, width, channels).
         draws: float64 in [-1, 1), shape (3, batch).
-        bits: Where the noise comes from.
+        noise: uint8, of the shape of `images`.
 
     Returns:
         uint8, a new array of the shape of `images`.
     """
-    contrast, brightness, noise = draws[:, :, None, None, None]
+    contrast, brightness, roughness = draws[:, :, None, None, None]
     gain = np.rint((1 + CONTRAST * contrast) * 2**GAIN_BITS).astype(np.int16)
-    amplitude = np.rint(NOISE * np.abs(noise)).astype(np.int16)
+    amplitude = np.rint(NOISE * np.abs(roughness)).astype(np.int16)
     level = np.rint(128 + BRIGHTNESS * brightness).astype(np.int16)
-    raw = bits.random_raw((images.size + 7) // 8).view(np.int8)[: images.size]
-    rough = raw.reshape(images.shape) * amplitude
-    rough >>= 7  # int8 draws are in [-128, 128)
+    rough = noise.view(np.int8) * amplitude
+    rough >>= 7  # int8 is in [-128, 128)
     values = images.astype(np.int16)
     values -= 128
     values *= gain
