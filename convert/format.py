@@ -174,6 +174,23 @@ class RecordLayout:
             and start[self.row_offset + VARINT_BYTES :] == before_image
         )
 
+    def heads_match(self, heads: Bytes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Does what `matches` does for several records, in less time than as many calls.
+
+        Args:
+            heads: The records' bytes before the image, uint8, shape (n, image_offset).
+
+        Returns:
+            bool, shape (n,).
+        """
+        label_end = self.label_offset + VARINT_BYTES * self.num_labels
+        spans = (0, label_end, self.row_offset + VARINT_BYTES)
+        right = np.ones(len(heads), bool)
+        for start, piece in zip(spans, self._pieces, strict=True):
+            constant = np.frombuffer(piece, np.uint8)
+            right &= (heads[:, start : start + len(constant)] == constant).all(axis=1)
+        return right
+
     def crc_ok(self, record: Bytes) -> bool:
         """Tells whether the record's stored CRC is that of its content.
 

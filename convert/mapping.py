@@ -7,6 +7,7 @@ would exhaust what a process may have open. The call beneath it does not.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import weakref
 from typing import Any
@@ -20,6 +21,7 @@ REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _PROT_READ, _MAP_SHARED = 1, 1  # the same numbers on every system that has mmap
+_MADV_DONTNEED = 4
 _FAILED = ctypes.c_void_p(-1).value
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -28,6 +30,7 @@ _libc.mmap.argtypes = (
     ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
 )  # fmt: skip
 _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def map_file(path: str, size: int) -> Bytes:
@@ -62,6 +65,20 @@ def _map(descriptor: int, size: int) -> Bytes:
     memory = (ctypes.c_uint8 * size).from_address(address)
     # At exit the system unmaps it: other threads may still be reading.
     weakref.finalize(memory, _libc.munmap, address, size).atexit = False
-    content = np.frombuffer(memory, np.uint8)
+    content = np.frombuffer(memoryview(memory), np.uint8)
     content.flags.writeable = False
     return content
+
+
+def forget(memory: Bytes) -> None:
+    """Gives back the memory of a mapped file's part; reading it again maps it again.
+
+    The pages stay in the system's cache, but count no longer as this process's memory.
+
+    Args:
+        memory: A part of what `map_file` returned.
+    """
+    start = -(-memory.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+    stop = (memory.ctypes.data + memory.size) // mmap.PAGESIZE * mmap.PAGESIZE
+    if start < stop:
+        _libc.madvise(start, stop - start, _MADV_DONTNEED)

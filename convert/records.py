@@ -26,6 +26,9 @@ class ShardRecords:
         info: Its description.
         shard: The shard.
 
+    Attributes:
+        memory: The mapped file.
+
     Raises:
         FormatError: The file or its index is missing, or does not have its size.
     """
@@ -34,7 +37,7 @@ class ShardRecords:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
         path = os.path.join(folder, shard.file)
-        self._data = map_file(path, shard.bytes)
+        self.memory = map_file(path, shard.bytes)
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
@@ -45,7 +48,11 @@ class ShardRecords:
 
     def __getitem__(self, number: int) -> Bytes:
         """Returns a record's bytes, frame included."""
-        return self._data[self._starts[number] : self._starts[number + 1]]
+        return self.memory[self._starts[number] : self._starts[number + 1]]
+
+    def byte_range(self, start: int, stop: int) -> tuple[int, int]:
+        """Returns where the records [start, stop) begin and end in the file."""
+        return int(self._starts[start]), int(self._starts[stop])
 
     def layout(self, number: int) -> RecordLayout:
         """Returns where everything lies in a record.

@@ -12,18 +12,15 @@ import pytest
 from convert.errors import FormatError
 from convert.records import ShardRecords
 from convert.storage import read_dataset
-from train.encoded import open_reader
 from train.errors import RecordError
 from train.input import load_dataset
+from train.loading import open_source
 
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
 
 def test_the_reader_gives_the_same_batches_as_from_raw(encoded_datasets: dict[str, Path]) -> None:
-    raw, png = (
-        open_reader(str(encoded_datasets[name]), read_dataset(str(encoded_datasets[name])), "train")
-        for name in ("raw", "png")
-    )
+    raw, png = (open_source(encoded_datasets[name], "train", 1).reader for name in ("raw", "png"))
     order = np.random.default_rng(0).integers(0, raw.num_records, 100)  # with repetitions
     for mine, other in zip(png.gather(order), raw.gather(order), strict=True):
         assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
@@ -48,7 +45,7 @@ def copy(encoded_datasets: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def read_all(dataset: Path) -> None:
-    reader = open_reader(str(dataset), read_dataset(str(dataset)), "train")
+    reader = open_source(dataset, "train", 1).reader
     reader.gather(np.arange(reader.num_records))
 
 

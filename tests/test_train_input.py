@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.storage import read_dataset
 from train import load_dataset
 from train.augment import augment
+from train.draws import Draws
 from train.errors import RecordError, UsageError
 from train.input import InputClock, as_tf_dataset, reader_failure
+from train.loading import open_source
 from train.order import RecordOrder
-from train.records import RecordReader
-from train.source import open_source
 
 
 def batches(dataset):
@@ -25,7 +24,7 @@ def batches(dataset):
 
 def expected(path, split, batch_size, seed, epoch):
     """The same from order and reader alone."""
-    reader = RecordReader(str(path), read_dataset(str(path)), split)
+    reader = open_source(path, split, 1).reader
     order = RecordOrder(reader.shard_records, seed=seed, window=reader.num_records)
     starts = range(0, reader.num_records - batch_size + 1, batch_size)
     return [reader.gather(order.records(epoch, s, s + batch_size)) for s in starts]
@@ -76,7 +75,7 @@ def test_remainders(small_dataset, split, options, sizes):
 
 
 def test_unshuffled_records_stay_as_they_lie(small_dataset):
-    reader = RecordReader(str(small_dataset), read_dataset(str(small_dataset)), "validation")
+    reader = open_source(small_dataset, "validation", 1).reader
     (batch,) = batches(load_dataset(str(small_dataset), "validation", 64))
     assert equal([batch], [reader.gather(np.arange(30))])
 
@@ -93,7 +92,9 @@ def test_augmentation_is_that_of_the_step(small_dataset):
     for step, (plain, got) in enumerate(
         zip(expected(small_dataset, "train", 16, 2, 4), batches(dataset), strict=True)
     ):
-        assert np.array_equal(got[0], augment(plain[0], seed=2, epoch=4, step=step))
+        assert np.array_equal(
+            got[0], augment(plain[0], Draws(seed=2, epoch=4, step=step, first=0, count=16))
+        )
 
 
 def test_more_than_a_split_has(small_dataset):
@@ -117,7 +118,7 @@ def test_the_clock_counts_the_time_between_asking_and_getting(small_dataset, mon
 
 def test_the_readers_error_comes_through_tensorflow(small_dataset):
     source = open_source(str(small_dataset), "train", 16, 0)
-    source.reader._gather = lambda records: (_ for _ in ()).throw(RecordError("record 5 is bad."))
+    source.reader._read = lambda records: (_ for _ in ()).throw(RecordError("record 5 is bad."))
     with pytest.raises(RecordError, match=r"^record 5 is bad\.$"), reader_failure(source.reader):
         batches(as_tf_dataset(source))
 
@@ -128,7 +129,7 @@ def test_batches_made_in_groups_are_those_of_their_steps(small_dataset, augment)
     source = open_source(
         str(small_dataset), "train", 4, seed=1, drop_remainder=False, augment=augment
     )
-    assert (source.num_steps, source.num_groups) == (23, 4)
+    assert (source.num_steps, source.num_groups()) == (23, 4)
     assert [source.group(number) for number in range(4)] == [(0, 8), (8, 8), (16, 6), (22, 1)]
     expected = [source.batch(3, step) for step in range(source.num_steps)]
     got = batches(as_tf_dataset(source, epoch=3))

@@ -97,7 +97,7 @@ def test_predict_prepares_files_as_conversion_did(run, small_dataset, sample_row
     """Predictions from files are those from shards; a bad file is a row, not a stop."""
     from train.evaluate import blanks_of, evaluate_source, text_of
     from train.folder import RunFolder
-    from train.source import open_source
+    from train.loading import open_source
 
     path, _, _ = run
     folder = RunFolder.open(str(path))

@@ -2,6 +2,8 @@
 
 from convert import ShardfeedError, __version__
 from train.config import TrainConfig
+from train.draws import Draws
 from train.input import load_dataset
+from train.loading import SourceOptions
 
-__all__ = ["ShardfeedError", "TrainConfig", "__version__", "load_dataset"]
+__all__ = ["Draws", "ShardfeedError", "SourceOptions", "TrainConfig", "__version__", "load_dataset"]

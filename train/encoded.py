@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -10,19 +10,34 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from convert.config import usable_cores
 from convert.format import RecordLayout
 from convert.metadata import DatasetInfo
 from convert.records import ShardRecords
-from train.errors import RecordError
-from train.records import REPAIR, Bytes, Ints, Labels, RecordReader
+from train.records import (
+    LABEL_OUT_OF_RANGE,
+    WRONG_CRC,
+    Bytes,
+    Ints,
+    Labels,
+    RawReader,
+    RecordReader,
+    ShardFile,
+)
+
+NOT_DECODABLE = "has an image that cannot be decoded"
 
 _FORMATS = ("PNG", "JPEG")
 _RECORDS_PER_CALL = 16  # a decoder call takes about 50 us, handing it to a thread 30
 
 
-def open_reader(path: str, info: DatasetInfo, split: str) -> RecordReader:
-    """Opens a split's records, whatever their encoding; the arguments are the reader's."""
-    return (RecordReader if info.is_raw else EncodedReader)(path, info, split)
+def open_reader(files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -> RecordReader:
+    """Opens shards, whatever their encoding; the arguments are those of `RecordReader`."""
+    return (RawReader if info.is_raw else EncodedReader)(files, info, **options)
+
+
+class _UndecodableError(Exception):
+    """A record's image cannot be decoded; the argument is the record's number."""
 
 
 class EncodedReader(RecordReader):
@@ -31,56 +46,75 @@ class EncodedReader(RecordReader):
     The decoders let go of Python's lock while they work, so threads decode side by side.
     """
 
-    def _open_shards(self) -> None:
-        self._files = [ShardRecords(self._path, self._info, shard) for shard in self._shards]
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+    def __init__(self, files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -> None:
+        super().__init__(files, info, **options)
+        self._shards = [ShardRecords(file.folder, info, file.shard) for file in self.files]
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
 
-    def _gather(self, records: Ints) -> tuple[Bytes, Labels]:
-        shape = (len(records), *self._info.image_shape)
-        images = self._buffers.take(int(np.prod(shape))).reshape(shape)
+    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file its records [start, stop) begin and end."""
+        return self._shards[shard].byte_range(start, stop)
+
+    def memory(self, shard: int) -> Bytes:
+        """Returns a shard's mapped file."""
+        return self._shards[shard].memory
+
+    def _read(self, records: Ints) -> tuple[Bytes, Labels]:
+        while True:
+            try:
+                return self._decode(records)
+            except _UndecodableError as error:  # told, or replaced like any other bad record
+                self._set_bad(error.args[0], NOT_DECODABLE)
+                records = self._sound(records)
+
+    def _decode(self, records: Ints) -> tuple[Bytes, Labels]:
+        """Decodes all records, a few in a call."""
+        images = np.empty((len(records), *self.image_shape), np.uint8)
         labels = np.empty((len(records), len(self._info.outputs)), np.int32)
-        numbers = records.tolist()
-        starts = range(0, len(numbers), _RECORDS_PER_CALL)
+        found = list(
+            zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)
+        )
 
         def fill(start: int) -> None:
-            for index in range(start, min(start + _RECORDS_PER_CALL, len(numbers))):
-                self._read(numbers[index], images[index], labels[index])
+            for index in range(start, min(start + _RECORDS_PER_CALL, len(found))):
+                number, shard, place = found[index]
+                self._decode_into(images[index], number, self._shards[shard].image(place))
+                labels[index] = self._shards[shard].labels(place)
 
-        for done in self._pool.map(fill, starts):
+        for done in self._pool.map(fill, range(0, len(found), _RECORDS_PER_CALL)):
             assert done is None  # taking the results raises what a call raised
         return images, labels
 
-    def _read(self, number: int, image: np.ndarray[Any, Any], label: Labels) -> None:
-        """Decodes a record into a batch's places for its image and labels."""
-        ((shard, place),) = self._find(np.array([number]))
-        records = self._files[shard]
-        if self._unchecked[number]:
-            self._check_record(number, shard, place)
+    def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
+        """Decodes a file into an image's place in a batch."""
         try:
-            with Image.open(BytesIO(records.image(place)), formats=_FORMATS) as decoded:
+            with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
                 image[...] = np.asarray(decoded).reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over
-            raise RecordError(
-                f"{self._where(number)}: its image cannot be decoded. {REPAIR}"
-            ) from error
-        label[...] = records.labels(place)
+            raise _UndecodableError(number) from error
 
-    def _check_record(self, number: int, shard: int, place: int) -> None:
-        """Compares the CRC of a record that was not read before, and looks at its labels."""
-        records = self._files[shard]
+    def _problems(self, records: Ints) -> dict[int, str]:
+        found = zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)
+        problems = {number: self._problem(shard, place) for number, shard, place in found}
+        return {number: reason for number, reason in problems.items() if reason}
+
+    def _problem(self, shard: int, place: int) -> str:
+        """Tells what is wrong with a record; empty if nothing is."""
+        records = self._shards[shard]
         layout = self._layout(shard, place)
-        if layout is None or not (layout.matches(records[place]) and layout.crc_ok(records[place])):
-            raise RecordError(f"{self._where(number)} is damaged: its CRC is wrong. {REPAIR}")
-        num_classes = [len(classes) for classes in self._info.classes.values()]
-        if (records.labels(place) >= num_classes).any():
-            raise RecordError(f"{self._where(number)} has a label out of range. {REPAIR}")
-        self._unchecked[number] = False
+        if layout is None:
+            return WRONG_CRC
+        if self._verify != "off" and not (
+            layout.matches(records[place]) and layout.crc_ok(records[place])
+        ):
+            return WRONG_CRC
+        return LABEL_OUT_OF_RANGE if (records.labels(place) >= self._num_classes).any() else ""
 
     def _layout(self, shard: int, place: int) -> RecordLayout | None:
         try:
-            return self._files[shard].layout(place)
+            return self._shards[shard].layout(place)
         except ValueError:
             return None
 
     def _row(self, shard: int, place: int) -> int:
-        return self._files[shard].row(place) if self._layout(shard, place) else -1
+        return self._shards[shard].row(place) if self._layout(shard, place) else -1

@@ -13,8 +13,9 @@ from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.errors import UsageError
 from train.folder import RunFolder
+from train.loading import open_source
 from train.metrics import character_accuracy, exact_match, per_output_accuracy
-from train.source import BatchSource, open_source
+from train.source import BatchSource
 
 if TYPE_CHECKING:
     import keras

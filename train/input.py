@@ -12,17 +12,22 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from train.errors import UsageError
+from train.loading import Paths, SourceOptions, open_source
 from train.records import RecordReader
-from train.source import BatchSource, open_source
+from train.source import BatchSource
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
+_PARALLEL_CALLS = (
+    2  # gathering and decoding let go of Python's lock; more cores than two do not help
+)
 
 
 @dataclass(slots=True)
@@ -48,17 +53,15 @@ class InputClock:
 
 
 def load_dataset(
-    path: str,
+    path: Paths,
     split: str,
     batch_size: int,
     seed: int = 0,
     *,
     epoch: int = 0,
     epochs: int = 1,
-    shuffle: bool | None = None,
-    drop_remainder: bool | None = None,
-    augment: bool = False,
-    window: int | None = None,
+    start_step: int = 0,
+    **options: Unpack[SourceOptions],
 ) -> tf.data.Dataset:
     """Returns the batches of a split, shuffled globally, ready for `model.fit`.
 
@@ -67,44 +70,41 @@ def load_dataset(
     new order in every epoch.
 
     Args:
-        path: A folder that `convert` made.
+        path: A folder that `convert` made, or several.
         split: `train`, `validation` or `test`.
-        batch_size: Records of a batch. At least 1.
-        seed: Seed of the order, in [0, 2**63).
+        batch_size: Records of a batch, of all ranks together. At least 1.
+        seed: Seed of order and augmentation, in [0, 2**63).
         epoch: The first iteration's epoch.
         epochs: Epochs that one iteration goes through.
-        shuffle: Whether to shuffle. None: only the split `train`.
-        drop_remainder: Whether to leave out a last batch that is short. None: if shuffled.
-        augment: Whether to change the images at random, as a function of (seed, epoch, step).
-        window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
+        start_step: The first iteration leaves out so many batches. In [0, batches of an epoch].
+        **options: `shuffle`, `drop_remainder`, `augment`, `window`, `weights`, `rank`,
+            `num_ranks`, `labels`, `verify_records`, `on_bad_record`, `manifest`; see
+            `train.SourceOptions`.
 
     Returns:
         Elements `(images, labels)`: images uint8 in [0, 255], shape (batch, height, width,
-        channels); labels {output name: int32 class indices, shape (batch,)}.
+        channels); labels {output name: int32 class indices, shape (batch,)}, or with
+        `labels="array"` int32, shape (batch, outputs).
 
     Raises:
         FormatError: The folder is no finished dataset.
-        UsageError: There is no such split, or it has fewer records than one batch.
+        UsageError: The options do not fit each other or the dataset.
 
     Example:
         >>> dataset = load_dataset("strips", "train", batch_size=64)
         >>> model.fit(dataset, epochs=10)
     """
-    source = open_source(
-        path,
-        split,
-        batch_size,
-        seed,
-        shuffle=shuffle,
-        drop_remainder=drop_remainder,
-        augment=augment,
-        window=window,
-    )
-    return as_tf_dataset(source, epoch=epoch, epochs=epochs)
+    source = open_source(path, split, batch_size, seed, **options)
+    return as_tf_dataset(source, epoch=epoch, epochs=epochs, start_step=start_step)
 
 
 def as_tf_dataset(
-    source: BatchSource, *, epoch: int = 0, epochs: int = 1, clock: InputClock | None = None
+    source: BatchSource,
+    *,
+    epoch: int = 0,
+    epochs: int = 1,
+    start_step: int = 0,
+    clock: InputClock | None = None,
 ) -> tf.data.Dataset:
     """Delivers a source's batches through tf.data.
 
@@ -112,29 +112,38 @@ def as_tf_dataset(
         source: The batches.
         epoch: The first iteration's epoch.
         epochs: Epochs that one iteration goes through.
+        start_step: Batches that the first iteration leaves out. In [0, num_steps].
         clock: Measures the time that the consumer waits.
     """
     import tensorflow as tf
 
+    if not 0 <= start_step <= source.num_steps:
+        raise UsageError(f"start_step must be in [0, {source.num_steps}], got {start_step}.")
     # Each new iteration over the dataset asks once, and gets the next number.
-    first_epochs = itertools.count(epoch, epochs)
+    iterations = itertools.count()
     plain = tf.autograph.experimental.do_not_convert
+    line = _Line(source=source, epoch=epoch, epochs=epochs, start_step=start_step)
     groups = (
         tf.data.Dataset.range(1)
-        .map(plain(lambda start: _call(lambda _: np.int64(next(first_epochs)), start)))
-        .flat_map(plain(lambda first: tf.data.Dataset.range(first, first + epochs)))
-        .flat_map(plain(lambda number: _epoch_groups(number, source.num_groups)))
+        .map(plain(lambda start: _call(lambda _: np.int64(next(iterations)), start)))
+        .flat_map(plain(functools.partial(_numbers, line)))
     )
-    # One group is made while the batches of the one before are used. Slices share its memory.
+    # Some groups are made while the batches of the one before are used. Slices share its memory.
     batches = (
-        groups.map(plain(functools.partial(_group, source)))
+        groups.map(
+            plain(functools.partial(_group, line)),
+            num_parallel_calls=_PARALLEL_CALLS,
+            deterministic=True,
+        )
         .prefetch(1)
         .flat_map(plain(lambda *group: tf.data.Dataset.from_tensor_slices(group)))
         .prefetch(_PREFETCHED_BATCHES)
     )
     if clock is not None:
         batches = _clocked(batches, clock)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(source.num_steps * epochs))
+    if not start_step:  # else the first iteration is shorter than the others
+        cardinality = tf.data.experimental.assert_cardinality(source.num_steps * epochs)
+        batches = batches.apply(cardinality)
     options = tf.data.Options()
     # Autotuning stalls single steps by about a second on few cores, and nothing here needs it.
     options.autotune.enabled = False
@@ -142,31 +151,69 @@ def as_tf_dataset(
     return batches.with_options(options)
 
 
-def _group(source: BatchSource, epoch: tf.Tensor, number: tf.Tensor) -> Any:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """The groups of batches of each iteration, numbered from 0.
+
+    Attributes:
+        source: Makes the batches.
+        epoch: The first iteration's epoch.
+        epochs: Epochs of an iteration.
+        start_step: Batches that the first iteration leaves out.
+    """
+
+    source: BatchSource
+    epoch: int
+    epochs: int
+    start_step: int
+
+    @property
+    def num_first(self) -> int:
+        """Groups of the first iteration's first epoch."""
+        return self.source.num_groups(self.start_step)
+
+    def num_groups(self, later: bool) -> int:
+        """Returns the groups of the first iteration, or of a later one."""
+        whole = self.source.num_groups()
+        return self.epochs * whole if later else self.num_first + (self.epochs - 1) * whole
+
+    def batches(self, iteration: int, number: int) -> list[np.ndarray[Any, Any]]:
+        """Returns a group of an iteration."""
+        start_step, epoch = self.start_step, self.epoch + iteration * self.epochs
+        if iteration or number >= self.num_first:
+            number += 0 if iteration else self.source.num_groups() - self.num_first
+            later, number = divmod(number, self.source.num_groups())
+            start_step, epoch = 0, epoch + later
+        return self.source.batches(epoch, *self.source.group(number, start_step))
+
+
+def _numbers(line: _Line, iteration: tf.Tensor) -> tf.data.Dataset:
+    """Returns (iteration, number) for each group of an iteration."""
+    import tensorflow as tf
+
+    first, later = (np.int64(line.num_groups(later)) for later in (False, True))
+    count = tf.where(iteration > 0, later, first)
+    iterations = tf.data.Dataset.from_tensors(iteration).repeat(count)
+    return tf.data.Dataset.zip(iterations, tf.data.Dataset.range(count))
+
+
+def _group(line: _Line, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     """Returns a group of batches as tensors of known shape, the batches' axis first."""
     import tensorflow as tf
 
-    def batches(epoch: np.int64, number: np.int64) -> list[np.ndarray[Any, Any]]:
-        return source.batches(int(epoch), *source.group(int(number)))
-
-    names = source.output_names
-    images, *labels = tf.numpy_function(
-        batches, [epoch, number], [tf.uint8] + [tf.int32] * len(names)
+    source = line.source
+    num_labels = len(source.output_names) if source.label_form == "dict" else 1
+    arrays = tf.numpy_function(
+        lambda iteration, number: line.batches(int(iteration), int(number)),
+        [iteration, number],
+        [tf.uint8] + [tf.int32] * num_labels,
     )
     # The last batch may be short, unless it is dropped.
-    batch_size = source.batch_size if source.drop_remainder else None
-    images.set_shape((None, batch_size, *source.reader.image_shape))
-    for label in labels:
-        label.set_shape((None, batch_size))
-    return images, dict(zip(names, labels, strict=True))
-
-
-def _epoch_groups(epoch: tf.Tensor, num_groups: int) -> tf.data.Dataset:
-    """Returns (epoch, number) for each group of an epoch."""
-    import tensorflow as tf
-
-    epochs = tf.data.Dataset.from_tensors(epoch).repeat(num_groups)
-    return tf.data.Dataset.zip(epochs, tf.data.Dataset.range(num_groups))
+    batch_size = source.local_batch_size if source.drop_remainder else None
+    tails = [source.reader.image_shape] + [source.label_shape] * num_labels
+    for array, tail in zip(arrays, tails, strict=True):
+        array.set_shape((None, batch_size, *tail))
+    return source.element(arrays)
 
 
 def _clocked(batches: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Records at random: shards mapped into memory and gathered into batches.
+"""Records at random: shards mapped into memory, and any records gathered into a batch.
 
 A shard with raw images is an ordinary TFRecord file and, since all its records have one length,
 also an array. Reading record k is arithmetic and one copy.
@@ -6,197 +6,280 @@ also an array. Reading record k is arithmetic and one copy.
 
 from __future__ import annotations
 
-import mmap
 import os
-import sys
-from typing import Any
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
+from convert.mapping import REPAIR, map_file
 from convert.metadata import DatasetInfo, Shard
-from train.errors import FormatError, RecordError, UsageError
+from train.errors import RecordError
+from train.gather import Memories
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Labels = np.ndarray[Any, np.dtype[np.int32]]
 
-ALIGNMENT = 64
-"""TensorFlow takes arrays that start at a multiple of this without copying them."""
+VerifyRecords = Literal["first", "always", "off"]
+OnBadRecord = Literal["stop", "skip"]
 
-_BUFFERS_KEPT = 8  # more than a pipeline holds at one time; the rest is given back
+WRONG_CRC = "is damaged: its CRC is wrong"
+LABEL_OUT_OF_RANGE = "has a label out of range"
+
+_UNKNOWN, _SOUND, _BAD = 0, 1, 2
 
 
-class RecordReader:
-    """Reads the records of one split in any order.
-
-    Args:
-        path: The dataset's folder.
-        info: Its `dataset.json`.
-        split: Name of the split.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardFile:
+    """A shard where it lies.
 
     Attributes:
-        num_records: Records of the split.
+        folder: The dataset's folder.
+        shard: What the dataset says of it.
+    """
+
+    folder: str
+    shard: Shard
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return os.path.join(self.folder, self.shard.file)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BadRecord:
+    """A record that cannot be read.
+
+    Attributes:
+        shard: The shard's file.
+        record: Number of the record in it.
+        row: Its manifest row; not to be trusted if the damage is there.
+        source: Path of its image in the manifest; empty if the manifest is not known.
+        reason: What is wrong, as the end of a sentence.
+    """
+
+    shard: str
+    record: int
+    row: int
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        source = f", {self.source}" if self.source else ""
+        return f"{self.shard}: record {self.record} (manifest row {self.row}{source}) {self.reason}"
+
+
+class RecordReader(ABC):
+    """Reads records of some shards in any order; threads may share it.
+
+    Args:
+        files: The shards, of one layout.
+        info: What they hold.
+        verify: Whether to compare a record's CRC: the `first` time that it is read, `always`, or
+            never (`off`). Labels out of range are found in any case.
+        on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
+        source_of: Returns the source of a manifest row, for messages.
+
+    Attributes:
+        num_records: Records of all shards.
         shard_records: Records of each shard.
         image_shape: (height, width, channels) of every image.
+        record_bytes: Bytes of a record, frame included; the mean if they differ, rounded up.
+        bad_records: What was replaced so far; only with `skip`.
         failure: The error that stopped the last `gather`, for callers behind a layer that
             swallows exceptions.
 
     Raises:
-        UsageError: There is no such split, or it is empty.
         FormatError: A shard is missing or does not have its size.
         RecordError: The first or last record of a shard is not one of this dataset.
     """
 
-    def __init__(self, path: str, info: DatasetInfo, split: str) -> None:
-        if split not in info.splits:
-            present = ", ".join(info.splits)
-            raise UsageError(f"{path}: no split {split!r}; the dataset has {present}.")
-        self._info = info
-        self._path = path
-        self._shards = info.splits[split]
-        self.shard_records = [shard.records for shard in self._shards]
+    def __init__(
+        self,
+        files: Sequence[ShardFile],
+        info: DatasetInfo,
+        *,
+        verify: VerifyRecords = "first",
+        on_bad: OnBadRecord = "stop",
+        source_of: Callable[[int], str] = lambda row: "",
+    ) -> None:
+        self.files = list(files)
+        self.shard_records = [file.shard.records for file in files]
         self.num_records = sum(self.shard_records)
         self.image_shape = info.image_shape
+        self.record_bytes = -(-sum(file.shard.bytes for file in files) // max(1, self.num_records))
+        self.bad_records: list[BadRecord] = []
         self.failure: Exception | None = None
-        if not self.num_records:
-            raise UsageError(f"{path}: the split {split!r} has no records.")
+        self._info = info
+        self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
+        self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
-        self._unchecked = np.ones(self.num_records, bool)
-        self._buffers = Buffers()
-        self._open_shards()
-
-    def _open_shards(self) -> None:
-        """Maps the shards into memory."""
-        layout = self._info.layout
-        self._records = [_map_shard(self._path, shard, layout) for shard in self._shards]
-        image = slice(layout.image_offset, layout.image_offset + layout.image_bytes)
-        label = slice(layout.label_offset, layout.label_offset + VARINT_BYTES * layout.num_labels)
-        self._images = [shard[:, image] for shard in self._records]
-        self._labels = [shard[:, label] for shard in self._records]
+        self._state = np.full(self.num_records, _UNKNOWN, np.uint8)
+        self._lock = threading.Lock()
 
     def gather(self, records: Ints) -> tuple[Bytes, Labels]:
         """Returns the images and labels of some records.
-
-        The first time a record is read, its CRC is checked.
 
         Args:
             records: Record numbers in [0, num_records), shape (batch,).
 
         Returns:
-            images: uint8, shape (batch, height, width, channels), 64-byte aligned. The memory is
-                used again when nothing refers to the array any more.
+            images: uint8, shape (batch, height, width, channels), 64-byte aligned, of the caller.
             labels: int32, shape (batch, outputs).
 
         Raises:
-            RecordError: A record is damaged.
+            RecordError: A record is damaged, and `on_bad` is `stop`.
         """
         try:
-            return self._gather(records)
+            return self._read(self._sound(records))
         except Exception as error:
             self.failure = error
             raise
 
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
-        found = self._find(records)
-        return np.array([self._row(shard, place) for shard, place in found], np.int64)
+        found = zip(*self._find(records), strict=True)
+        return np.array([self._row(int(shard), int(place)) for shard, place in found], np.int64)
 
-    def _gather(self, records: Ints) -> tuple[Bytes, Labels]:
-        layout = self._info.layout
-        if self._unchecked[records].any():
-            self._check(records)
-        images = self._buffers.take(len(records) * layout.image_bytes).reshape(len(records), -1)
-        found = self._find(records)
-        # A plain loop: a copy of a whole image outweighs a step of Python, and fancy indexing
-        # would copy twice, since a batch's records of one shard are not neighbours in it.
-        for index, (shard, place) in enumerate(found):
-            images[index] = self._images[shard][place]
-        varints = np.concatenate([self._labels[shard][place] for shard, place in found])
-        labels = from_padded_varints(varints.reshape(len(records), -1))
-        return images.reshape(-1, *self._info.image_shape), labels.astype(np.int32)
+    @abstractmethod
+    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file its records [start, stop) begin and end."""
 
-    def _find(self, records: Ints) -> list[tuple[int, int]]:
-        """Returns the shard of each record and its place in it."""
-        shards = np.searchsorted(self._starts, records, side="right") - 1
-        places = records - self._starts[shards]
-        return list(zip(shards.tolist(), places.tolist(), strict=True))
+    @abstractmethod
+    def memory(self, shard: int) -> Bytes:
+        """Returns a shard's mapped file."""
 
+    @abstractmethod
+    def _read(self, records: Ints) -> tuple[Bytes, Labels]:
+        """Returns images and labels of records that are sound."""
+
+    @abstractmethod
+    def _problems(self, records: Ints) -> dict[int, str]:
+        """Returns which of some records are bad, and why."""
+
+    @abstractmethod
     def _row(self, shard: int, place: int) -> int:
         """Returns the manifest row of a record."""
-        start = self._info.layout.row_offset
-        varint = self._records[shard][place][start : start + VARINT_BYTES]
+
+    def _find(self, records: Ints) -> tuple[Ints, Ints]:
+        """Returns the shard of each record and its place in it."""
+        shards = np.searchsorted(self._starts, records, side="right") - 1
+        return shards, records - self._starts[shards]
+
+    def _sound(self, records: Ints) -> Ints:
+        """Returns the records to read: those asked for, or what stands in for bad ones."""
+        unknown = self._state[records] == _UNKNOWN
+        if unknown.any():
+            self._look_at(np.unique(records[unknown]))
+        bad = self._state[records] == _BAD
+        if not bad.any():
+            return records
+        records = records.copy()
+        records[bad] = [self._stand_in(number) for number in records[bad].tolist()]
+        return records
+
+    def _look_at(self, records: Ints) -> None:
+        """Finds out which records are bad."""
+        problems = self._problems(records)
+        if self._verify != "always":
+            self._state[records] = _SOUND
+        for number, reason in problems.items():
+            self._set_bad(number, reason)
+
+    def _set_bad(self, number: int, reason: str) -> None:
+        """Writes a bad record down, or stops."""
+        bad = self._describe(number, reason)
+        if self._on_bad == "stop":
+            raise RecordError(f"{bad}. {REPAIR}")
+        with self._lock:
+            if self._state[number] != _BAD:
+                self._state[number] = _BAD
+                self.bad_records.append(bad)
+
+    def _describe(self, number: int, reason: str) -> BadRecord:
+        (shard,), (place,) = self._find(np.array([number]))
+        row = self._row(int(shard), int(place))
+        return BadRecord(
+            shard=self.files[shard].path,
+            record=int(place),
+            row=row,
+            source=self._source_of(row),
+            reason=reason,
+        )
+
+    def _stand_in(self, number: int) -> int:
+        """Returns the next sound record after a bad one, the first again after the last."""
+        for candidate in range(number + 1, number + self.num_records):
+            candidate %= self.num_records
+            if self._state[candidate] == _UNKNOWN:
+                self._look_at(np.array([candidate]))
+            if self._state[candidate] != _BAD:
+                return candidate
+        raise RecordError(f"{self._describe(number, 'is bad, and no other is sound')}. {REPAIR}")
+
+
+class RawReader(RecordReader):
+    """Reads records whose images are pixels; otherwise as `RecordReader`."""
+
+    def __init__(self, files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -> None:
+        super().__init__(files, info, **options)
+        self._layout: RecordLayout = info.layout
+        stop = self._layout.label_offset + VARINT_BYTES * self._layout.num_labels
+        self._label_bytes = slice(self._layout.label_offset, stop)
+        self._shards = [_map_shard(file, self._layout) for file in self.files]
+        self._memories = Memories(
+            [shard.reshape(-1) for shard in self._shards], self._layout.stride
+        )
+
+    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file its records [start, stop) begin and end."""
+        return start * self._layout.stride, stop * self._layout.stride
+
+    def memory(self, shard: int) -> Bytes:
+        """Returns a shard's mapped file."""
+        return self._shards[shard].reshape(-1)
+
+    def _read(self, records: Ints) -> tuple[Bytes, Labels]:
+        layout = self._layout
+        shards, places = self._find(records)
+        offsets = places * layout.stride
+        images = self._memories.copy(shards, offsets + layout.image_offset, layout.image_bytes)
+        varints = self._memories.copy(
+            shards, offsets + layout.label_offset, VARINT_BYTES * layout.num_labels
+        )
+        labels = from_padded_varints(varints).astype(np.int32)
+        return images.reshape(-1, *self.image_shape), labels
+
+    def _problems(self, records: Ints) -> dict[int, str]:
+        layout = self._layout
+        shards, places = self._find(records)
+        heads = self._memories.copy(shards, places * layout.stride, layout.image_offset)
+        labels = from_padded_varints(heads[:, self._label_bytes])
+        bad_labels = (labels >= self._num_classes).any(axis=1)
+        problems = dict.fromkeys(records[bad_labels].tolist(), LABEL_OUT_OF_RANGE)
+        if self._verify == "off":
+            return problems
+        wrong = ~layout.heads_match(heads)
+        for index, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
+            wrong[index] = wrong[index] or not layout.crc_ok(self._shards[shard][place])
+        return problems | dict.fromkeys(records[wrong].tolist(), WRONG_CRC)
+
+    def _row(self, shard: int, place: int) -> int:
+        start = self._layout.row_offset
+        varint = self._shards[shard][place][start : start + VARINT_BYTES]
         return int(from_padded_varints(varint)[0])
 
-    def _check(self, records: Ints) -> None:
-        """Compares the CRC of each record that was not read before."""
-        layout = self._info.layout
-        numbers = records[self._unchecked[records]]
-        found = self._find(numbers)
-        for number, (shard, place) in zip(numbers.tolist(), found, strict=True):
-            record = self._records[shard][place]
-            if not (layout.matches(record) and layout.crc_ok(record)):
-                raise RecordError(f"{self._where(number)} is damaged: its CRC is wrong. {REPAIR}")
-        num_classes = np.array([len(classes) for classes in self._info.classes.values()])
-        varints = np.stack([self._labels[shard][place] for shard, place in found])
-        bad = (from_padded_varints(varints) >= num_classes).any(axis=1)
-        if bad.any():
-            number = int(numbers[bad][0])
-            raise RecordError(f"{self._where(number)} has a label out of range. {REPAIR}")
-        self._unchecked[records] = False
 
-    def _where(self, number: int) -> str:
-        shard = int(np.searchsorted(self._starts, number, side="right")) - 1
-        row = int(self.rows(np.array([number]))[0])
-        path = os.path.join(self._path, self._shards[shard].file)
-        return f"{path}: record {number - self._starts[shard]} (manifest row {row})"
-
-
-REPAIR = "Restore the file from a copy, or convert again with --overwrite."
-
-
-class Buffers:
-    """Memory for batches, used again when its last batch is gone.
-
-    New memory costs a page fault every 4 KiB, as much as filling it.
-    """
-
-    def __init__(self) -> None:
-        self._owners: list[Bytes] = []
-
-    def take(self, size: int) -> Bytes:
-        """Returns `size` aligned bytes that nothing else refers to."""
-        for owner in self._owners:
-            # The list, the loop variable and the argument: no array outside uses this memory.
-            if len(owner) == size + ALIGNMENT and sys.getrefcount(owner) == 3:
-                return _aligned(owner, size)
-        owner = np.empty(size + ALIGNMENT, np.uint8)
-        if len(self._owners) >= _BUFFERS_KEPT:
-            self._owners.pop(0)
-        self._owners.append(owner)
-        return _aligned(owner, size)
-
-
-def _aligned(owner: Bytes, size: int) -> Bytes:
-    start = -owner.ctypes.data % ALIGNMENT
-    return owner[start : start + size]
-
-
-def _map_shard(path: str, shard: Shard, layout: RecordLayout) -> Bytes:
+def _map_shard(file: ShardFile, layout: RecordLayout) -> Bytes:
     """Returns a shard as uint8, shape (records, stride); nothing is read yet but two records."""
-    where = os.path.join(path, shard.file)
-    try:
-        with open(where, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != shard.bytes:
-                raise FormatError(f"{where}: {size} bytes, expected {shard.bytes}. {REPAIR}")
-            if not size:
-                return np.empty((0, layout.stride), np.uint8)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise FormatError(f"{where}: cannot be read: {error.strerror}. {REPAIR}") from error
-    records = np.frombuffer(mapped, np.uint8).reshape(shard.records, layout.stride)
-    for place in (0, shard.records - 1):
+    records = map_file(file.path, file.shard.bytes).reshape(-1, layout.stride)
+    for place in (0, len(records) - 1) if len(records) else ():
         if not layout.matches(records[place]):
-            raise RecordError(f"{where}: record {place} is not one of this dataset. {REPAIR}")
+            raise RecordError(f"{file.path}: record {place} is not one of this dataset. {REPAIR}")
     return records

@@ -15,8 +15,9 @@ from train.errors import UsageError
 from train.evaluate import BATCH_SIZE, blanks_of
 from train.folder import RunFolder
 from train.input import InputClock, as_tf_dataset, reader_failure
+from train.loading import open_source
 from train.order import default_window
-from train.source import BatchSource, open_source
+from train.source import BatchSource
 
 if TYPE_CHECKING:
     import keras

@@ -2,131 +2,146 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from convert.storage import read_dataset
-from train.augment import augment as augment_batch
-from train.encoded import open_reader
-from train.errors import UsageError
-from train.order import RecordOrder, default_window
-from train.records import RecordReader
+from train.draws import Draws
+from train.records import Bytes, Ints, RecordReader
+
+Augment = Callable[[Bytes, Draws], Bytes]
+LabelForm = Literal["dict", "array"]
+Arrays = list[np.ndarray[Any, Any]]
 
 # A call of Python from tf.data costs as much as copying a batch of 128: several share one call.
 _GROUP_STEPS = 8
 _GROUP_BYTES = 16 << 20  # bounds the memory where batches or images are large
 
 
+class Order(Protocol):
+    """Which records stand where in an epoch; see `train.order`."""
+
+    num_records: int
+
+    def records(self, epoch: int, start: int, stop: int) -> Ints:
+        """Returns which records stand at positions [start, stop) of an epoch."""
+
+
+class Ahead(Protocol):
+    """Reads from disk what will be asked for; see `train.readahead`."""
+
+    def enter(self, epoch: int, position: int) -> None:
+        """Tells that a batch is about to be made that starts at a position of an epoch."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BatchSource:
-    """Computes any batch of a split from (epoch, step) alone.
+    """Computes any batch of a split from (epoch, step) alone; threads may share it.
 
     Attributes:
         reader: The records.
         order: Their order in each epoch.
+        read_ahead: Told of each batch that is made.
         output_names: Names of the labels' columns.
-        batch_size: Records of a batch.
+        batch_size: Records of a batch, of all ranks together.
         seed: Of the augmentation.
-        augment: Whether to change the images at random.
+        augment: Changes the images at random. None: they stay as they are.
         drop_remainder: Whether the last batch is left out if it is short.
+        rank: Which part of each batch is made here. In [0, num_ranks).
+        num_ranks: Processes that share each batch. Divides `batch_size`.
+        label_form: One array of labels for each output, or one for all.
     """
 
     reader: RecordReader
-    order: RecordOrder
+    order: Order
+    read_ahead: Ahead
     output_names: tuple[str, ...]
     batch_size: int
     seed: int
-    augment: bool
+    augment: Augment | None
     drop_remainder: bool
+    rank: int = 0
+    num_ranks: int = 1
+    label_form: LabelForm = "dict"
 
     @property
     def num_steps(self) -> int:
         """Batches of an epoch."""
-        whole, rest = divmod(self.reader.num_records, self.batch_size)
+        whole, rest = divmod(self.order.num_records, self.batch_size)
         return whole + (rest > 0 and not self.drop_remainder)
 
-    def batch(self, epoch: int, step: int) -> list[np.ndarray[Any, Any]]:
-        """Returns a batch: uint8 images, then one int32 array of labels per output."""
+    @property
+    def local_batch_size(self) -> int:
+        """Records that this rank has of a whole batch."""
+        return self.batch_size // self.num_ranks
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of a record's labels in one array."""
+        return (len(self.output_names),) if self.label_form == "array" else ()
+
+    def batch(self, epoch: int, step: int) -> Arrays:
+        """Returns a batch: uint8 images, then its labels, int32.
+
+        Args:
+            epoch: In [0, 2**32).
+            step: In [0, num_steps).
+        """
         return [arrays[0] for arrays in self.batches(epoch, step, 1)]
 
-    def batches(self, epoch: int, step: int, count: int) -> list[np.ndarray[Any, Any]]:
+    def batches(self, epoch: int, step: int, count: int) -> Arrays:
         """Returns some batches of one size that follow each other.
 
         Returns:
-            uint8 images, shape (count, batch, height, width, channels), then for each output int32
-            labels, shape (count, batch).
+            uint8 images, shape (count, batch, height, width, channels); then int32 labels: for
+            each output an array of shape (count, batch), or all in one (count, batch, outputs).
         """
         start = step * self.batch_size
-        stop = min(start + count * self.batch_size, self.reader.num_records)
-        images, labels = self.reader.gather(self.order.records(epoch, start, stop))
-        images = images.reshape(count, -1, *images.shape[1:])
-        if self.augment:
+        stop = min(start + count * self.batch_size, self.order.num_records)
+        self.read_ahead.enter(epoch, start)
+        records = self.order.records(epoch, start, stop).reshape(count, -1)
+        first = records.shape[1] * self.rank // self.num_ranks
+        end = records.shape[1] * (self.rank + 1) // self.num_ranks
+        images, labels = self.reader.gather(records[:, first:end].reshape(-1))
+        images = images.reshape(count, end - first, *images.shape[1:])
+        if self.augment is not None:
             for index, batch in enumerate(images):
-                images[index] = augment_batch(batch, seed=self.seed, epoch=epoch, step=step + index)
-        return [images, *np.ascontiguousarray(labels.T).reshape(labels.shape[1], count, -1)]
+                draws = Draws(
+                    seed=self.seed, epoch=epoch, step=step + index, first=first, count=len(batch)
+                )
+                images[index] = self.augment(batch, draws)
+        if self.label_form == "array":
+            return [images, labels.reshape(count, end - first, -1)]
+        return [images, *np.ascontiguousarray(labels.T).reshape(-1, count, end - first)]
 
-    def group(self, number: int) -> tuple[int, int]:
+    def element(self, arrays: Sequence[Any]) -> tuple[Any, Any]:
+        """Returns a batch's arrays as (images, labels), the labels in their form."""
+        images, *labels = arrays
+        if self.label_form == "array":
+            return images, labels[0]
+        return images, dict(zip(self.output_names, labels, strict=True))
+
+    def group(self, number: int, first_step: int = 0) -> tuple[int, int]:
         """Returns first step and number of batches of a group that is made in one go.
 
         Args:
-            number: In [0, num_groups).
+            number: In [0, num_groups(first_step)).
+            first_step: Where the first group begins.
         """
-        whole = self.reader.num_records // self.batch_size
-        step = min(number * self._group_steps, whole)
+        whole = self.order.num_records // self.batch_size
+        step = min(first_step + number * self._group_steps, max(whole, first_step))
         return step, min(self._group_steps, whole - step) if step < whole else 1
 
-    @property
-    def num_groups(self) -> int:
-        """Groups of an epoch; a short last batch is one of its own."""
-        whole = self.reader.num_records // self.batch_size
-        return -(-whole // self._group_steps) + (self.num_steps > whole)
+    def num_groups(self, first_step: int = 0) -> int:
+        """Returns the groups from a step to the end; a short last batch is one of its own."""
+        whole = self.order.num_records // self.batch_size
+        groups = -(-max(0, whole - first_step) // self._group_steps)
+        return groups + (self.num_steps > max(whole, first_step))
 
     @property
     def _group_steps(self) -> int:
         height, width, channels = self.reader.image_shape
-        batch_bytes = self.batch_size * height * width * channels
+        batch_bytes = self.local_batch_size * height * width * channels
         return max(1, min(_GROUP_STEPS, _GROUP_BYTES // batch_bytes))
-
-
-def open_source(
-    path: str,
-    split: str,
-    batch_size: int,
-    seed: int,
-    *,
-    shuffle: bool | None = None,
-    drop_remainder: bool | None = None,
-    augment: bool = False,
-    window: int | None = None,
-) -> BatchSource:
-    """Opens a split; the arguments are those of `load_dataset`."""
-    if batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
-    info = read_dataset(path)
-    reader = open_reader(path, info, split)
-    shuffle = split == "train" if shuffle is None else shuffle
-    order = RecordOrder(
-        reader.shard_records,
-        seed=seed,
-        window=(
-            default_window(reader.num_records, info.layout.stride) if window is None else window
-        ),
-        shuffle=shuffle,
-    )
-    source = BatchSource(
-        reader=reader,
-        order=order,
-        output_names=tuple(info.outputs),
-        batch_size=batch_size,
-        seed=seed,
-        augment=augment,
-        drop_remainder=shuffle if drop_remainder is None else drop_remainder,
-    )
-    if not source.num_steps:
-        raise UsageError(
-            f"{path}: the split {split!r} has {reader.num_records} records, fewer than one batch; "
-            f"--batch-size must be at most {reader.num_records}, got {batch_size}."
-        )
-    return source

@@ -162,11 +162,11 @@ class _ShardLabels(ShardRecords):
         for first in range(0, len(self), step):
             stop = min(first + step, len(self))
             if self._layout is not None:
-                records = self._data.reshape(-1, self._layout.stride)[first:stop]
+                records = self.memory.reshape(-1, self._layout.stride)[first:stop]
                 offset = self._layout.label_offset
                 data = records[:, offset : offset + size]
             else:
-                data = self._data[self._label_starts[first:stop, None] + np.arange(size)]
+                data = self.memory[self._label_starts[first:stop, None] + np.arange(size)]
             marks = data.reshape(len(data), -1, VARINT_BYTES) & 0x80
             bad = (marks != _VARINT_MARKS).any(axis=(1, 2))
             if bad.any():

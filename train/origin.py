@@ -1,0 +1,48 @@
+"""The way back from a record to its image file: the manifest, which a dataset does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from convert.manifest import Manifest, read_manifest
+from convert.metadata import DATASET_JSON, DatasetInfo
+from convert.names import manifest_from_names
+from train.errors import UsageError
+
+
+def source_finder(folder: str, info: DatasetInfo, manifest: str | None) -> Callable[[int], str]:
+    """Returns a function from a manifest row to the path of its image.
+
+    The manifest is read when the first row is asked for.
+
+    Args:
+        folder: The dataset's folder, for messages.
+        info: Its description.
+        manifest: The manifest that it was made from, or with `--from-names` the folder of images.
+            None: the function knows no path, and returns "".
+
+    Raises:
+        UsageError: When a row is asked for: the manifest is another one, or cannot be read.
+    """
+
+    @cache
+    def opened() -> Manifest:
+        assert manifest is not None
+        expression = info.options.get("from_names")
+        found = manifest_from_names(manifest, expression) if expression else read_manifest(manifest)
+        if found.sha256 != info.manifest_sha256:
+            raise UsageError(
+                f"{manifest}: not the manifest of {folder}: its sha256 is {found.sha256}, "
+                f"{DATASET_JSON} has {info.manifest_sha256}. "
+                "Give the manifest that the dataset was made from."
+            )
+        return found
+
+    def source_of(row: int) -> str:
+        if manifest is None or not 0 <= row < opened().num_rows:
+            return ""
+        path: str = opened().columns["path"][row].as_py()
+        return path
+
+    return source_of

@@ -1,0 +1,113 @@
+"""Reading the windows of an epoch from disk before their records are asked for.
+
+Records are asked for at random, disks are fast in sequence. So what a window needs is read in the
+order in which it lies, by a thread, while the records of the window before it are used. The
+memory of what lies behind is given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import weakref
+
+from convert.mapping import forget
+from train.order import RecordOrder, Span
+from train.records import RecordReader
+
+# One request reads no more than the device's read-ahead, which is 128 KiB by default on Linux.
+_REQUEST_BYTES = 128 << 10
+
+Place = tuple[int, int]  # epoch, window
+
+
+class ReadAhead:
+    """Reads windows ahead, as batches of them are made.
+
+    Args:
+        reader: Has the shards.
+        order: Tells what the windows hold.
+        first_shard: The reader's number of the order's first shard.
+    """
+
+    def __init__(self, reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> None:
+        self._reader, self._order, self._first_shard = reader, order, first_shard
+        self._lock = threading.Lock()
+        self._asked: list[Place] = []  # the window in use and the one that is read ahead
+        self._requests: queue.SimpleQueue[list[tuple[str, int, int]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def enter(self, epoch: int, position: int) -> None:
+        """Tells that a batch is about to be made; costs nothing in the window of the last one.
+
+        Args:
+            epoch: In [0, 2**32).
+            position: Where in the epoch the batch starts.
+        """
+        place = (epoch, self._order.window_of(position))
+        with self._lock:
+            if self._asked[:1] == [place]:
+                return
+            wanted = [place]
+            if self._order.num_windows > 1:  # else the next epoch needs what is there
+                wanted.append(self._next(place))
+            for new in wanted:
+                if new not in self._asked:
+                    self._request(new)
+            for old in self._asked:
+                if old not in wanted:
+                    self._forget(old, wanted)
+            self._asked = wanted
+
+    def _next(self, place: Place) -> Place:
+        epoch, window = place
+        return (epoch, window + 1) if window + 1 < self._order.num_windows else (epoch + 1, 0)
+
+    def _request(self, place: Place) -> None:
+        """Lets the thread read a window."""
+        ranges = [
+            (self._reader.files[self._first_shard + span.shard].path, *self._byte_range(span))
+            for span in self._order.window_spans(*place)
+        ]
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=_serve, args=(self._requests,), name="read ahead", daemon=True
+            )
+            self._thread.start()
+            weakref.finalize(self, self._requests.put, [])  # an empty request ends the thread
+        self._requests.put(ranges)
+
+    def _forget(self, old: Place, wanted: list[Place]) -> None:
+        """Gives back the memory of a window, but for shards that others use."""
+        used = {span.shard for place in wanted for span in self._order.window_spans(*place)}
+        for span in self._order.window_spans(*old):
+            if span.shard not in used:
+                start, stop = self._byte_range(span)
+                forget(self._reader.memory(self._first_shard + span.shard)[start:stop])
+
+    def _byte_range(self, span: Span) -> tuple[int, int]:
+        return self._reader.byte_range(self._first_shard + span.shard, span.start, span.stop)
+
+
+def _serve(requests: queue.SimpleQueue[list[tuple[str, int, int]]]) -> None:
+    """Reads what is asked for, until it is asked for nothing."""
+    while ranges := requests.get():
+        for path, start, stop in ranges:
+            # What cannot be read ahead is read when it is used, and told then.
+            with contextlib.suppress(OSError):
+                _read_ahead(path, start, stop)
+
+
+def _read_ahead(path: str, start: int, stop: int) -> None:
+    """Asks the system to read a part of a file into its cache; waits while the disk is busy."""
+    if not hasattr(os, "posix_fadvise"):  # macOS
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for offset in range(start, stop, _REQUEST_BYTES):
+            length = min(_REQUEST_BYTES, stop - offset)
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(descriptor)
