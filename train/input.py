@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from train.errors import UsageError
+from train.arrays import check_start_step
 from train.loading import Paths, SourceOptions, open_source
 from train.records import RecordReader
 from train.source import BatchSource
@@ -117,8 +117,7 @@ def as_tf_dataset(
     """
     import tensorflow as tf
 
-    if not 0 <= start_step <= source.num_steps:
-        raise UsageError(f"start_step must be in [0, {source.num_steps}], got {start_step}.")
+    check_start_step(source, start_step)
     # Each new iteration over the dataset asks once, and gets the next number.
     iterations = itertools.count()
     plain = tf.autograph.experimental.do_not_convert
