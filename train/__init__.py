@@ -17,12 +17,3 @@ __all__ = [
     "load_numpy",
     "load_pydataset",
 ]
-    "Draws",
-    "ShardfeedError",
-    "SourceOptions",
-    "TrainConfig",
-    "__version__",
-    "load_dataset",
-    "load_numpy",
-    "load_pydataset",
-]
