@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +78,15 @@ def from_padded_varints(data: Bytes) -> Ints:
 def masked_crc(crc: int) -> int:
     """Returns a CRC-32C as TFRecords store it: rotated right by 15 bits, plus a constant."""
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def crcs_of(contents: Iterable[Bytes]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """Returns the masked CRC of each of several contents, uint32, shape (n,)."""
+    crcs = np.fromiter(map(google_crc32c.value, contents), np.uint32)
+    masked: np.ndarray[Any, np.dtype[np.uint32]] = (crcs >> 15 | crcs << 17) + np.uint32(
+        _MASK_DELTA
+    )
+    return masked
 
 
 def _varint(value: int) -> bytes:
