@@ -69,8 +69,7 @@ def _cgroup_limits(cgroup: Path, sys: Path) -> Iterator[int]:
             mount, name = sys / "fs" / "cgroup" / "memory", "memory.limit_in_bytes"  # version 1
         else:
             continue
-        # A cgroup beside the container's own is told as "/../other", which is not mounted.
-        inside = Path(*(part for part in path.split("/") if part not in ("", "..")))
+        inside = Path(path.lstrip("/"))
         for folder in (inside, *inside.parents):
             yield from _limit(mount / folder / name)
 
