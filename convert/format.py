@@ -83,10 +83,7 @@ def masked_crc(crc: int) -> int:
 def crcs_of(contents: Iterable[Bytes]) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """Returns the masked CRC of each of several contents, uint32, shape (n,)."""
     crcs = np.fromiter(map(google_crc32c.value, contents), np.uint32)
-    masked: np.ndarray[Any, np.dtype[np.uint32]] = (crcs >> 15 | crcs << 17) + np.uint32(
-        _MASK_DELTA
-    )
-    return masked
+    return ((crcs >> 15 | crcs << 17) + np.uint32(_MASK_DELTA)).astype(np.uint32)
 
 
 def _varint(value: int) -> bytes:
