@@ -68,7 +68,8 @@ def from_padded_varints(data: Bytes) -> Ints:
     Returns:
         int64, shape (..., n).
     """
-    groups = data.reshape(*data.shape[:-1], -1, VARINT_BYTES) & 0x7F
+    count = data.shape[-1] // VARINT_BYTES
+    groups = data.reshape(*data.shape[:-1], count, VARINT_BYTES) & 0x7F
     decoded: Ints = groups[..., 0].astype(np.int64)
     for index in range(1, VARINT_BYTES):  # a sum over so short an axis would take twice as long
         decoded |= groups[..., index].astype(np.int64) << 7 * index

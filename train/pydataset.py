@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
 
-from train.source import BatchSource
+from train.source import Arrays, BatchSource
+
+_THREADS = 2  # gathering and decoding let go of Python's lock; the rest of a batch does not
+_BATCHES_AHEAD = 4
 
 
 class BatchDataset(keras.utils.PyDataset):
     """The batches of a split, one epoch after the other.
 
+    It makes batches ahead by threads of its own. Those of Keras (`workers`) begin an epoch before
+    they are told of it, so they would make batches of the epoch before.
+
     Args:
         source: Makes the batches.
         epoch: The first epoch.
         start_step: Batches that the first epoch leaves out.
-        **options: Of `keras.utils.PyDataset`: `workers` threads (by default 2) and
-            `max_queue_size` batches made ahead.
     """
 
-    def __init__(
-        self, source: BatchSource, *, epoch: int = 0, start_step: int = 0, **options: Any
-    ) -> None:
-        super().__init__(**{"workers": 2, **options})
+    def __init__(self, source: BatchSource, *, epoch: int = 0, start_step: int = 0) -> None:
+        super().__init__()
         self._source, self._epoch, self._start_step = source, epoch, start_step
+        self._begun = False
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+        self._ahead: dict[tuple[int, int], Future[Arrays]] = {}  # by epoch and step
 
     def __len__(self) -> int:
         """Returns the batches of the epoch."""
@@ -32,9 +38,19 @@ class BatchDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         """Returns a batch of the epoch, (images, labels)."""
-        return self._source.element(self._source.batch(self._epoch, self._start_step + index))
+        step = self._start_step + index
+        last = min(step + _BATCHES_AHEAD, self._source.num_steps)
+        wanted = [(self._epoch, later) for later in range(step, last)]
+        self._ahead = {
+            place: self._ahead.get(place) or self._pool.submit(self._source.batch, *place)
+            for place in wanted
+        }
+        return self._source.element(self._ahead[wanted[0]].result())
 
-    def on_epoch_end(self) -> None:
-        """Goes on to the next epoch."""
-        self._epoch += 1
-        self._start_step = 0
+    def on_epoch_begin(self) -> None:
+        """Goes on to the next epoch, if there was one before."""
+        # Not at an epoch's end: `fit` calls that also after it has looked at a few batches first.
+        if self._begun:
+            self._epoch += 1
+            self._start_step = 0
+        self._begun = True

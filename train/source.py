@@ -113,8 +113,9 @@ class BatchSource:
                 )
                 images[index] = self.augment(batch, draws)
         if self.label_form == "array":
-            return [images, labels.reshape(count, end - first, -1)]
-        return [images, *np.ascontiguousarray(labels.T).reshape(-1, count, end - first)]
+            return [images, labels.reshape(count, end - first, labels.shape[1])]
+        columns = np.ascontiguousarray(labels.T)
+        return [images, *columns.reshape(len(columns), count, end - first)]
 
     def element(self, arrays: Sequence[Any]) -> tuple[Any, Any]:
         """Returns a batch's arrays as (images, labels), the labels in their form."""
