@@ -49,6 +49,17 @@ def test_a_part_of_the_batch_has_the_numbers_of_the_whole(first: int, stop: int)
         np.testing.assert_array_equal(drawn, whole_drawn[first:stop])
 
 
+def test_part_is_that_of_the_slice() -> None:
+    assert Draws(**PLACE).part(2, 5) == Draws(**PLACE | {"first": 6, "count": 3})
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 7)])
+def test_part_is_of_what_is_there(start: int, stop: int) -> None:
+    with pytest.raises(ValueError) as caught:
+        Draws(**PLACE).part(start, stop)
+    assert str(caught.value) == f"images [{start}, {stop}) are not in [0, 6)."
+
+
 @pytest.mark.parametrize("other", [{"seed": 2}, {"epoch": 3}, {"step": 4}, {"first": 10}])
 def test_places_of_the_run_draw_apart(other: dict[str, int]) -> None:
     for drawn, others in zip(numbers(Draws(**PLACE)), numbers(Draws(**PLACE | other)), strict=True):

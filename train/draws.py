@@ -9,7 +9,7 @@ image owns a run of blocks, so a rank enters at its first image without making t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,17 @@ class Draws:
         _require("step", self.step, 32)
         _require("first", self.first, 32)
         _require("count", self.count, 32)
+
+    def part(self, start: int, stop: int) -> Draws:
+        """Returns what images [start, stop) of these draw.
+
+        Args:
+            start: In [0, stop].
+            stop: At most `count`.
+        """
+        if not 0 <= start <= stop <= self.count:
+            raise ValueError(f"images [{start}, {stop}) are not in [0, {self.count}).")
+        return replace(self, first=self.first + start, count=stop - start)
 
     def uniform(self, num_draws: int, *, stream: int = 0) -> Floats:
         """Returns evenly spread numbers for each image.
