@@ -56,7 +56,7 @@ sample: $(READY) ## Renders data/sample again.
 	rm -rf data/sample/strips
 	$(BIN)/python data/render.py data/sample --count 1500 --seed 0
 
-peers: $(READY) ## Installs what benchmarks/convert.py compares with: 6 GB each, into .peers.
+peers: $(READY) ## Installs what benchmarks/ compares with into .peers: up to 6 GB each.
 	$(BIN)/python benchmarks/peers.py
 
 system-packages: ## Prints the line that installs all system packages.

@@ -1,4 +1,4 @@
-"""Makes the environments of the converters that `convert.py` compares with: `make peers`.
+"""Makes the environments of what `convert.py` and `read.py` compare with: `make peers`.
 
 Each gets a folder of its own in .peers, since they bring `pillow`, which takes the place of
 Pillow-SIMD. One that cannot be installed leaves a note with the reason, and the rest go on.
@@ -18,7 +18,7 @@ NOTE_LENGTH = 200  # characters of a reason: it is one line of a report
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peer:
-    """Another project's converter.
+    """Another project.
 
     Attributes:
         name: Name of its folder, and of the package to import.
@@ -66,7 +66,16 @@ FFCV = Peer(
     libraries=("opencv4", "libturbojpeg"),
     system_packages="g++ pkg-config libopencv-dev libturbojpeg0-dev",
 )
+# PyTorch from PyPI brings 5 GB of CUDA. Where pip knows a wheel without (`--find-links`), it takes
+# that one, if the version is the same.
+WEBDATASET = Peer(name="webdataset", distribution="webdataset", needs=("torch==2.13.0", "numpy"))
+GRAIN = Peer(name="grain", distribution="grain", needs=("array-record",))
+
 PEERS = (LITDATA, STREAMING, FFCV)
+"""Those that convert: `convert.py`."""
+
+READERS = (*PEERS, WEBDATASET, GRAIN)
+"""Those that read: `read.py`."""
 
 
 def install(peer: Peer) -> str:
@@ -107,7 +116,7 @@ def last_error(text: str) -> str:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for peer in PEERS:
+    for peer in READERS:
         if peer.missing():
             print(f"{peer.name}: installing into {peer.python.parent.parent}", flush=True)
             peer.note.write_text(install(peer))

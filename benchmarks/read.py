@@ -1,56 +1,53 @@
-"""How fast batches arrive: shardfeed against the usual ways, as TensorFlow tensors.
+"""How fast batches arrive: shardfeed against the usual ways, as tensors of a framework.
 
-    python benchmarks/read.py [--records 100000] [--batch-size 128] [--rounds 3] [--dir DIR]
+    python benchmarks/read.py [--records 100000] [--batch-size 128] [--rounds 3] [--only A,B]
 
-Makes a dataset of random 32x128x3 images with 4 labels once (1.25 GB for 100,000) and keeps it.
-Each competitor lives in a process of its own, with TensorFlow loaded. In every round the parent
-lets one after the other go through its data once, while the others sleep: so all meet the same
-load of the machine, and ratios are taken within rounds. The targets are printed, never judged.
+`make peers` installs the others first; those that it could not install are named. Every competitor
+makes a dataset of the same random 32x128x3 images with 4 labels once (1.3 GB for 100,000), raw and
+uncompressed, and keeps it. It lives in a process of its own, where it chooses the fastest of its
+settings. Then one after the other goes through its data once, round after round, while the others
+sleep: so all meet the same load of the machine, and ratios are taken within rounds. The targets
+are printed, never judged.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
-import multiprocessing
+import contextlib
 import os
 import platform
-import resource
-import shutil
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 # First, since this folder has a convert.py too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is loaded, here and in children
 
-from convert.format import RecordLayout, padded_varints
-from convert.metadata import DATASET_JSON, DatasetInfo, Shard, shard_file
+from benchmarks.read_competitors import COMPETITORS, OURS, OURS_ARRAYS, Competitor
+from benchmarks.reader import Reader, ReaderError
+from benchmarks.readers.images import Sums, Task, sums
+from benchmarks.readers.serve import CHECK, PASS
+from benchmarks.readers.session import Memory
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "data" / "sample"
-HEIGHT, WIDTH, CHANNELS = 32, 128, 3
-BOX = (186, 0, 300, 30)  # where data/sample has its characters
-OUTPUTS = ("y0", "y1", "y2", "y3")
-CLASSES = tuple(chr(0x4E00 + index) for index in range(100))
-SHARD_BYTES = 128 << 20  # as `convert` cuts by default
-SHUFFLE_BUFFER = 8192  # records: 100 MB, as large as most pipelines afford
 TARGETS = (
-    "at least 30 times the Sequence; at least 3 times the tf.data pipeline; "
-    "at most 8 us of CPU per image"
+    "ours at least 3 times tf.data and LitData, 10 times webdataset, MDS and Grain, 30 times the "
+    "Sequence; as near to FFCV as can be, better past it; at most 8 us of CPU per image"
 )
-
-Batches = Callable[[], Iterable[tuple[Any, Any]]]
+METHOD = """\
+method: a process each; settings chosen by a trial of 3 seconds each; passes in turn, in another
+  order each round, after one unmeasured pass; medians of rounds, of ratios too; page cache warm
+  images/s: a whole pass, from asking for the first batch to the end, start of the epoch included;
+  all copy every pixel into the batch, so only the labels of the first output are touched
+  CPU: of all processes of the competitor, workers included
+  memory: peak of all its processes in a pass of a new process, alone and not timed; pages that
+  they share are counted once; mapped: part of it that is page cache of the dataset, which the
+  kernel takes back when it needs it
+  in every pass the number of images and the sum of the first output's labels must be right, in
+  the last one also the sum of all pixels, and of each image's first byte times its first label
+  the number of records is rounded up to whole batches, so that nobody drops any"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,16 +57,12 @@ class Pass:
     Attributes:
         images: Images delivered.
         seconds: Wall time.
-        cpu_seconds: CPU time of the whole process.
-        peak_bytes: Most memory that was resident since the process began.
-        file_bytes: Part of the memory now resident that is page cache of mapped files.
+        cpu_seconds: CPU time of all its processes.
     """
 
     images: int
     seconds: float
     cpu_seconds: float
-    peak_bytes: int
-    file_bytes: int
 
     @property
     def rate(self) -> float:
@@ -82,216 +75,178 @@ class Pass:
         return self.cpu_seconds / self.images * 1e6
 
 
-def ours(path: str, batch_size: int) -> Batches:
-    """shardfeed: global shuffle."""
-    from train import load_dataset
+@dataclass(kw_only=True, slots=True)
+class Result:
+    """What was measured of a competitor.
 
-    dataset = load_dataset(path, "train", batch_size)
-    return lambda: dataset
+    Attributes:
+        first: The unmeasured pass.
+        rounds: The passes after it.
+        memory: The most that it took in a pass of its own.
+    """
 
-
-def sequence(path: str, batch_size: int) -> Batches:
-    """The usual Sequence over data/sample: open, crop, resize, one-hot."""
-    import keras
-    import tensorflow as tf
-    from PIL import Image
-
-    with open(SAMPLE / "manifest.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    classes = sorted({row[output] for row in rows for output in OUTPUTS})
-
-    class Strips(keras.utils.PyDataset):  # type: ignore[misc]
-        def __len__(self) -> int:
-            return len(rows) // batch_size
-
-        def __getitem__(self, index: int) -> tuple[Any, Any]:
-            batch = rows[index * batch_size : (index + 1) * batch_size]
-            images = np.stack([self._image(row["path"]) for row in batch])
-            labels = np.array([[classes.index(row[name]) for name in OUTPUTS] for row in batch])
-            hot = keras.utils.to_categorical(labels, len(classes))
-            return tf.constant(images), tf.constant(hot)
-
-        def _image(self, path: str) -> np.ndarray[Any, Any]:
-            with Image.open(SAMPLE / path) as image:
-                return np.asarray(image.convert("RGB").crop(BOX).resize((WIDTH, HEIGHT)))
-
-    strips = Strips()
-    return lambda: (strips[index] for index in range(len(strips)))
+    first: Pass
+    rounds: list[Pass] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
 
 
-def tf_data(path: str, batch_size: int) -> Batches:
-    """tf.data at its best: parallel reads, a buffer of 8,192, parsing after the batch."""
-    import tensorflow as tf
-
-    features = {
-        "label": tf.io.FixedLenFeature([len(OUTPUTS)], tf.int64),
-        "image": tf.io.FixedLenFeature([], tf.string),
-    }
-
-    def parse(records: Any) -> tuple[Any, Any]:
-        parsed = tf.io.parse_example(records, features)
-        pixels = tf.io.decode_raw(parsed["image"], tf.uint8)
-        images = tf.reshape(pixels, (batch_size, HEIGHT, WIDTH, CHANNELS))
-        return images, tf.cast(parsed["label"], tf.int32)
-
-    files = sorted(str(file) for file in Path(path).glob("*.tfrecord-*"))
-    options = tf.data.Options()
-    options.deterministic = False
-    dataset = (
-        tf.data.TFRecordDataset(files, num_parallel_reads=tf.data.AUTOTUNE)
-        .shuffle(SHUFFLE_BUFFER)
-        .batch(batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(options)
-    )
-    return lambda: dataset
+class WrongDataError(Exception):
+    """A competitor did not deliver what it had to."""
 
 
-COMPETITORS = {"ours": ours, "sequence": sequence, "tf_data": tf_data}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judge:
+    """Knows what a pass has to deliver.
 
+    Attributes:
+        num_records: Images.
+        expected: What they add up to.
+    """
 
-def serve(name: str, path: str, batch_size: int, pipe: Connection) -> None:
-    """A competitor's process: one pass for each message, until the pipe closes."""
-    batches = COMPETITORS[name](path, batch_size)
-    while True:
-        try:
-            pipe.recv()
-        except EOFError:
+    num_records: int
+    expected: Sums
+
+    def passed(self, competitor: Competitor, answer: dict[str, Any]) -> Pass:
+        """Returns a pass that delivered everything.
+
+        Raises:
+            WrongDataError: It did not.
+        """
+        self.compare(competitor, answer)
+        return Pass(**{name: answer[name] for name in ("images", "seconds", "cpu_seconds")})
+
+    def compare(self, competitor: Competitor, answer: dict[str, Any]) -> None:
+        """Compares what a pass delivered with what it should have.
+
+        Raises:
+            WrongDataError: They differ.
+        """
+        if not competitor.same_images:
             return
-        pipe.send(one_pass(batches))
+        for name, value in {"images": self.num_records, **asdict(self.expected)}.items():
+            if answer.get(name, value) != value:
+                raise WrongDataError(f"{competitor.module}: {name} {answer[name]}, not {value}")
 
 
-def one_pass(batches: Batches) -> Pass:
-    """Goes through the data once."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    images = sum(int(batch.shape[0]) for batch, _ in batches())
-    return Pass(
-        images=images,
-        seconds=time.perf_counter() - wall,
-        cpu_seconds=time.process_time() - cpu,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        file_bytes=resident_file_bytes(),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """What all competitors meet.
+
+    Attributes:
+        place: Their task, but for the last part of the folder.
+        logs: Folder for what they print.
+        judge: Knows what they have to deliver.
+    """
+
+    place: Task
+    logs: Path
+    judge: Judge
+
+    def start(self, names: list[str], stack: contextlib.ExitStack) -> dict[str, Reader]:
+        """Starts competitors; those that cannot run are named."""
+        readers = {}
+        for name in names:
+            competitor = COMPETITORS[name]
+            try:
+                if reason := competitor.missing():
+                    raise ReaderError(reason)
+                reader = Reader(competitor, self.place, self.logs)
+            except ReaderError as error:
+                print(f"  {name}: left out: {error}", flush=True)
+                continue
+            readers[name] = stack.enter_context(contextlib.closing(reader))
+            print(f"  {name}: {competitor.about} ({competitor.version()})", flush=True)
+            print(f"    settings: {reader.settings}", flush=True)
+            trials = [f"{one} {rate:,.0f}" for one, rate in reader.trials.items()]
+            if trials:
+                print(f"    tried: {'; '.join(trials)}", flush=True)
+        return readers
+
+    def measure(self, readers: dict[str, Reader], rounds: int) -> dict[str, Result]:
+        """Lets all go through their data in turn."""
+
+        def passed(name: str) -> Pass:
+            return self.judge.passed(COMPETITORS[name], readers[name].ask(PASS))
+
+        results = {name: Result(first=passed(name)) for name in readers}
+        for number in range(rounds):
+            shift = number * len(readers) // rounds  # spread, so that none is always early or late
+            for name in [*readers][shift:] + [*readers][:shift]:
+                results[name].rounds.append(passed(name))
+            rates = (f"{name} {result.rounds[-1].rate:,.0f}" for name, result in results.items())
+            print(f"round {number + 1}: {'; '.join(rates)}", flush=True)
+        return results
+
+    def memory(self, name: str, settings: str) -> Memory:
+        """Returns the most memory that a competitor takes in a process that has tried nothing."""
+        competitor = COMPETITORS[name]
+        with contextlib.closing(Reader(competitor, self.place, self.logs, settings)) as reader:
+            answer, peak = reader.watch(CHECK)
+        self.judge.compare(competitor, answer)
+        return peak
 
 
-def resident_file_bytes() -> int:
-    """Returns how much mapped page cache counts as this process's memory; 0 if unknown."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
+def show(results: dict[str, Result]) -> None:
+    """Prints medians over rounds."""
+    print(f"{'':12}{'images/s':>10}{'CPU us/image':>14}{'memory MB':>11}{'of it mapped':>14}")
+    for name, result in results.items():
+        rate = median(one.rate for one in result.rounds)
+        cpu = median(one.cpu_microseconds for one in result.rounds)
+        total, mapped = result.memory.total / 1e6, result.memory.mapped / 1e6
+        print(f"{name:12}{rate:>10,.0f}{cpu:>14.1f}{total:>11,.0f}{mapped:>14,.0f}")
+    for name in (OURS, OURS_ARRAYS):
+        if name in results:
+            first = results[name].first
+            print(f"{name}: first pass, CRCs checked: {first.rate:,.0f} images/s, ", end="")
+            print(f"{first.cpu_microseconds:.1f} CPU us/image")
 
 
-def measure(path: str, batch_size: int, rounds: int) -> dict[str, list[Pass]]:
-    """Returns each competitor's passes: the first one, then one per round, taken in turn."""
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    passes: dict[str, list[Pass]] = {name: [] for name in COMPETITORS}
-    for name in COMPETITORS:
-        pipes[name], theirs = context.Pipe()
-        context.Process(target=serve, args=(name, path, batch_size, theirs), daemon=True).start()
-        theirs.close()
-    for _ in range(1 + rounds):
-        for name, pipe in pipes.items():
-            pipe.send("go")
-            passes[name].append(pipe.recv())
-    return passes
-
-
-def make_dataset(folder: Path, num_records: int) -> None:
-    """Makes a dataset of random images, unless an earlier run did."""
-    if (folder / DATASET_JSON).exists():
-        return
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    layout = RecordLayout(num_labels=len(OUTPUTS), image_bytes=HEIGHT * WIDTH * CHANNELS)
-    starts = range(0, num_records, SHARD_BYTES // layout.stride)
-    shards = []
-    for index, start in enumerate(starts):
-        stop = min(start + starts.step, num_records)
-        name = shard_file("images", "train", index, len(starts))
-        shards.append(write_shard(part / name, layout, start, stop))
-    (part / DATASET_JSON).write_text(describe(tuple(shards)).to_json(), encoding="utf-8")
-    part.rename(folder)
-
-
-def write_shard(path: Path, layout: RecordLayout, start: int, stop: int) -> Shard:
-    """Writes the records [start, stop)."""
-    rng = np.random.default_rng(start)
-    rows = padded_varints(np.arange(start, stop)[:, None])
-    labels = padded_varints(rng.integers(len(CLASSES), size=(stop - start, len(OUTPUTS))))
-    digest = hashlib.sha256()
-    with open(path, "wb", buffering=1 << 20) as file:
-        for row, label in zip(rows, labels, strict=True):
-            record = layout.encode(label.tobytes(), row.tobytes(), rng.bytes(layout.image_bytes))
-            file.writelines(record)
-            digest.update(b"".join(record))
-    size = (stop - start) * layout.stride
-    return Shard(file=path.name, records=stop - start, bytes=size, sha256=digest.hexdigest())
-
-
-def describe(shards: tuple[Shard, ...]) -> DatasetInfo:
-    """Returns the dataset's description."""
-    image = {"height": HEIGHT, "width": WIDTH, "channels": CHANNELS, "encoding": "raw"}
-    unused = {"resample": "bicubic", "alpha": "drop", "pad_crop": False, "row_boxes": False, "quality": None, "exif": False, "fast_decode": False}
-    return DatasetInfo(
-        name="images",
-        image={**image, **unused, "crop": None, "max_pixels": 1},
-        outputs=dict.fromkeys(OUTPUTS, "text"),
-        vocabularies={"text": CLASSES},
-        splits={"train": shards},
-        plan_id="0" * 64,
-        manifest_sha256="0" * 64,
-        options={},
-    )
-
-
-def warm(folder: Path) -> None:
-    """Reads every file once, so that none of the competitors waits for the disk."""
-    for file in folder.iterdir():
-        with open(file, "rb", buffering=0) as stream:
-            while stream.read(1 << 20):
-                pass
-
-
-def show(passes: dict[str, list[Pass]]) -> None:
-    """Prints medians over rounds, and ratios within rounds."""
-    print(f"{'':10}{'images/s':>10}{'CPU us/image':>14}{'peak MB':>9}{'of it mapped shards':>21}")
-    for name, (_, *rounds) in passes.items():
-        rate = statistics.median(one.rate for one in rounds)
-        cpu = statistics.median(one.cpu_microseconds for one in rounds)
-        peak, mapped = rounds[-1].peak_bytes / 1e6, rounds[-1].file_bytes / 1e6
-        print(f"{name:10}{rate:>10,.0f}{cpu:>14.1f}{peak:>9,.0f}{mapped:>21,.0f}")
-    first = passes["ours"][0]
-    print(f"ours, first pass, CRCs checked: {first.rate:,.0f} images/s, ", end="")
-    print(f"{first.cpu_microseconds:.1f} CPU us/image")
-    for other in ("sequence", "tf_data"):
-        pairs = list(zip(passes["ours"][1:], passes[other][1:], strict=True))
-        rate = statistics.median(a.rate / b.rate for a, b in pairs)
-        cpu = statistics.median(b.cpu_microseconds / a.cpu_microseconds for a, b in pairs)
-        print(f"ours against {other}: {rate:.1f} times the images/s, 1/{cpu:.1f} of the CPU")
+def compare(results: dict[str, Result]) -> None:
+    """Prints how many times as fast ours is, from ratios within rounds."""
+    for mine in (OURS, OURS_ARRAYS):
+        for name in results:
+            if mine not in results or name in (OURS, OURS_ARRAYS):
+                continue
+            pairs = list(zip(results[mine].rounds, results[name].rounds, strict=True))
+            rate = median(a.rate / b.rate for a, b in pairs)
+            cpu = median(b.cpu_microseconds / a.cpu_microseconds for a, b in pairs)
+            print(f"{mine} against {name}: {rate:.2f} times the images/s ", end="")
+            print(f"(target {COMPETITORS[name].target:g}), 1/{cpu:.2f} of the CPU")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dir", type=Path, help="where the dataset is made and kept")
+    add = parser.add_argument
+    add("--records", type=int, default=100_000)
+    add("--batch-size", type=int, default=128)
+    add("--rounds", type=int, default=3)
+    add("--only", help=f"competitors, separated by commas; of: {', '.join(COMPETITORS)}")
+    add("--dir", type=Path, help="where the datasets are made and kept")
     arguments = parser.parse_args()
+    num_records = -(-arguments.records // arguments.batch_size) * arguments.batch_size
     place = arguments.dir or Path(tempfile.gettempdir()) / "shardfeed-benchmark"
-    folder = place / f"random-{arguments.records}"
-    print(f"dataset: {folder} (delete it when done)", flush=True)
-    make_dataset(folder, arguments.records)
-    warm(folder)
+    task = Task(
+        folder=place / f"random-{num_records}",
+        num_records=num_records,
+        batch_size=arguments.batch_size,
+    )
     print(f"machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
-    print(f"load average {os.getloadavg()[0]:.1f}; page cache warm")
-    print("method: a process each; passes in turn after one unmeasured pass; medians of rounds")
-    for name, function in COMPETITORS.items():
-        print(f"  {name}: {function.__doc__}")
-    print(f"targets for ours: {TARGETS}", flush=True)
-    show(measure(str(folder), arguments.batch_size, arguments.rounds))
+    print(f"load average {os.getloadavg()[0]:.1f}\n{METHOD}\ntargets: {TARGETS}")
+    print(f"datasets of {num_records:,} records: {task.folder} (delete it when done)")
+    print("competitors:", flush=True)
+    names = arguments.only.split(",") if arguments.only else list(COMPETITORS)
+    with contextlib.ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        judge = Judge(num_records=num_records, expected=sums(num_records))
+        course = Course(place=task, logs=logs, judge=judge)
+        with contextlib.ExitStack() as processes:
+            readers = course.start(names, processes)
+            results = course.measure(readers, arguments.rounds)
+        for name, reader in readers.items():
+            results[name].memory = course.memory(name, reader.settings)
+    show(results)
+    compare(results)
+    print(f"load average at the end: {os.getloadavg()[0]:.1f}, with ours in it")
 
 
 if __name__ == "__main__":
