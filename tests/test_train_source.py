@@ -10,9 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conftest import SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convert import ConvertConfig
+from convert.job import convert_dataset
 from train import load_dataset, load_numpy, load_pydataset
 from train.errors import UsageError
 from train.loading import open_source
@@ -242,3 +245,24 @@ print(sum(len(images) for images, _ in load_numpy(sys.argv[1], "train", 10)))
         [sys.executable, "-c", code, small_dataset], capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("90\n", "")
+
+
+def test_more_shards_than_file_descriptors(small_manifest, small_dataset, tmp_path):
+    """90 shards of a record each, where a process may open 40 files."""
+    config = ConvertConfig(
+        manifest=str(small_manifest), dataset=str(tmp_path / "many"), root=str(SAMPLE),
+        crop=(186, 0, 300, 30), size=(128, 32), shard_bytes=12_379, workers=1,
+    )  # fmt: skip
+    convert_dataset(config)
+    code = """
+import resource, sys
+from train import load_numpy
+dataset = load_numpy(sys.argv[1], "train", 90, window=int(sys.argv[2]))
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+print(sum(int(images.sum()) for images, _ in dataset))
+"""
+    total = int(source(small_dataset, 90, shuffle=False).batch(0, 0)[0].sum())
+    for window in (20, 90):
+        command = [sys.executable, "-c", code, str(tmp_path / "many"), str(window)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (f"{total}\n", "")
