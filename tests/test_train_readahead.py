@@ -93,7 +93,16 @@ def test_memory_behind_the_window_is_given_back(small_dataset, monkeypatch):
     source = open_source(small_dataset, "train", 10, window=25)
     for step in range(source.num_steps):
         source.batch(0, step)
-    assert 0 < sum(forgotten) < 90 * STRIDE
+    assert sum(forgotten) == 2 * 75 * STRIDE  # all but the last window, when left and when unused
+    source.batch(1, 0)
+    assert sum(forgotten) == 2 * 90 * STRIDE
+
+
+def test_a_split_that_is_one_window_stays_mapped(small_dataset, monkeypatch):
+    monkeypatch.setattr(train.readahead, "forget", lambda memory: pytest.fail("needed again"))
+    source = open_source(small_dataset, "train", 10)
+    source.batch(0, 0)
+    source.batch(1, 0)
 
 
 def test_what_was_given_back_is_read_again(small_dataset):

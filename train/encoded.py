@@ -13,6 +13,7 @@ from PIL import Image
 from convert.config import usable_cores
 from convert.format import RecordLayout
 from convert.metadata import DatasetInfo
+from convert.png import plain_png
 from convert.records import ShardRecords
 from train.records import (
     LABEL_OUT_OF_RANGE,
@@ -88,8 +89,10 @@ class EncodedReader(RecordReader):
     def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
         """Decodes a file into an image's place in a batch."""
         try:
-            with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
-                image[...] = np.asarray(decoded).reshape(image.shape)
+            height, width, _ = image.shape
+            decoded = plain_png(content, (0, 0, width, height))
+            with decoded or Image.open(BytesIO(content), formats=_FORMATS) as pixels:
+                image[...] = np.asarray(pixels).reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over
             raise _UndecodableError(number) from error
 

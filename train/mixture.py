@@ -9,8 +9,9 @@ datasets' numbers, each repeated as often as its quota says: the stable argsort 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,13 @@ class MixedReadAhead:
     def __init__(self, order: MixedOrder, aheads: Sequence[ReadAhead]) -> None:
         self._order, self._aheads = order, aheads
 
-    def enter(self, epoch: int, position: int) -> None:
-        """Tells that a batch is about to be made that starts at a place of an epoch."""
-        for ahead, place in zip(self._aheads, self._order.places(epoch, position), strict=True):
-            ahead.enter(*place)
+    @contextlib.contextmanager
+    def using(self, epoch: int, position: int) -> Iterator[None]:
+        """Surrounds the making of a batch that starts at a place of an epoch."""
+        with contextlib.ExitStack() as stack:
+            for ahead, place in zip(self._aheads, self._order.places(epoch, position), strict=True):
+                stack.enter_context(ahead.using(*place))
+            yield
 
 
 def quotas(weights: Sequence[float], num_datasets: int) -> tuple[int, ...]:

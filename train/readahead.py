@@ -12,6 +12,8 @@ import os
 import queue
 import threading
 import weakref
+from collections import Counter
+from collections.abc import Iterator
 
 from convert.mapping import forget
 from train.order import RecordOrder, Span
@@ -35,12 +37,14 @@ class ReadAhead:
     def __init__(self, reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> None:
         self._reader, self._order, self._first_shard = reader, order, first_shard
         self._lock = threading.Lock()
-        self._asked: list[Place] = []  # the window in use and the one that is read ahead
+        self._wanted: list[Place] = []  # the window in use and the one that is read ahead
+        self._users: Counter[Place] = Counter()  # batches of a window that are being made
         self._requests: queue.SimpleQueue[list[tuple[str, int, int]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def enter(self, epoch: int, position: int) -> None:
-        """Tells that a batch is about to be made; costs nothing in the window of the last one.
+    @contextlib.contextmanager
+    def using(self, epoch: int, position: int) -> Iterator[None]:
+        """Surrounds the making of a batch; costs nothing in the window of the last one.
 
         Args:
             epoch: In [0, 2**32).
@@ -48,18 +52,38 @@ class ReadAhead:
         """
         place = (epoch, self._order.window_of(position))
         with self._lock:
-            if self._asked[:1] == [place]:
-                return
-            wanted = [place]
-            if self._order.num_windows > 1:  # else the next epoch needs what is there
-                wanted.append(self._next(place))
-            for new in wanted:
-                if new not in self._asked:
-                    self._request(new)
-            for old in self._asked:
-                if old not in wanted:
-                    self._forget(old, wanted)
-            self._asked = wanted
+            self._users[place] += 1
+            self._enter(place)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users[place] -= 1
+                self._leave_behind()
+
+    def _enter(self, place: Place) -> None:
+        """Asks for a window and the next one, unless they were asked for."""
+        if self._wanted[:1] == [place]:
+            return
+        wanted = [place]
+        if self._order.num_windows > 1:
+            wanted.append(self._next(place))
+        for new in wanted:
+            if new not in self._wanted:
+                self._request(new)
+        for old in self._wanted:
+            if old not in wanted:
+                self._forget(old)
+        self._wanted = wanted
+
+    def _leave_behind(self) -> None:
+        """Gives back the memory of windows that no batch is made of any more."""
+        # Once more: while other threads still read there, each page that they touch maps many.
+        done = [place for place, users in self._users.items() if not users]
+        for place in done:
+            if place not in self._wanted:
+                del self._users[place]
+                self._forget(place)
 
     def _next(self, place: Place) -> Place:
         epoch, window = place
@@ -79,13 +103,13 @@ class ReadAhead:
             weakref.finalize(self, self._requests.put, [])  # an empty request ends the thread
         self._requests.put(ranges)
 
-    def _forget(self, old: Place, wanted: list[Place]) -> None:
-        """Gives back the memory of a window, but for shards that others use."""
-        used = {span.shard for place in wanted for span in self._order.window_spans(*place)}
+    def _forget(self, old: Place) -> None:
+        """Gives back the memory of a window; what is needed again comes back when it is read."""
+        if self._order.num_windows == 1:  # the next epoch needs it at once
+            return
         for span in self._order.window_spans(*old):
-            if span.shard not in used:
-                start, stop = self._byte_range(span)
-                forget(self._reader.memory(self._first_shard + span.shard)[start:stop])
+            start, stop = self._byte_range(span)
+            forget(self._reader.memory(self._first_shard + span.shard)[start:stop])
 
     def _byte_range(self, span: Span) -> tuple[int, int]:
         return self._reader.byte_range(self._first_shard + span.shard, span.start, span.stop)

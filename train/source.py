@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -32,8 +33,8 @@ class Order(Protocol):
 class Ahead(Protocol):
     """Reads from disk what will be asked for; see `train.readahead`."""
 
-    def enter(self, epoch: int, position: int) -> None:
-        """Tells that a batch is about to be made that starts at a position of an epoch."""
+    def using(self, epoch: int, position: int) -> AbstractContextManager[None]:
+        """Surrounds the making of a batch that starts at a position of an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +101,11 @@ class BatchSource:
         """
         start = step * self.batch_size
         stop = min(start + count * self.batch_size, self.order.num_records)
-        self.read_ahead.enter(epoch, start)
         records = self.order.records(epoch, start, stop).reshape(count, -1)
         first = records.shape[1] * self.rank // self.num_ranks
         end = records.shape[1] * (self.rank + 1) // self.num_ranks
-        images, labels = self.reader.gather(records[:, first:end].reshape(-1))
+        with self.read_ahead.using(epoch, start):
+            images, labels = self.reader.gather(records[:, first:end].reshape(-1))
         images = images.reshape(count, end - first, *images.shape[1:])
         if self.augment is not None:
             for index, batch in enumerate(images):
