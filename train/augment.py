@@ -21,7 +21,7 @@ STREAM = 2**64 - 1  # of the draws; a function that calls `augment` has all the 
 # Strengths, each the half-width of a uniform draw per image unless it says otherwise. With these,
 # 20 epochs of about 1,000 images read 98 % of five-letter captchas and 100 % of printed strips
 # that were held out; with half of the images blurred, 93 % of captchas whose digits stand at
-# varying places, which need the large shifts.
+# varying places.
 SHIFT_X = 0.08  # of the width
 SHIFT_Y = 0.08  # of the height
 SCALE = 0.06  # of the size, separately across and down
