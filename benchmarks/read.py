@@ -37,7 +37,7 @@ TARGETS = (
     "Sequence; as near to FFCV as can be, better past it; at most 8 us of CPU per image"
 )
 METHOD = """\
-method: a process each; settings chosen by a trial of 3 seconds each; passes in turn, in another
+method: a process each; settings chosen by the best of two trials each; passes in turn, in another
   order each round, after one unmeasured pass; medians of rounds, of ratios too; page cache warm
   images/s: a whole pass, from asking for the first batch to the end, start of the epoch included;
   all copy every pixel into the batch, so only the labels of the first output are touched
