@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -34,6 +33,8 @@ class Memories:
     """
 
     def __init__(self, memories: Sequence[Bytes], longest: int) -> None:
+        import pyarrow as pa  # takes longer to load than `train --help` may
+
         self._buffers: list[Any] = []
         first = []
         for memory in memories:
@@ -54,6 +55,8 @@ class Memories:
         Returns:
             uint8, shape (n, length), 64-byte aligned, writeable, of nobody else.
         """
+        import pyarrow as pa
+
         if length < _SHORTEST:  # with what stands before
             wide = self.copy(memory, offset - _SHORTEST, length + _SHORTEST)
             return np.ascontiguousarray(wide[:, _SHORTEST:])
