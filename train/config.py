@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,6 +10,14 @@ from train.errors import UsageError
 
 Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10"]
+VerifyRecords = Literal["off", "first", "always"]
+OnBadRecord = Literal["stop", "skip"]
+
+CHANGEABLE = (
+    "dataset", "epochs", "patience", "checkpoint_minutes", "keep_checkpoints", "verify_records",
+    "on_bad_record",
+)  # fmt: skip
+"""The options that a run may be resumed with other values of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +40,15 @@ class TrainConfig:
         augment: Whether to change training images at random.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
+        patience: Epochs without a better one after which to stop. None: go through all.
+        checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
+            besides. 0: after every step.
+        keep_checkpoints: Newest checkpoints that stay. At least 1.
+        deterministic: Whether to use only kernels that always give the same bits. On CPUs those
+            are the usual ones; on a GPU they are slower.
+        verify_records: Whether to compare a record's CRC the `first` time that it is read,
+            `always`, or never (`off`).
+        on_bad_record: `stop`, or `skip`: another record stands in for a bad one.
     """
 
     dataset: str
@@ -47,12 +65,20 @@ class TrainConfig:
     augment: bool = True
     window: int | None = None
     seed: int = 0
+    patience: int | None = None
+    checkpoint_minutes: float = 10.0
+    keep_checkpoints: int = 2
+    deterministic: bool = False
+    verify_records: VerifyRecords = "first"
+    on_bad_record: OnBadRecord = "stop"
 
     def __post_init__(self) -> None:
         for flag, value in (
             ("--epochs", self.epochs),
             ("--batch-size", self.batch_size),
             ("--window", 1 if self.window is None else self.window),
+            ("--patience", 1 if self.patience is None else self.patience),
+            ("--keep-checkpoints", self.keep_checkpoints),
         ):
             _require(value >= 1, f"{flag} must be at least 1, got {value}.")
         _require(
@@ -69,13 +95,19 @@ class TrainConfig:
         )
         _require(self.clip_norm > 0, f"--clip-norm must be above 0, got {self.clip_norm:g}.")
         _require(
-            self.model in get_args(ModelName),
-            f"--model must be one of {', '.join(get_args(ModelName))}, got {self.model!r}.",
+            0 <= self.checkpoint_minutes < math.inf,
+            f"--checkpoint-minutes must be 0 or more, got {self.checkpoint_minutes:g}.",
         )
-        _require(
-            self.head in get_args(Head),
-            f"--head must be one of {', '.join(get_args(Head))}, got {self.head!r}.",
-        )
+        for flag, choice, choices in (
+            ("--model", self.model, ModelName),
+            ("--head", self.head, Head),
+            ("--verify-records", self.verify_records, VerifyRecords),
+            ("--on-bad-record", self.on_bad_record, OnBadRecord),
+        ):
+            _require(
+                choice in get_args(choices),
+                f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
+            )
         # Keras takes seeds of 32 bits.
         _require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,10 @@ def blanks_of(info: DatasetInfo) -> list[int | None]:
 
 
 def evaluate_source(
-    model: keras.Model, source: BatchSource, blanks: Sequence[int | None]
+    model: keras.Model,
+    source: BatchSource,
+    blanks: Sequence[int | None],
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Runs a model over every record of a source that drops none.
 
@@ -81,8 +84,12 @@ def evaluate_source(
         model: Predicts {output name: logits}.
         source: The records, unshuffled.
         blanks: Index of each output's blank class, or None.
+        on_batch: Called after each batch; what it raises ends the evaluation.
     """
-    parts = [_evaluate_batch(model, source, step) for step in range(source.num_steps)]
+    parts = []
+    for step in range(source.num_steps):
+        parts.append(_evaluate_batch(model, source, step))
+        on_batch()
     labels, predictions, confidences, losses = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Evaluation(
         labels=labels,

@@ -5,6 +5,8 @@ RUN/
   dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
   environment.json   versions that the result may depend on; never the environment itself
   history.csv        one row an epoch
+  bad_records.jsonl  records that others stood in for, with --on-bad-record skip
+  checkpoints/       where a resume begins
   events/            TensorBoard scalars
   best.keras         the weights of the best epoch on the validation split
   last.keras         the weights of the last epoch
@@ -13,31 +15,30 @@ RUN/
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict
-from importlib import metadata
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convert.metadata import DATASET_JSON, DatasetInfo
-from convert.storage import read_dataset, write_file, write_json
-from train.config import TrainConfig
-from train.errors import FormatError, UsageError
+from convert.storage import PART, locked, read_dataset, sync_folder, write_file, write_json
+from train.environment import environment
+from train.errors import FormatError, TryAgainError, UsageError
 
 if TYPE_CHECKING:
     import keras
 
 CONFIG, ENVIRONMENT, HISTORY, LOG = "config.json", "environment.json", "history.csv", "log.txt"
-BEST, LAST, EVENTS = "best.keras", "last.keras", "events"
+BEST, LAST, EVENTS, CHECKPOINTS = "best.keras", "last.keras", "events", "checkpoints"
+BAD_RECORDS = "bad_records.jsonl"
 
-_PACKAGES = (
-    "shardfeed", "tensorflow", "keras", "numpy", "jax", "pillow-simd", "pillow", "google-crc32c",
-)  # fmt: skip
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -65,8 +66,11 @@ class RunFolder:
                 os.mkdir(path)
             return cls(path)
         except FileExistsError as error:
+            is_run = os.path.exists(os.path.join(path or "", CONFIG))
             raise UsageError(
-                f"{path}: exists already. Name a new folder with --run, or remove this one."
+                f"{path}: exists already. "
+                + (f"It is a run: go on with `train resume {path}`. " if is_run else "")
+                + "Name a new folder with --run, or remove this one."
             ) from error
         except OSError as error:
             raise UsageError(f"{path or 'runs'}: cannot be made: {error.strerror}.") from error
@@ -86,12 +90,48 @@ class RunFolder:
         """Returns the path of one of the run's files."""
         return os.path.join(self.path, name)
 
-    def write_start(self, config: TrainConfig, info: DatasetInfo, **resolved: Any) -> None:
-        """Writes what is known before training."""
-        options = {**asdict(config), "run": self.path, "dataset_id": info.dataset_id, **resolved}
-        write_json(self.file(CONFIG), options)
-        write_file(self.file(DATASET_JSON), info.to_json())
-        write_json(self.file(ENVIRONMENT), _environment())
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lets no other process train this run.
+
+        Raises:
+            TryAgainError: One does.
+        """
+
+        def refuse() -> NoReturn:
+            raise TryAgainError(
+                f"{self.path}: another process is training this run. Wait for it, or stop it."
+            )
+
+        with locked(self.file(_LOCK), refuse):
+            yield
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Tells in one line that one of the run's files cannot be written.
+
+        Raises:
+            TryAgainError: The disk is full or damaged.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise TryAgainError(
+                f"{self.file(name)}: cannot be written: {error.strerror or error}. "
+                f"Free space or repair the disk, then go on with `train resume {self.path}`."
+            ) from error
+
+    def write_start(self, options: Mapping[str, Any], info: DatasetInfo) -> None:
+        """Writes what is known before training; config.json last, since it makes this a run."""
+        with self.writing(CONFIG):
+            write_file(self.file(DATASET_JSON), info.to_json())
+            write_json(self.file(ENVIRONMENT), environment())
+            write_json(self.file(CONFIG), {**options, "run": self.path})
+
+    def write_config(self, options: Mapping[str, Any]) -> None:
+        """Writes config.json again, where a resume changes what it may."""
+        with self.writing(CONFIG):
+            write_json(self.file(CONFIG), options)
 
     def config(self) -> dict[str, Any]:
         """Returns the content of config.json.
@@ -111,11 +151,43 @@ class RunFolder:
         """Returns what the run remembers of its dataset."""
         return read_dataset(self.path)
 
+    def environment(self) -> dict[str, Any]:
+        """Returns the versions that the run was started with; none if they cannot be read."""
+        try:
+            content = json.loads(Path(self.file(ENVIRONMENT)).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def tidy(self) -> None:
+        """Deletes the unfinished files of a process that was killed."""
+        for name in os.listdir(self.path):
+            if PART in name:
+                os.unlink(self.file(name))
+
     def save_model(self, model: keras.Model, name: str) -> None:
         """Saves a model so that its file is there whole or not at all."""
-        part = self.file(f".part-{name}")
-        model.save(part)
-        os.replace(part, self.file(name))
+        part = self.file(PART + name)
+        with self.writing(name):
+            try:
+                model.save(part)
+                _replace(part, self.file(name))
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+
+    def restore_model(self, path: str | None, name: str) -> None:
+        """Puts a copy in a model's place, or removes the model if there is no copy."""
+        with self.writing(name):
+            if path is None:
+                Path(self.file(name)).unlink(missing_ok=True)
+            else:
+                shutil.copyfile(path, self.file(PART + name))
+                _replace(self.file(PART + name), self.file(name))
+
+    def models(self) -> dict[str, str]:
+        """Returns the paths of the saved models that are there, by name."""
+        return {name: self.file(name) for name in (BEST, LAST) if os.path.exists(self.file(name))}
 
     def load_model(self, name: str = BEST) -> keras.Model:
         """Loads a saved model.
@@ -133,15 +205,27 @@ class RunFolder:
         except Exception as error:
             raise FormatError(f"{path}: cannot be loaded as a model. Train again.") from error
 
-    def append_history(self, row: Mapping[str, Any]) -> None:
-        """Adds one epoch to history.csv."""
-        path = Path(self.file(HISTORY))
-        is_new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes history.csv; without rows there is none."""
+        text = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        self._write_rows(HISTORY, text.getvalue())
+
+    def write_bad_records(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Writes bad_records.jsonl and returns its path; without rows there is none."""
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        self._write_rows(BAD_RECORDS, "".join(lines))
+        return self.file(BAD_RECORDS)
+
+    def _write_rows(self, name: str, text: str) -> None:
+        with self.writing(name):
+            if text:
+                write_file(self.file(name), text)
+            else:
+                Path(self.file(name)).unlink(missing_ok=True)
 
     def history(self) -> list[dict[str, str]]:
         """Returns the rows of history.csv; none before the first epoch's end."""
@@ -151,10 +235,15 @@ class RunFolder:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
-    def log(self, line: str) -> None:
-        """Adds a line to log.txt."""
-        with open(self.file(LOG), "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """Returns a function that says a line and adds it to log.txt."""
+
+        def tell(line: str) -> None:
+            with self.writing(LOG), open(self.file(LOG), "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            say(line)
+
+        return tell
 
 
 def _next_number(parent: str) -> str:
@@ -171,21 +260,9 @@ def _next_number(parent: str) -> str:
     raise AssertionError("count() never ends")
 
 
-def _environment() -> dict[str, Any]:
-    """Returns an allow-list of versions."""
-    import keras
-
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "backend": keras.backend.backend(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cpus": os.cpu_count(),
-        "packages": versions,
-    }
+def _replace(part: str, path: str) -> None:
+    """Moves a finished file to its name, so that both survive a power cut."""
+    with open(part, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    sync_folder(os.path.dirname(path))

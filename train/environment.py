@@ -1,0 +1,47 @@
+"""What a result may depend on besides options and data: an allow-list, never the environment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+_PACKAGES = (
+    "shardfeed", "tensorflow", "keras", "numpy", "jax", "pillow-simd", "pillow", "google-crc32c",
+)  # fmt: skip
+
+# Shardfeed's own version and what only reads data do not change a training's arithmetic.
+_ARITHMETIC = ("tensorflow", "keras", "numpy", "jax")
+
+
+def environment() -> dict[str, Any]:
+    """Returns versions and the kind of machine."""
+    import keras
+
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "backend": keras.backend.backend(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        # How sums are split among threads decides their last bits.
+        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns what is not as it was and may change the last bits of a result."""
+    pairs = [(key, then.get(key), now[key]) for key in ("backend", "machine", "cpus")]
+    old = then.get("packages")
+    old = old if isinstance(old, dict) else {}
+    pairs += [(name, old.get(name), now["packages"].get(name)) for name in _ARITHMETIC]
+    return [f"{name} {new}, was {was}" for name, was, new in pairs if was != new]

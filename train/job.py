@@ -1,0 +1,98 @@
+"""What is trained: options, a dataset's splits, and the model for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+
+from convert.metadata import DatasetInfo
+from convert.storage import read_dataset
+from train.build import build_compiled, resolved_head, use_deterministic_kernels
+from train.config import CHANGEABLE, TrainConfig
+from train.errors import UsageError
+from train.evaluate import BATCH_SIZE
+from train.loading import SourceOptions, open_source
+from train.order import default_window
+from train.source import BatchSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What is trained, opened and checked.
+
+    Attributes:
+        config: The options.
+        info: The dataset's description.
+        training: Batches to train on.
+        validation: Batches to validate on, or None.
+    """
+
+    config: TrainConfig
+    info: DatasetInfo
+    training: BatchSource
+    validation: BatchSource | None
+
+    @classmethod
+    def open(cls, config: TrainConfig) -> Job:
+        """Opens the splits of a dataset.
+
+        Raises:
+            UsageError: An option or the dataset's splits do not fit.
+            FormatError: The dataset is no valid one.
+        """
+        if config.deterministic:
+            use_deterministic_kernels()
+        info = read_dataset(config.dataset)
+        options: SourceOptions = {
+            "verify_records": config.verify_records,
+            "on_bad_record": config.on_bad_record,
+        }
+        train_options: SourceOptions = {
+            **options,
+            "augment": config.augment,
+            "window": config.window,
+        }
+        training = open_source(
+            config.dataset, "train", config.batch_size, config.seed, **train_options
+        )
+        validation = None
+        if "validation" in info.splits:
+            validation_options: SourceOptions = {**options, "shuffle": False}
+            validation = open_source(config.dataset, "validation", BATCH_SIZE, **validation_options)
+        elif config.patience is not None:
+            raise UsageError(
+                f"--patience needs a validation split, {config.dataset} has none. Leave it out, "
+                "or convert again with --split train=0.9,validation=0.1."
+            )
+        return cls(config=config, info=info, training=training, validation=validation)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, those that depend on the dataset resolved, and its id."""
+        window = self.config.window or default_window(
+            self.training.reader.num_records, self.info.layout.stride
+        )
+        return {
+            **asdict(self.config),
+            "dataset": os.path.abspath(self.config.dataset),
+            "dataset_id": self.info.dataset_id,
+            "window": window,
+            "head": resolved_head(self.config, self.info),
+        }
+
+    def model(self) -> keras.Model:
+        """Returns the model with fresh weights.
+
+        Raises:
+            UsageError: It cannot be built.
+        """
+        return build_compiled(self.config, self.info, self.training.num_steps)
+
+
+def unchangeable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those of a run's options that a resume must have again."""
+    return {name: value for name, value in options.items() if name not in (*CHANGEABLE, "run")}

@@ -1,0 +1,76 @@
+"""What a run has come to: the rows of its epochs, and the bad records that it met.
+
+Which epoch was best and when to stop early are functions of the rows: there is no other state that
+a resume could lose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+Row = dict[str, Any]
+"""A line of history.csv or of bad_records.jsonl."""
+
+
+class Reader(Protocol):
+    """The part of a `RecordReader` that is asked here."""
+
+    bad_records: list[Any]
+
+
+@dataclass(slots=True)
+class Journal:
+    """What a run has come to so far.
+
+    Attributes:
+        history: A row for each finished epoch.
+        bad_records: Records that others stood in for; sorted, none twice.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    bad_records: list[Row] = field(default_factory=list)
+
+    @property
+    def best(self) -> Row:
+        """The row of the best epoch; the earliest of equals, or without validation the last."""
+        if "validation_exact" not in self.history[0]:
+            return self.history[-1]
+        return max(self.history, key=_score)
+
+    def is_complete(self, epochs: int, patience: int | None) -> bool:
+        """Tells whether a run has nothing left to train.
+
+        Args:
+            epochs: That it shall have.
+            patience: Epochs without a better one after which it stops. None: no matter how many.
+        """
+        done = len(self.history)
+        if done >= epochs:
+            return True
+        return patience is not None and done > 0 and done - self.best["epoch"] >= patience
+
+    def note_bad_records(self, readers: Iterable[Reader]) -> list[Row]:
+        """Adds the bad records that readers have met; returns those that are new."""
+        known = {_place(row) for row in self.bad_records}
+        met = [asdict(bad) for reader in readers for bad in reader.bad_records]
+        found = [{**row, "shard": os.path.basename(row["shard"])} for row in met]
+        # A record is met by a reader once; after a resume, again.
+        new = [row for row in found if _place(row) not in known]
+        # Threads meet them in any order.
+        self.bad_records = sorted([*self.bad_records, *new], key=_place)
+        return new
+
+
+def _score(row: Row) -> tuple[float, float, float]:
+    return (
+        row["validation_exact"],
+        row["validation_character_accuracy"],
+        -row["validation_loss"],
+    )
+
+
+def _place(row: Row) -> tuple[str, int]:
+    return row["shard"], row["record"]

@@ -1,0 +1,55 @@
+"""What a run came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from train.journal import Journal, Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        run: Its folder.
+        epochs: Epochs done.
+        steps: Steps done.
+        best: Row of history.csv of the best epoch.
+        images_per_second: Median over the epochs.
+        input_wait: Share of the training time spent waiting for input. In [0, 1].
+        seconds: Time from start to end, less what passed between a stop and a resume.
+        bad_records: Records that others stood in for.
+    """
+
+    run: str
+    epochs: int
+    steps: int
+    best: Row
+    images_per_second: float
+    input_wait: float
+    seconds: float
+    bad_records: int
+
+
+def result_of(run: str, journal: Journal, seconds: float) -> TrainResult:
+    """Returns what a run came to.
+
+    Args:
+        run: Its folder.
+        journal: Has at least one epoch.
+        seconds: What the run has taken.
+    """
+    history = journal.history
+    rates = sorted(row["images_per_second"] for row in history)
+    trained = sum(row["seconds"] for row in history)
+    return TrainResult(
+        run=run,
+        epochs=len(history),
+        steps=history[-1]["step"],
+        best=journal.best,
+        images_per_second=rates[len(rates) // 2],
+        input_wait=sum(row["input_wait"] * row["seconds"] for row in history) / trained,
+        seconds=seconds,
+        bad_records=len(journal.bad_records),
+    )

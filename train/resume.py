@@ -1,0 +1,213 @@
+"""Going on with a run exactly where its newest whole checkpoint stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from convert.metadata import DatasetInfo
+from convert.storage import read_dataset
+from train.build import resolved_head
+from train.checkpoint import Checkpoint, Checkpoints
+from train.config import CHANGEABLE, TrainConfig
+from train.environment import differences, environment
+from train.errors import CheckpointError, FormatError, MismatchError
+from train.events import cut_back
+from train.folder import BEST, CHECKPOINTS, CONFIG, EVENTS, LAST, RunFolder
+from train.job import Job, unchangeable
+from train.result import TrainResult, result_of
+from train.session import journal_of, train_session
+
+Say = Callable[[str], None]
+
+
+def resume_training(
+    path: str, changes: Mapping[str, Any], say: Say = lambda line: None
+) -> TrainResult:
+    """Goes on with a run until nothing is left to do.
+
+    Args:
+        path: The run's folder.
+        changes: {option: value} for options that were asked for. Those in `config.CHANGEABLE` may
+            differ from the run's, all others must be equal.
+        say: Called with one line for each thing a user may want to know meanwhile.
+
+    Raises:
+        MismatchError: The dataset or an option is not the run's.
+        FormatError: The run or the dataset cannot be read.
+        CheckpointError: No checkpoint can be used.
+        TryAgainError: Another process trains the run, or the disk is full or damaged.
+        StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
+        RecordError: A record is damaged.
+        DivergedError: The loss became infinite or not a number.
+    """
+    run = RunFolder.open(path)
+    with run.locked():
+        stored = run.config()
+        config = _config(stored, changes, run)
+        _require_same_dataset(config, stored, run)
+        tell = run.teller(say)
+        checkpoint = _newest(run, tell)
+        if checkpoint is not None:
+            _require_unedited(stored, checkpoint, run)
+            journal = journal_of(checkpoint.position)
+            if journal.is_complete(config.epochs, config.patience):
+                say(f"{run.path} is complete: {len(journal.history)} epochs are done")
+                return result_of(run.path, journal, checkpoint.position.seconds)
+        job = Job.open(config)
+        model = job.model()
+        _cut_back(run, checkpoint, tell)
+        run.write_config({**job.options, "run": stored.get("run", run.path)})
+        _warn(run, tell)
+        tell(_opening(run, job, checkpoint))
+        return train_session(job, model, run, checkpoint, tell)
+
+
+def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
+    """Returns the run's options with those changed that may."""
+    names = [field.name for field in fields(TrainConfig)]
+    missing = [name for name in names if name not in stored]
+    if missing:
+        raise FormatError(
+            f"{run.file(CONFIG)}: has no {missing[0]!r}, so another version of shardfeed wrote it. "
+            "Resume with that version, or start a new run."
+        )
+    config = TrainConfig(**{name: stored[name] for name in names})
+    asked = replace(config, **changes)
+    if asked.head == "auto":
+        asked = replace(asked, head=resolved_head(asked, run.dataset_info()))
+    different = [
+        name
+        for name in names
+        if name not in (*CHANGEABLE, "run") and getattr(asked, name) != stored[name]
+    ]
+    if different:
+        pairs = [(name, stored[name], getattr(asked, name)) for name in different]
+        allowed = ", ".join("--" + name.replace("_", "-") for name in CHANGEABLE)
+        raise MismatchError(
+            f"{run.path} was started with other options.",
+            _sides(pairs, "in the run", "asked for"),
+            f"Only {allowed} may change. Leave the others out, or start a new run.",
+        )
+    return asked
+
+
+def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
+    """Raises unless config.json says what the checkpoint does."""
+    ours, theirs = checkpoint.position.options, unchangeable(stored)
+    names = [name for name in ours if ours[name] != theirs.get(name)]
+    if names:
+        pairs = [(name, ours[name], theirs.get(name)) for name in names]
+        raise MismatchError(
+            f"{run.file(CONFIG)} was edited since the checkpoint was written.",
+            _sides(pairs, "in the checkpoint", f"in {CONFIG}"),
+            "Put it back as it was, or start a new run.",
+        )
+
+
+def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> list[tuple[str, str]]:
+    """Returns both values of each option, for a `MismatchError`."""
+    return [
+        (f"{name.replace('_', ' ')} {where}", str(value))
+        for name, *values in pairs
+        for where, value in zip((first, second), values, strict=True)
+    ]
+
+
+def _require_same_dataset(config: TrainConfig, stored: Mapping[str, Any], run: RunFolder) -> None:
+    """Raises unless the dataset is the one that the run was started on."""
+    try:
+        info = read_dataset(config.dataset)
+    except FormatError as error:
+        raise FormatError(
+            f"{error} If the run's dataset has another place now, name it with --dataset."
+        ) from error
+    if info.dataset_id != stored["dataset_id"]:
+        ours = stored["dataset_id"][:8]
+        original = run.dataset_info()
+        if original.dataset_id == stored["dataset_id"]:
+            ours = _shown(original)
+        raise MismatchError(
+            "these shards are not the ones this run was started on.",
+            [("dataset of the run", ours), (f"dataset in {config.dataset}", _shown(info))],
+            "Point --dataset at the original, or start a new run.",
+        )
+
+
+def _shown(info: DatasetInfo) -> str:
+    records = sum(shard.records for shards in info.splits.values() for shard in shards)
+    classes = sorted({len(classes) for classes in info.classes.values()})
+    return f"{info.dataset_id[:8]} ({records:,} records, {'/'.join(map(str, classes))} classes)"
+
+
+def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
+    """Returns the newest checkpoint that is whole; None for a run that had none yet.
+
+    Raises:
+        CheckpointError: All are damaged or gone, and starting again would delete the run's models.
+    """
+    damaged: list[tuple[str, str]] = []
+    newest = Checkpoints(run.file(CHECKPOINTS)).newest(
+        lambda path, problem: damaged.append((path, problem))
+    )
+    if newest is None:
+        _refuse_to_start_again(run, damaged)
+        return None
+    for path, problem in damaged:
+        tell(f"{path}: damaged: {problem}; falls back to {os.path.basename(newest.path)}")
+    return newest
+
+
+def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -> None:
+    """Raises if a run without a usable checkpoint has more behind it than one has no need of."""
+    if damaged:
+        path, problem = damaged[0]
+        what = f"{path}: damaged: {problem}; no other checkpoint is whole"
+    elif len(run.history()) > 1:  # the first epoch's row is written before its checkpoint
+        what = f"{run.file(CHECKPOINTS)}: its checkpoints are gone"
+    else:
+        return
+    raise CheckpointError(
+        f"{what}. The run's models and history stay as they are; restore a checkpoint from a copy, "
+        "or start a new run."
+    )
+
+
+def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
+    """Brings every file of a run back to where a checkpoint stands, or to its start."""
+    journal = journal_of(checkpoint.position if checkpoint else None)
+    run.tidy()
+    with run.writing(CHECKPOINTS):
+        Checkpoints(run.file(CHECKPOINTS)).tidy(checkpoint)
+    for name in (BEST, LAST):
+        copy = os.path.join(checkpoint.path, name) if checkpoint else None
+        run.restore_model(copy if checkpoint and name in checkpoint.models else None, name)
+    run.write_history(journal.history)
+    run.write_bad_records(journal.bad_records)
+    with run.writing(EVENTS):
+        sizes = checkpoint.position.events if checkpoint else {}
+        damaged = cut_back(run.file(EVENTS), sizes)
+    if damaged:
+        tell(f"{run.file(EVENTS)}: {', '.join(damaged)} lost points that were in the checkpoint")
+
+
+def _warn(run: RunFolder, tell: Say) -> None:
+    """Tells what may change the last bits of the result."""
+    changed = differences(run.environment(), environment())
+    if changed:
+        tell(
+            f"not as when the run was started: {'; '.join(changed)}. "
+            "The result may differ in its last bits from that of an uninterrupted run"
+        )
+
+
+def _opening(run: RunFolder, job: Job, checkpoint: Checkpoint | None) -> str:
+    steps, epochs = job.training.num_steps, job.config.epochs
+    if checkpoint is None:
+        return f"{run.path}: no checkpoint yet; starts again: {epochs} epochs of {steps} steps"
+    epoch, step = checkpoint.position.epoch, checkpoint.position.step
+    if step == steps:
+        return f"{run.path}: goes on in epoch {epoch + 1}/{epochs}, after its last step"
+    return f"{run.path}: goes on in epoch {epoch + 1}/{epochs} after step {step}/{steps}"

@@ -1,0 +1,172 @@
+"""One session of training: from the start or a checkpoint, to the end or a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+
+from train.callbacks import Logs, RunRecorder
+from train.checkpoint import Arrays, Checkpoint, Position
+from train.evaluate import blanks_of, evaluate_source
+from train.events import EventFile
+from train.folder import EVENTS, RunFolder
+from train.input import InputClock, as_tf_dataset, reader_failure
+from train.job import Job, unchangeable
+from train.journal import Journal
+from train.keeper import CheckpointKeeper
+from train.meter import EpochMeter
+from train.progress import ProgressLine
+from train.result import TrainResult, result_of
+from train.state import METRICS, WEIGHTS, write_state
+from train.stop import StopSignals
+
+
+def train_session(
+    job: Job,
+    model: keras.Model,
+    run: RunFolder,
+    checkpoint: Checkpoint | None,
+    say: Callable[[str], None],
+) -> TrainResult:
+    """Trains until nothing is left to do.
+
+    Args:
+        job: What is trained.
+        model: Its model, with fresh weights.
+        run: Where to; its files are as they were at the checkpoint.
+        checkpoint: Where to begin. None: at the start.
+        say: Prints a line that stays.
+
+    Raises:
+        StoppedError: A signal came; a checkpoint is written.
+        TryAgainError: The disk is full or damaged.
+        CheckpointError: The checkpoint is of another model.
+        DivergedError: The loss became infinite or not a number.
+        RecordError: A record is damaged.
+    """
+    config, position = job.config, checkpoint.position if checkpoint else None
+    journal = journal_of(position)
+    clock = InputClock()
+    meter = EpochMeter(clock, config.batch_size)
+    sources = [source for source in (job.training, job.validation) if source is not None]
+    readers = [source.reader for source in sources]
+    with run.writing(EVENTS):
+        events = EventFile(run.file(EVENTS))
+    with reader_failure(job.training.reader), events, StopSignals() as stop:
+        keeper = CheckpointKeeper(
+            run, config, unchangeable(job.options), journal, meter, events, readers, stop, position
+        )
+        validate = _validator(job, keeper.stop_if_asked)
+        arrays = checkpoint.arrays() if checkpoint else {}
+        if checkpoint:
+            write_state(model, arrays, WEIGHTS)
+        callbacks = [
+            EpochStart(position, arrays, meter),
+            RunRecorder(run, journal, meter, events, validate, readers, say),
+            ProgressLine(config.epochs, job.training.num_steps, meter, journal, say),
+            keeper,
+        ]
+        _fit(job, model, len(journal.history), position.step if position else 0, clock, callbacks)
+    return result_of(run.path, journal, keeper.seconds)
+
+
+def journal_of(position: Position | None) -> Journal:
+    """Returns what a run had come to at a checkpoint, or at the start."""
+    if position is None:
+        return Journal()
+    return Journal(list(position.history), list(position.bad_records))
+
+
+class EpochStart(keras.callbacks.Callback):
+    """Begins each epoch's measurement; the first goes on where a checkpoint was written.
+
+    Args:
+        position: Where the run stood. None: at the start.
+        arrays: The variables' values there.
+        meter: Measures the training.
+    """
+
+    def __init__(self, position: Position | None, arrays: Arrays, meter: EpochMeter) -> None:
+        super().__init__()
+        self._position, self._arrays, self._meter = position, arrays, meter
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts the clock; restores the metrics' totals, which `fit` has just cleared."""
+        position, self._position = self._position, None
+        if position is None or not position.step:
+            self._meter.start()
+            return
+        write_state(self.model, self._arrays, METRICS)
+        self._meter.start(position.step, position.epoch_seconds, position.epoch_waited_seconds)
+
+
+def _validator(job: Job, on_batch: Callable[[], None]) -> Callable[[keras.Model], dict[str, float]]:
+    """Returns a function that measures a model on the validation split, if there is one."""
+
+    def validate(model: keras.Model) -> dict[str, float]:
+        if job.validation is None:
+            return {}
+        blanks = blanks_of(job.info)
+        evaluation = evaluate_source(model, job.validation, blanks, on_batch)
+        return {
+            "validation_loss": evaluation.loss,
+            "validation_character_accuracy": evaluation.character_accuracy,
+            "validation_exact": evaluation.exact,
+        }
+
+    return validate
+
+
+def _fit(
+    job: Job,
+    model: keras.Model,
+    epoch: int,
+    step: int,
+    clock: InputClock,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Goes through the epochs that are left.
+
+    Args:
+        job: What is trained.
+        model: With the weights that it had at that step.
+        epoch: The first epoch.
+        step: Its steps that are done.
+        clock: Measures the wait for input.
+        callbacks: What happens around the steps.
+    """
+    model.stop_training = False
+    if step == job.training.num_steps:  # the epoch's steps are done, its validation is not
+        ending = keras.callbacks.CallbackList(callbacks, model=model)
+        ending.on_epoch_begin(epoch)
+        ending.on_epoch_end(epoch, model.get_metrics_result())
+        epoch += 1
+    elif step:  # by itself: Keras would take this epoch's number of steps for that of all
+        _fit_epochs(job, model, epoch, epoch + 1, step, clock, callbacks)
+        epoch += 1
+    if epoch < job.config.epochs and not model.stop_training:
+        _fit_epochs(job, model, epoch, job.config.epochs, 0, clock, callbacks)
+
+
+def _fit_epochs(
+    job: Job,
+    model: keras.Model,
+    start: int,
+    stop: int,
+    start_step: int,
+    clock: InputClock,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains the epochs [start, stop), the first of them from a step on."""
+    model.fit(
+        as_tf_dataset(job.training, epoch=start, start_step=start_step, clock=clock),
+        initial_epoch=start,
+        epochs=stop,
+        # Where the end of the data would be a surprise, TensorFlow begins one step too many: it
+        # counts the step and draws dropout's next seed before it learns that there is no batch.
+        steps_per_epoch=job.training.num_steps - start_step if start_step else None,
+        shuffle=False,  # the order is ours
+        verbose=0,
+        callbacks=callbacks,
+    )

@@ -1,0 +1,1 @@
+"""The verbs of the `train` command: each module has `add_parser(verbs)`."""

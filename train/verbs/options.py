@@ -1,0 +1,73 @@
+"""One flag for each field of `TrainConfig`, for the verbs that train."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any, get_args
+
+from train.config import CHANGEABLE, Head, ModelName, OnBadRecord, TrainConfig, VerifyRecords
+
+_NUMBERS = (
+    ("epochs", "N", int, "times to go through the training split"),
+    ("batch_size", "N", int, "images of a step"),
+    ("learning_rate", "RATE", float, "peak of warm-up and cosine decay"),
+    ("weight_decay", "RATE", float, "decoupled decay of kernels"),
+    ("warmup", "SHARE", float, "share of the steps that the warm-up takes"),
+    ("label_smoothing", "SHARE", float, "share of the target spread over all classes"),
+    ("clip_norm", "NORM", float, "largest global norm of a gradient"),
+    ("seed", "N", int, "of weights, order, dropout and augmentation"),
+    ("window", "N", int, "records shuffled as one"),
+    ("patience", "N", int, "stop after N epochs without a better one"),
+    ("checkpoint_minutes", "MINUTES", float, "time between checkpoints; 0: at each step"),
+    ("keep_checkpoints", "N", int, "newest checkpoints that stay"),
+)
+_CHOICES = (
+    ("model", ModelName, "network"),
+    ("head", Head, "classifier for all outputs, or one each"),
+    ("verify_records", VerifyRecords, "when to compare a record's CRC"),
+    ("on_bad_record", OnBadRecord, "whether another record stands in for a bad one"),
+)
+_SWITCHES = (
+    ("augment", "--no-augment", False, "leave training images alone"),
+    ("deterministic", "--deterministic", True, "only kernels that always give the same bits"),
+)
+_WITHOUT_A_NUMBER = {"window": "4 GiB's", "patience": "go through all epochs"}
+
+
+def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> None:
+    """Adds the flags; those that are not given become None.
+
+    Args:
+        parser: Of a verb.
+        resumed: Whether a run's options are the defaults; `--help` then shows only what may change.
+    """
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+
+    def told(name: str, text: str) -> str:
+        if not resumed:
+            return f"{text} (default: {_WITHOUT_A_NUMBER.get(name, defaults[name])})"
+        return f"{text} (default: the run's)" if name in CHANGEABLE else argparse.SUPPRESS
+
+    for name, metavar, kind, text in _NUMBERS:
+        parser.add_argument(_flag(name), type=kind, metavar=metavar, help=told(name, text))
+    for name, choices, text in _CHOICES:
+        parser.add_argument(_flag(name), choices=get_args(choices), help=told(name, text))
+    for name, flag, value, text in _SWITCHES:
+        parser.add_argument(
+            flag,
+            dest=name,
+            action="store_const",
+            const=value,
+            help=argparse.SUPPRESS if resumed else text,
+        )
+
+
+def given_options(namespace: argparse.Namespace) -> dict[str, Any]:
+    """Returns the fields of `TrainConfig` that a command line names."""
+    values = {field.name: getattr(namespace, field.name, None) for field in fields(TrainConfig)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,37 @@
+"""`train resume`."""
+
+from __future__ import annotations
+
+import argparse
+
+from train.verbs.fit import finish
+from train.verbs.options import add_options, given_options
+from train.verbs.startup import Verbs, add_json, import_keras, say
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Adds the verb to the command."""
+    parser = verbs.add_parser(
+        "resume",
+        help="go on with a run exactly where it stopped",
+        description="Goes on with a run where its newest whole checkpoint stands. Options are the "
+        "run's own; those below may change. More epochs stretch the learning rate's schedule.",
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--dataset", metavar="DIR", help="the run's dataset, if it has another place now"
+    )
+    add_json(parser)
+    add_options(parser, resumed=True)
+    parser.set_defaults(verb=_resume)
+
+
+def _resume(namespace: argparse.Namespace) -> int:
+    changes = {name: value for name, value in given_options(namespace).items() if name != "run"}
+    from train.folder import RunFolder
+
+    RunFolder.open(namespace.run)  # quickly, before Keras is loaded
+    import_keras()
+    from train.resume import resume_training
+
+    return finish(lambda: resume_training(namespace.run, changes, say), as_json=namespace.json)

@@ -1,0 +1,46 @@
+"""What verbs do before and around their work."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from typing import Any
+
+Verbs = Any
+"""What `ArgumentParser.add_subparsers` returns; its class has no public name."""
+
+
+def say(line: str) -> None:
+    """Prints a line for people."""
+    print(f"train: {line}", file=sys.stderr, flush=True)
+
+
+def import_keras() -> None:
+    """Imports Keras and its backend without the lines that TensorFlow prints while it loads.
+
+    TF_CPP_MIN_LOG_LEVEL does not silence those; errors are printed all the same.
+    """
+    # TensorFlow's later start-up lines would stand among ours; its errors are exceptions to us.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            captured.seek(0)
+            os.write(stderr, captured.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON summary as the last line on stdout"
+    )
