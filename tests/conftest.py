@@ -91,3 +91,33 @@ def run(small_dataset, tmp_path_factory):
     code, stdout, stderr = train(small_dataset, *flags)
     assert code == 0, stderr
     return path, json.loads(stdout[-1]), stderr
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory, small_manifest) -> Path:
+    """The small dataset with a quarter of its pixels."""
+    path = tmp_path_factory.mktemp("tiny") / "strips"
+    config = ConvertConfig(
+        manifest=str(small_manifest),
+        dataset=str(path),
+        root=str(SAMPLE),
+        crop=(186, 0, 300, 30),
+        size=(64, 16),
+        shard_bytes=100_000,
+        workers=1,
+    )
+    convert_dataset(config)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole_run(tiny_dataset, tmp_path_factory) -> Path:
+    """A run that nothing interrupted, for comparison with others; see `resume_cases`."""
+    from resume_cases import FLAGS
+
+    from train.config import TrainConfig
+    from train.run import train_model
+
+    path = tmp_path_factory.mktemp("whole") / "run"
+    train_model(TrainConfig(dataset=str(tiny_dataset), run=str(path), **FLAGS))
+    return path

@@ -9,12 +9,48 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 from tensorboardX.proto.event_pb2 import Event
 
+from train.build import build_compiled
 from train.checkpoint import Checkpoint, Checkpoints
+from train.job import Job
+from train.state import METRICS, WEIGHTS, read_state, write_state
 
 WALL_CLOCK = {"images_per_second", "input_wait", "seconds"}
+
+
+FLAGS = {
+    "epochs": 3,
+    "batch_size": 8,
+    "checkpoint_minutes": 0.07,  # of a clock that counts: a checkpoint each few steps
+    "keep_checkpoints": 2,
+}
+STEPS = 3 * 11  # of 90 records
+
+
+def words_of(options: dict[str, object]) -> list[str]:
+    """Returns options as a command line."""
+    return [word for name, value in options.items() for word in (_flag(name), str(value))]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+class OneModel:
+    """Stands for `Job.model` where a new model for each of many runs would take minutes."""
+
+    def __init__(self) -> None:
+        self._model = None
+
+    def __call__(self, job: Job) -> keras.Model:
+        if self._model is None:
+            self._model = build_compiled(job.config, job.info, job.training.num_steps)
+            self._fresh = read_state(self._model)
+        write_state(self._model, self._fresh, (*WEIGHTS, *METRICS))
+        return self._model
 
 
 def newest(run: Path) -> Checkpoint:
@@ -30,11 +66,12 @@ def weights(model: Path) -> dict[str, np.ndarray]:
     found = {}
     with zipfile.ZipFile(model) as archive:
         stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
-        stored.visititems(
-            lambda name, item: found.update(
-                {name: item[()]} if isinstance(item, h5py.Dataset) else {}
-            )
-        )
+
+        def visit(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = item[()]
+
+        stored.visititems(visit)
     return found
 
 

@@ -13,8 +13,8 @@ from conftest import SAMPLE
 from train_cases import train
 
 FILES = {
-    "best.keras", "config.json", "dataset.json", "environment.json", "events", "history.csv",
-    "last.keras", "log.txt",
+    "best.keras", "checkpoints", "config.json", "dataset.json", "environment.json", "events",
+    "history.csv", "last.keras", "log.txt",
 }  # fmt: skip
 
 

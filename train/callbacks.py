@@ -110,4 +110,4 @@ class RunRecorder(keras.callbacks.Callback):
 
 def learning_rate(model: keras.Model) -> float:
     """Returns the learning rate of the next step."""
-    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    return float(model.optimizer.learning_rate)

@@ -51,7 +51,7 @@ def build_state(model: keras.Model) -> None:
 def read_state(model: keras.Model) -> Arrays:
     """Returns a copy of all variables of a model that `build_state` has seen."""
     return {
-        f"{group}/{index}": np.array(keras.ops.convert_to_numpy(variable))
+        f"{group}/{index}": variable.numpy()
         for group, variables in _GROUPS.items()
         for index, variable in enumerate(variables(model))
     }

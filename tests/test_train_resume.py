@@ -1,0 +1,86 @@
+"""A killed run that is resumed ends as if it had never been killed, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+from resume_cases import FLAGS, STEPS, OneModel, assert_same, content, words_of
+
+from train import keeper
+from train.job import Job
+from train.resume import resume_training
+
+SCRIPT = Path(__file__).parent / "killed_training.py"
+KILLED_AT = random.Random(0).sample(range(1, STEPS), 20)
+EVERYTHING = os.environ.get("CI") == "true"
+
+
+def script(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="module")
+def killed_before_changes(tiny_dataset, tmp_path_factory) -> list[Path]:
+    """Copies of a run as it was before each change on the disk, around the end of an epoch."""
+    folder = tmp_path_factory.mktemp("changes")
+    (folder / "copies").mkdir()
+    run = folder / "run"
+    words = [tiny_dataset, "--run", run, *words_of(FLAGS)]
+    done = script("copy", run, folder / "copies", *words)
+    assert done.returncode == 0, done.stderr
+    return sorted((folder / "copies").iterdir())
+
+
+@pytest.fixture
+def counting_clock(monkeypatch):
+    ticks = count()
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+
+@pytest.mark.parametrize("step", KILLED_AT if EVERYTHING else KILLED_AT[:2])
+def test_killed_at_a_step(step, whole_run, tiny_dataset, tmp_path, counting_clock):
+    run = tmp_path / "run"
+    done = script("kill", step, tiny_dataset, "--run", run, *words_of(FLAGS))
+    assert done.returncode == -9, done.stderr
+    resume_training(str(run), {})
+    assert_same(content(whole_run), content(run))
+
+
+def test_killed_before_a_change(
+    whole_run, killed_before_changes, tmp_path, counting_clock, monkeypatch
+):
+    """Checkpoints, history, models and curves are written or deleted in no state that is lost."""
+    monkeypatch.setattr(Job, "model", OneModel())
+    assert len(killed_before_changes) > 60
+    expected = content(whole_run)
+    some = random.Random(0).sample(killed_before_changes, 6)
+    for copy in killed_before_changes if EVERYTHING else some:
+        shutil.copytree(copy, tmp_path / copy.name)
+        resume_training(str(tmp_path / copy.name), {})
+        assert_same(expected, content(tmp_path / copy.name), copy.name)
+        shutil.rmtree(tmp_path / copy.name)
+
+
+def test_killed_before_the_first_checkpoint(whole_run, tiny_dataset, tmp_path, counting_clock):
+    run, said = tmp_path / "run", []
+    done = script("kill", 2, tiny_dataset, "--run", run, *words_of(FLAGS))
+    assert done.returncode == -9, done.stderr
+    assert not (run / "checkpoints").exists()
+    resume_training(str(run), {}, said.append)
+    assert said[0] == f"{run}: no checkpoint yet; starts again: 3 epochs of 11 steps"
+    assert_same(content(whole_run), content(run))
