@@ -98,6 +98,19 @@ def plain_png(data: bytes, box: tuple[int, int, int, int]) -> Image.Image | None
     Returns:
         An image of mode L, RGB or RGBA, or None if Pillow is to decode this one.
     """
+    pixels = plain_pixels(data)
+    if pixels is None:
+        return None
+    left, top, right, bottom = box
+    return Image.fromarray(pixels[top:bottom, left:right])
+
+
+def plain_pixels(data: bytes) -> Pixels | None:
+    """Does what `plain_png` does for a whole image.
+
+    Returns:
+        uint8, shape (height, width) or (height, width, channels); or None.
+    """
     if pyspng is None or not data.startswith(PNG_SIGNATURE):
         return None
     width, height, depth, colour, *_, interlace = _IHDR.unpack_from(data, _IHDR_AT)
@@ -108,9 +121,7 @@ def plain_png(data: bytes, box: tuple[int, int, int, int]) -> Image.Image | None
         pixels: Pixels = pyspng.load(data)
     except Exception:  # whatever it does not like, Pillow may
         return None
-    left, top, right, bottom = box
-    shape = (height, width, channels) if channels > 1 else (height, width)
-    return Image.fromarray(pixels.reshape(shape)[top:bottom, left:right])
+    return pixels.reshape((height, width, channels) if channels > 1 else (height, width))
 
 
 def _is_plain(data: bytes) -> bool:

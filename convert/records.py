@@ -73,9 +73,12 @@ class ShardRecords:
 
     def labels(self, number: int) -> Ints:
         """Returns a record's class indices, int64, shape (outputs,)."""
+        return from_padded_varints(self.label_bytes(number))
+
+    def label_bytes(self, number: int) -> Bytes:
+        """Returns a record's class indices as padded varints."""
         start = self.layout(number).label_offset
-        stop = start + VARINT_BYTES * self._num_labels
-        return from_padded_varints(self[number][start:stop])
+        return self[number][start : start + VARINT_BYTES * self._num_labels]
 
     def row(self, number: int) -> int:
         """Returns the manifest row that a record comes from."""

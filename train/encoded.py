@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from convert.config import usable_cores
-from convert.format import RecordLayout
+from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
 from convert.metadata import DatasetInfo
-from convert.png import plain_png
+from convert.png import plain_pixels
 from convert.records import ShardRecords
 from train.records import (
     LABEL_OUT_OF_RANGE,
@@ -71,7 +71,7 @@ class EncodedReader(RecordReader):
     def _decode(self, records: Ints) -> tuple[Bytes, Labels]:
         """Decodes all records, a few in a call."""
         images = np.empty((len(records), *self.image_shape), np.uint8)
-        labels = np.empty((len(records), len(self._info.outputs)), np.int32)
+        varints = np.empty((len(records), VARINT_BYTES * len(self._info.outputs)), np.uint8)
         found = list(
             zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)
         )
@@ -80,19 +80,20 @@ class EncodedReader(RecordReader):
             for index in range(start, min(start + _RECORDS_PER_CALL, len(found))):
                 number, shard, place = found[index]
                 self._decode_into(images[index], number, self._shards[shard].image(place))
-                labels[index] = self._shards[shard].labels(place)
+                varints[index] = self._shards[shard].label_bytes(place)
 
         for done in self._pool.map(fill, range(0, len(found), _RECORDS_PER_CALL)):
             assert done is None  # taking the results raises what a call raised
-        return images, labels
+        return images, from_padded_varints(varints).astype(np.int32)
 
     def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
         """Decodes a file into an image's place in a batch."""
         try:
-            height, width, _ = image.shape
-            decoded = plain_png(content, (0, 0, width, height))
-            with decoded or Image.open(BytesIO(content), formats=_FORMATS) as pixels:
-                image[...] = np.asarray(pixels).reshape(image.shape)
+            pixels = plain_pixels(content)
+            if pixels is None:
+                with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
+                    pixels = np.asarray(decoded)
+            image[...] = pixels.reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over
             raise _UndecodableError(number) from error
 
