@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from convert_cases import BOX, SIZE, convert, write_manifest
@@ -121,3 +123,27 @@ def whole_run(tiny_dataset, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "run"
     train_model(TrainConfig(dataset=str(tiny_dataset), run=str(path), **FLAGS))
     return path
+
+
+@pytest.fixture(scope="session")
+def one_model():
+    from resume_cases import OneModel
+
+    return OneModel()
+
+
+@pytest.fixture
+def cached_model(monkeypatch, one_model) -> None:
+    """Runs of this test share one model, for the tiny dataset and the flags of `resume_cases`."""
+    from train.job import Job
+
+    monkeypatch.setattr(Job, "model", lambda job: one_model(job))
+
+
+@pytest.fixture
+def counting_clock(monkeypatch) -> None:
+    """Makes checkpoints due after a number of steps, not of minutes."""
+    from train import keeper
+
+    ticks = count()
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: next(ticks)))

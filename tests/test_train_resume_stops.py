@@ -1,0 +1,293 @@
+"""Signals, full disks and damage: a run that they stopped ends as if nothing had been."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+from itertools import count
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from resume_cases import FLAGS, assert_same, content, newest
+
+from train import evaluate, folder, progress
+from train.callbacks import RunRecorder
+from train.config import TrainConfig
+from train.errors import StoppedError, TryAgainError
+from train.events import EventFile
+from train.resume import resume_training
+from train.run import train_model
+
+pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")
+
+
+def config(dataset, tmp_path, **options):
+    return TrainConfig(dataset=str(dataset), run=str(tmp_path / "run"), **{**FLAGS, **options})
+
+
+def at_step(monkeypatch, step, act):
+    """Makes something happen at the end of a step, counted over all epochs."""
+    real, steps = RunRecorder.on_train_batch_end, count(1)
+
+    def on_train_batch_end(recorder, batch, logs=None):
+        real(recorder, batch, logs)
+        if next(steps) == step:
+            act()
+
+    monkeypatch.setattr(RunRecorder, "on_train_batch_end", on_train_batch_end)
+
+
+def send(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def resumed(run, **changes):
+    """Resumes a run; returns what it said."""
+    said = []
+    resume_training(str(run), changes, said.append)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")]
+)
+def test_a_signal_stops_after_a_step(
+    number, code, name, tiny_dataset, whole_run, tmp_path, monkeypatch
+):
+    handler = signal.getsignal(number)
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, send(number))
+        with pytest.raises(StoppedError) as stopped:
+            train_model(config(tiny_dataset, tmp_path))
+    assert str(stopped.value) == (
+        f"stopped by {name} in epoch 2 after step 6; a checkpoint is written. "
+        f"Go on with `train resume {run}`."
+    )
+    assert stopped.value.exit_code == code
+    assert signal.getsignal(number) is handler
+    assert Path(newest(run).path).name == "epoch-0001-step-00000006"
+    assert resumed(run)[0] == f"{run}: goes on in epoch 2/3 after step 6/11"
+    assert_same(content(whole_run), content(run))
+
+
+def test_a_signal_stops_amid_validation(tiny_dataset, whole_run, tmp_path, monkeypatch):
+    run, real, calls = tmp_path / "run", evaluate._evaluate_batch, count(1)
+
+    def evaluate_batch(*arguments):
+        if next(calls) == 2:  # in the second epoch
+            send(signal.SIGTERM)()
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "_evaluate_batch", evaluate_batch)
+        with pytest.raises(StoppedError, match="in epoch 2 after step 11; a checkpoint"):
+            train_model(config(tiny_dataset, tmp_path))
+    assert Path(newest(run).path).name == "epoch-0001-step-00000011"
+    assert resumed(run)[0] == f"{run}: goes on in epoch 2/3, after its last step"
+    assert_same(content(whole_run), content(run))
+
+
+def test_a_second_interrupt_stops_at_once(tiny_dataset, whole_run, tmp_path, monkeypatch, capfd):
+    def twice():
+        send(signal.SIGINT)()
+        send(signal.SIGINT)()
+
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, twice)
+        with pytest.raises(KeyboardInterrupt):
+            train_model(config(tiny_dataset, tmp_path))
+    told = "train: stopping after this step; Ctrl-C again stops at once"
+    assert told in capfd.readouterr().err.splitlines()
+    assert newest(tmp_path / "run").position.step < 6
+    resumed(tmp_path / "run")
+    assert_same(content(whole_run), content(tmp_path / "run"))
+
+
+def test_a_second_sigterm_is_no_hurry(tiny_dataset, tmp_path, monkeypatch):
+    """`timeout` sends it to the process and then to its group."""
+
+    def twice():
+        send(signal.SIGTERM)()
+        send(signal.SIGTERM)()
+
+    at_step(monkeypatch, 3, twice)
+    with pytest.raises(StoppedError):
+        train_model(config(tiny_dataset, tmp_path))
+    assert newest(tmp_path / "run").position.step == 3
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "file"),
+    [
+        (np, "savez", "checkpoints"),
+        (folder, "write_file", "history.csv"),
+        (keras.Model, "save", "last.keras"),
+        (EventFile, "add", "events"),
+    ],
+)
+def test_a_full_disk(where, name, file, tiny_dataset, whole_run, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        at_step(patched, 15, lambda: patched.setattr(where, name, full))
+        with pytest.raises(TryAgainError) as failed:
+            train_model(config(tiny_dataset, tmp_path))
+    assert str(failed.value) == (
+        f"{run}/{file}: cannot be written: No space left on device. "
+        f"Free space or repair the disk, then go on with `train resume {run}`."
+    )
+    assert failed.value.exit_code == 75
+    assert newest(run).position.epoch == 1  # the earlier ones are as they were
+    resumed(run)
+    assert_same(content(whole_run), content(run))
+
+
+def test_a_disk_that_fills_amid_a_checkpoint(tiny_dataset, whole_run, tmp_path, monkeypatch):
+    """The kernel refuses to let a file grow: models have room, the state has not."""
+    run, limits = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with monkeypatch.context() as patched:
+            at_step(
+                patched, 15, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, limits[1]))
+            )
+            with pytest.raises(TryAgainError, match="checkpoints: cannot be written: File too"):
+                train_model(config(tiny_dataset, tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [name for name in os.listdir(run / "checkpoints") if name.startswith(".")]
+    resumed(run)
+    assert_same(content(whole_run), content(run))
+
+
+@pytest.mark.parametrize("file", ["state.npz", "checkpoint.json", "best.keras"])
+def test_a_truncated_checkpoint(file, tiny_dataset, whole_run, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        at_step(patched, 19, send(signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train_model(config(tiny_dataset, tmp_path))
+    path = Path(newest(run).path, file)
+    os.truncate(path, path.stat().st_size // 2)
+    damage, opening, *_ = resumed(run)
+    assert damage.startswith(f"{path.parent}: damaged: ")
+    assert file in damage
+    assert damage.endswith("; falls back to epoch-0001-step-00000005")
+    assert opening == f"{run}: goes on in epoch 2/3 after step 5/11"
+    assert_same(content(whole_run), content(run))
+
+
+def test_a_finished_run_is_left_alone(whole_run, tmp_path):
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    said = []
+    first = resume_training(str(run), {}, said.append)
+    assert said == [f"{run} is complete: 3 epochs are done"]
+    assert (first.epochs, first.steps, first.run) == (3, 33, str(run))
+    assert first == resume_training(str(run), {"epochs": 2})
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_results_are_of_the_whole_run(tiny_dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, send(signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train_model(config(tiny_dataset, tmp_path))
+    stopped = newest(tmp_path / "run").position
+    result = resume_training(str(tmp_path / "run"), {})
+    last = newest(tmp_path / "run").position
+    assert (result.epochs, result.steps) == (3, 33)
+    assert result.seconds >= last.seconds > stopped.seconds
+    second = last.history[1]
+    assert second["seconds"] > stopped.epoch_seconds > 0  # the part before the stop counts
+    assert second["images_per_second"] == pytest.approx(88 / second["seconds"])
+
+
+def test_progress_goes_on_from_the_step(tiny_dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, send(signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train_model(config(tiny_dataset, tmp_path))
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    said = resumed(tmp_path / "run")
+    assert said[1].startswith("epoch 2/3 step 7/11 loss ")
+
+
+class Ticks:
+    """A clock of which a step takes 2 seconds."""
+
+    def __init__(self):
+        self.now = -2.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_the_time_left_counts_only_what_is_left(monkeypatch):
+    from train.journal import Journal
+    from train.meter import EpochMeter
+
+    class Clock:
+        waited_seconds = 0.0
+
+    ticks, meter = Ticks(), EpochMeter(Clock(), 8)
+    monkeypatch.setattr(progress, "time", ticks)
+    line = progress.ProgressLine(3, 10, meter, Journal(), print)
+    meter.start(steps=4)
+    line.on_epoch_begin(1)
+    for _ in range(3):
+        ticks.now += 2
+        meter.steps += 1
+        line.on_train_batch_end(0)
+    assert line._seconds_left() == 2 * (3 + 10)  # of this epoch and the last one
+
+
+def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
+    """It needs no state of its own, so a resume cannot forget it."""
+    from train import session
+
+    values = {"loss": 1.0, "character_accuracy": 0.5, "exact": 0.25}
+    monkeypatch.setattr(session, "evaluate_source", lambda *_: type("Evaluation", (), values)())
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, send(signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train_model(config(tiny_dataset, tmp_path, patience=1))
+    run = tmp_path / "run"
+    resumed(run)
+    position = newest(run).position
+    assert [row["epoch"] for row in position.history] == [1, 2]  # the second was no better
+    assert resumed(run) == [f"{run} is complete: 2 epochs are done"]
+    resumed(run, patience=2)
+    assert len(newest(run).position.history) == 3
+    assert json.loads((run / "config.json").read_text())["patience"] == 2
+
+
+def test_bad_records_are_listed_once(tiny_dataset, tmp_path, monkeypatch):
+    dataset = shutil.copytree(tiny_dataset, tmp_path / "strips")
+    shard = dataset / "images-train.tfrecord-00000-of-00003"
+    data = bytearray(shard.read_bytes())
+    data[500] ^= 1
+    shard.write_bytes(data)
+    whole = train_model(config(dataset, tmp_path / "whole", on_bad_record="skip"))
+    with monkeypatch.context() as patched:
+        at_step(patched, 17, send(signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train_model(config(dataset, tmp_path, on_bad_record="skip"))
+    said = []
+    result = resume_training(str(tmp_path / "run"), {}, said.append)
+    assert whole.bad_records == result.bad_records == 1
+    one, other = tmp_path / "whole" / "run", tmp_path / "run"
+    listed = (one / "bad_records.jsonl").read_text(encoding="utf-8")
+    (row,) = map(json.loads, listed.splitlines())
+    assert (row["shard"], row["record"]) == (shard.name, 0)
+    assert (other / "bad_records.jsonl").read_text(encoding="utf-8") == listed
+    assert_same(content(one), content(other))
