@@ -174,7 +174,8 @@ class Course:
             for name in [*readers][shift:] + [*readers][:shift]:
                 results[name].rounds.append(passed(name))
             rates = (f"{name} {result.rounds[-1].rate:,.0f}" for name, result in results.items())
-            print(f"round {number + 1}: {'; '.join(rates)}", flush=True)
+            load = os.getloadavg()[0]
+            print(f"round {number + 1}, load {load:.1f}: {'; '.join(rates)}", flush=True)
         return results
 
     def memory(self, name: str, settings: str) -> Memory:
