@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,8 +123,14 @@ def test_sigterm_stops_with_143(small_dataset, tmp_path):
         if line.startswith("train: epoch"):  # in the midst of it
             process.terminate()
             break
-    process.communicate()
+    _, rest = process.communicate()
     assert process.returncode == 143
+    assert re.fullmatch(
+        r"train: stopped by SIGTERM in epoch \d+ after step \d+; a checkpoint is written\. "
+        r"Go on with `train resume run`\.",
+        rest.splitlines()[-1],
+    )
+    assert len(os.listdir(tmp_path / "run" / "checkpoints")) > 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""A disk of its own that fills amid a run: the next checkpoint stops it, and it goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from conftest import ROOT
+from resume_cases import FLAGS, assert_same, content, words_of
+
+NAMESPACE = ["unshare", "--mount", "--map-root-user"]
+
+# A checkpoint has 14 MB, and two stay; with the two models there is no room for a third.
+SMALL_DISK = """
+mount -t tmpfs -o size=40m tmpfs disk || exit
+{fit} 2> first.err
+echo $? > first.code
+mount -o remount,size=200m disk
+{resume} 2> second.err
+echo $? > second.code
+cp -r disk/run run
+"""
+
+# Where nobody may mount: no file can become as long as a checkpoint's.
+SMALL_FILES = """
+(ulimit -f 8192; {fit} 2> first.err; echo $? > first.code)
+{resume} 2> second.err
+echo $? > second.code
+cp -r disk/run run
+"""
+
+
+def can_mount() -> bool:
+    """Tells whether this process may have a file system of its own."""
+    try:
+        words = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
+    (tmp_path / "disk").mkdir()
+    command = f"{sys.executable} -m train"
+    words = " ".join(words_of({**FLAGS, "checkpoint_minutes": 0}))
+    script, problem, start = SMALL_FILES, "File too large", []
+    if can_mount():
+        script, problem, start = SMALL_DISK, "No space left on device", NAMESPACE
+    script = script.format(
+        fit=f"{command} {tiny_dataset} --run disk/run {words}",
+        resume=f"{command} resume disk/run --checkpoint-minutes {FLAGS['checkpoint_minutes']}",
+    )
+    subprocess.run(
+        [*start, "sh", "-c", script],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    first = (tmp_path / "first.err").read_text(encoding="utf-8").splitlines()
+    assert (tmp_path / "first.code").read_text() == "75\n"
+    assert first[-1] == (
+        f"train: error: disk/run/checkpoints: cannot be written: {problem}. "
+        "Free space or repair the disk, then go on with `train resume disk/run`."
+    )
+    second = (tmp_path / "second.err").read_text(encoding="utf-8").splitlines()
+    assert (tmp_path / "second.code").read_text() == "0\n", second
+    assert second[0].startswith("train: disk/run: ")
+    assert_same(content(whole_run), content(tmp_path / "run"))
