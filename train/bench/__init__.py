@@ -1,0 +1,1 @@
+"""What holds a training up: reader and model are timed alone and together."""

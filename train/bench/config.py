@@ -1,0 +1,55 @@
+"""The options of `train bench`: each field is one flag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from train.config import Head, ModelName, TrainConfig
+from train.errors import UsageError
+
+_LONGEST_SECONDS = 3600.0  # no number gets better by waiting longer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchConfig:
+    """What to measure; all but `seconds` mean what they mean in `TrainConfig`.
+
+    Attributes:
+        dataset: Folder that `convert` made.
+        batch_size: Images of a step. At least 1.
+        model: Name of the network.
+        head: `shared`, `separate`, or `auto`.
+        augment: Whether to change the images at random.
+        window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
+        seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
+        seconds: Time that each part may take. In (0, 3600].
+    """
+
+    dataset: str
+    batch_size: int = 32
+    model: ModelName = "resnet10"
+    head: Head = "auto"
+    augment: bool = True
+    window: int | None = None
+    seed: int = 0
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        _ = self.training  # checks its values
+        if not 0 < self.seconds <= _LONGEST_SECONDS:
+            raise UsageError(
+                f"--seconds must be in (0, {_LONGEST_SECONDS:g}], got {self.seconds:g}."
+            )
+
+    @property
+    def training(self) -> TrainConfig:
+        """The training that is measured."""
+        return TrainConfig(
+            dataset=self.dataset,
+            batch_size=self.batch_size,
+            model=self.model,
+            head=self.head,
+            augment=self.augment,
+            window=self.window,
+            seed=self.seed,
+        )

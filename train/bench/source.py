@@ -1,0 +1,30 @@
+"""The batches whose reading is measured."""
+
+from __future__ import annotations
+
+from train.bench.config import BenchConfig
+from train.loading import open_source
+from train.records import VerifyRecords
+from train.source import BatchSource
+
+
+def open_training(config: BenchConfig, verify: VerifyRecords = "first") -> BatchSource:
+    """Opens the training split as training does.
+
+    Args:
+        config: What is measured.
+        verify: When to compare a record's CRC.
+
+    Raises:
+        UsageError: An option or the dataset's splits do not fit.
+        FormatError: The dataset is no valid one.
+    """
+    return open_source(
+        config.dataset,
+        "train",
+        config.batch_size,
+        config.seed,
+        augment=config.augment,
+        window=config.window,
+        verify_records=verify,
+    )
