@@ -7,9 +7,10 @@ import pytest
 
 from train import load_dataset
 from train.augment import augment
+from train.clock import InputClock
 from train.draws import Draws
 from train.errors import RecordError, UsageError
-from train.input import InputClock, as_tf_dataset, reader_failure
+from train.input import as_tf_dataset, reader_failure
 from train.loading import open_source
 from train.order import RecordOrder
 
@@ -109,7 +110,7 @@ def test_more_than_a_split_has(small_dataset):
 def test_the_clock_counts_the_time_between_asking_and_getting(small_dataset, monkeypatch):
     """The consumer's own time does not count."""
     ticks = iter(range(1_000))
-    monkeypatch.setattr("train.input.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("train.clock.time.perf_counter", lambda: float(next(ticks)))
     clock = InputClock()
     source = open_source(str(small_dataset), "train", 16, 0)
     assert len(batches(as_tf_dataset(source, clock=clock))) == 5

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from train.input import InputClock, as_tf_dataset
+from train.clock import InputClock
+from train.input import as_tf_dataset
 from train.loading import open_source
 from train.meter import EpochMeter
 

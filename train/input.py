@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from train.arrays import check_start_step
+from train.clock import InputClock
 from train.loading import Paths, SourceOptions, open_source
 from train.records import RecordReader
 from train.source import BatchSource
@@ -25,31 +25,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
-_PARALLEL_CALLS = (
-    2  # gathering and decoding let go of Python's lock; more cores than two do not help
-)
-
-
-@dataclass(slots=True)
-class InputClock:
-    """How long the consumer of a dataset has waited for its batches.
-
-    Attributes:
-        waited_seconds: Sum over all batches so far.
-    """
-
-    waited_seconds: float = 0.0
-    _asked: float = field(default=0.0, repr=False)
-
-    def ask(self, _: object) -> np.int64:
-        """Called when the consumer asks for a batch."""
-        self._asked = time.perf_counter()
-        return np.int64(0)
-
-    def got(self, _: object) -> np.int64:
-        """Called when the batch is there."""
-        self.waited_seconds += time.perf_counter() - self._asked
-        return np.int64(0)
+_PARALLEL_CALLS = 2  # gathering lets go of Python's lock, the rest of a call does not
 
 
 def load_dataset(

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from train.input import InputClock
+    from train.clock import InputClock
 
 
 class EpochMeter:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from train.clock import InputClock
 from train.source import Arrays, BatchSource
 
 _THREADS = 2  # gathering and decoding let go of Python's lock; the rest of a batch does not
@@ -23,10 +24,19 @@ class BatchDataset(keras.utils.PyDataset):
         source: Makes the batches.
         epoch: The first epoch.
         start_step: Batches that the first epoch leaves out.
+        clock: Measures the time that the consumer waits.
     """
 
-    def __init__(self, source: BatchSource, *, epoch: int = 0, start_step: int = 0) -> None:
+    def __init__(
+        self,
+        source: BatchSource,
+        *,
+        epoch: int = 0,
+        start_step: int = 0,
+        clock: InputClock | None = None,
+    ) -> None:
         super().__init__()
+        self._clock = clock or InputClock()
         self._source, self._epoch, self._start_step = source, epoch, start_step
         self._begun = False
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
@@ -45,7 +55,10 @@ class BatchDataset(keras.utils.PyDataset):
             place: self._ahead.get(place) or self._pool.submit(self._source.batch, *place)
             for place in wanted
         }
-        return self._source.element(self._ahead[wanted[0]].result())
+        self._clock.ask()
+        arrays = self._ahead[wanted[0]].result()
+        self._clock.got()
+        return self._source.element(arrays)
 
     def on_epoch_begin(self) -> None:
         """Goes on to the next epoch, if there was one before."""

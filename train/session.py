@@ -8,10 +8,11 @@ import keras
 
 from train.callbacks import Logs, RunRecorder
 from train.checkpoint import Arrays, Checkpoint, Position
+from train.clock import InputClock
 from train.evaluate import blanks_of, evaluate_source
 from train.events import EventFile
 from train.folder import EVENTS, RunFolder
-from train.input import InputClock, as_tf_dataset, reader_failure
+from train.input import as_tf_dataset, reader_failure
 from train.job import Job, unchangeable
 from train.journal import Journal
 from train.keeper import CheckpointKeeper

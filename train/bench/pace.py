@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from train.bench.speed import Speed, Stopwatch
-from train.input import InputClock
+from train.clock import InputClock
 from train.meter import EpochMeter
 
 _WARM_STEPS = 3  # the first one compiles, and the next may still ask for memory

@@ -17,7 +17,8 @@ from train.bench.source import open_training
 from train.bench.speed import Speed, timed
 from train.bench.warm import in_memory
 from train.build import build_compiled
-from train.input import InputClock, as_tf_dataset, reader_failure
+from train.clock import InputClock
+from train.input import as_tf_dataset, reader_failure
 from train.memory import available_bytes
 from train.order import default_window
 from train.source import BatchSource
