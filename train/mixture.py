@@ -41,6 +41,7 @@ class MixedOrder:
         seed: In [0, 2**64).
 
     Attributes:
+        window: The largest of the datasets' windows.
         num_records: Places of an epoch.
 
     Raises:
@@ -49,6 +50,7 @@ class MixedOrder:
 
     def __init__(self, orders: Sequence[RecordOrder], weights: Sequence[float], seed: int) -> None:
         self._orders = list(orders)
+        self.window = max(order.window for order in orders)
         self._quotas = quotas(weights, len(orders))
         self._seed = seed
         sizes = [order.num_records for order in orders]

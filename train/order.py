@@ -94,6 +94,7 @@ class RecordOrder:
         shuffle: False: every epoch goes through the records as they lie.
 
     Attributes:
+        window: Records that are shuffled as one.
         num_records: Records of the split.
         num_windows: Windows of an epoch; the last one may be short.
     """
@@ -106,7 +107,7 @@ class RecordOrder:
         self._sizes = np.array(shard_records, np.int64)
         self._starts = np.cumsum(self._sizes) - self._sizes
         self._seed = seed
-        self._window = window
+        self.window = window
         self._shuffle = shuffle
         self._lines: _Recent[_Line] = _Recent(_EPOCHS_KEPT)
         self._windows: _Recent[Ints] = _Recent(_WINDOWS_KEPT)
@@ -126,8 +127,8 @@ class RecordOrder:
         if not self._shuffle:
             return np.arange(start, stop)
         parts = [np.arange(0)]
-        for window in range(start // self._window, -(-stop // self._window)):
-            first = window * self._window
+        for window in range(start // self.window, -(-stop // self.window)):
+            first = window * self.window
             parts.append(self._window_records(epoch, window)[max(start - first, 0) : stop - first])
         return np.concatenate(parts)
 
@@ -135,7 +136,7 @@ class RecordOrder:
         """Returns the number of the window that a position of an epoch lies in."""
         if not 0 <= position < self.num_records:
             raise ValueError(f"position {position} is not in [0, {self.num_records}).")
-        return position // self._window
+        return position // self.window
 
     def window_spans(self, epoch: int, window: int) -> list[Span]:
         """Returns where the records of a window lie, in the order of the permuted blocks.
@@ -168,8 +169,8 @@ class RecordOrder:
         """Returns the positions [start, stop) of a window."""
         if not 0 <= window < self.num_windows:
             raise ValueError(f"window {window} is not in [0, {self.num_windows}).")
-        start = window * self._window
-        return start, min(start + self._window, self.num_records)
+        start = window * self.window
+        return start, min(start + self.window, self.num_records)
 
     def _line(self, epoch: int) -> _Line:
         """Returns the blocks of an epoch, laid end to end."""

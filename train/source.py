@@ -25,6 +25,7 @@ class Order(Protocol):
     """Which records stand where in an epoch; see `train.order`."""
 
     num_records: int
+    window: int
 
     def records(self, epoch: int, start: int, stop: int) -> Ints:
         """Returns which records stand at positions [start, stop) of an epoch."""
