@@ -15,26 +15,20 @@ _LABEL_COLUMNS = 22
 _RATE_COLUMNS = 10
 _CPU_COLUMNS = 14
 
-HEADER = f"{'':{_LABEL_COLUMNS}}{'images/s':>{_RATE_COLUMNS}}{'CPU us/image':>{_CPU_COLUMNS}}"
 
-
-def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int) -> str:
-    """Returns what is read."""
+def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: str) -> list[str]:
+    """Returns what is measured, where, and the head of the table."""
     height, width, channels = info.image_shape
-    records = info.num_records("train")
-    return (
+    records, cores = info.num_records("train"), usable_cores()
+    return [
         f"{os.path.normpath(config.dataset)}: {records:,} {info.image['encoding']} images "
         f"{width}x{height}x{channels} to train on, {records * record_bytes / 1e6:,.1f} MB; batches "
-        f"of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}"
-    )
-
-
-def machine(config: BenchConfig, device: str) -> str:
-    """Returns what it is measured on."""
-    cores = usable_cores()
-    return (
-        f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; up to {config.seconds:g} s a part"
-    )
+        f"of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
+        f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; "
+        f"up to {config.seconds:g} s a measurement",
+        "",
+        f"{'':{_LABEL_COLUMNS}}{'images/s':>{_RATE_COLUMNS}}{'CPU us/image':>{_CPU_COLUMNS}}",
+    ]
 
 
 def row(label: str, speed: Speed, note: str = "") -> str:

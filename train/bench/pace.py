@@ -12,7 +12,7 @@ from train.clock import InputClock
 from train.meter import EpochMeter
 
 _WARM_STEPS = 3  # the first one compiles, and the next may still ask for memory
-_ENDLESS = 1 << 30  # more steps than there is time for
+_ENDLESS = 1 << 30  # more epochs than there is time for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,21 +29,28 @@ class Pace:
 
 
 def train_for(
-    seconds: float, model: keras.Model, batches: Any, batch_size: int, clock: InputClock
+    seconds: float,
+    model: keras.Model,
+    batches: Any,
+    batch_size: int,
+    clock: InputClock,
+    steps_per_epoch: int | None = None,
 ) -> Pace:
     """Trains a model for some time, and one step at least.
 
     Args:
         seconds: The time, not counting the first few steps.
         model: Compiled.
-        batches: A dataset without an end.
+        batches: What `fit` takes.
         batch_size: Images of a step.
         clock: Knows how long the model waits for batches.
+        steps_per_epoch: Of batches that have no end. None: an epoch has all batches.
     """
     pacer = _Pacer(seconds, EpochMeter(clock, batch_size), batch_size)
     model.fit(
         batches,
-        steps_per_epoch=_ENDLESS,
+        epochs=_ENDLESS,
+        steps_per_epoch=steps_per_epoch,
         shuffle=False,  # the order is ours
         verbose=0,
         callbacks=[pacer],
@@ -59,16 +66,17 @@ class _Pacer(keras.callbacks.Callback):
         super().__init__()
         self._seconds, self._meter, self._batch_size = seconds, meter, batch_size
         self._watch = Stopwatch()
+        self._steps = -_WARM_STEPS
         self.pace: Pace | None = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the watch after the first steps, and looks at it after each later one."""
         float((logs or {})["loss"])  # waits for the accelerator, as in training
-        steps = batch + 1 - _WARM_STEPS
-        if steps == 0:
+        self._steps += 1
+        if self._steps == 0:
             self._watch = Stopwatch()
             self._meter.start()
-        elif steps > 0 and self._watch.seconds >= self._seconds:
-            speed = self._watch.speed(steps * self._batch_size)
+        elif self._steps > 0 and self._watch.seconds >= self._seconds:
+            speed = self._watch.speed(self._steps * self._batch_size)
             self.pace = Pace(speed=speed, input_wait=self._meter.input_wait)
             self.model.stop_training = True

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+
+import keras
 
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
-from train.arrays import NumpyDataset
 from train.bench import lines
 from train.bench.bottleneck import Rates
 from train.bench.cold import ColdRead, read_cold
 from train.bench.config import BenchConfig
+from train.bench.framework import device, one_batch, time_arrays, time_delivery
+from train.bench.pace import Pace, train_for
 from train.bench.source import open_training
-from train.bench.speed import Speed, timed
+from train.bench.speed import Speed
 from train.bench.warm import in_memory
 from train.build import build_compiled
 from train.clock import InputClock
-from train.input import as_tf_dataset, reader_failure
+from train.feed import feed
+from train.input import reader_failure
 from train.memory import available_bytes
 from train.order import default_window
 from train.source import BatchSource
 
-if TYPE_CHECKING:
-    import keras
-
-    from train.bench.pace import Pace
-
 Say = Callable[[str], None]
-
-_ENDLESS = 1 << 30  # more epochs than there is time for
-_GROUPS_AHEAD = 3  # of batches that may be ready when the first is taken, so that they cost nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,34 +89,25 @@ def bench_dataset(config: BenchConfig, say: Say = lambda line: None) -> BenchRes
     source = open_training(config)
     record_bytes = source.reader.record_bytes
     model = build_compiled(config.training, info, source.num_steps)
-    device = _device()
-    say(lines.opening(config, info, record_bytes))
-    say(lines.machine(config, device))
-    say("")
-    say(lines.HEADER)
+    for line in lines.opening(config, info, record_bytes, device()):
+        say(line)
     cold = _from_disk(config, say)
     source = in_memory(source, config.window, config.seconds)
     reader = reader_speeds(config, source, say)
-    alone = _model_alone(config, source, model, say)
-    together = _together(config, source, model, say)
+    with reader_failure(source.reader):
+        alone = _model_alone(config, source, model, say)
+        together = _together(config, source, model, say)
     return BenchResult(
         info=info,
         record_bytes=record_bytes,
         window=config.window or default_window(info.num_records("train"), record_bytes),
-        device=device,
+        device=device(),
         cold=cold,
         reader=reader,
         model=alone,
         together=together,
         rates=_rates(config, info, record_bytes, cold, reader, alone, together),
     )
-
-
-def _device() -> str:
-    """Returns what Keras runs on, and where."""
-    import keras
-
-    return f"{keras.backend.backend()}, {', '.join(keras.distribution.list_devices())}"
 
 
 def _from_disk(config: BenchConfig, say: Say) -> ColdRead:
@@ -139,52 +125,34 @@ def reader_speeds(config: BenchConfig, source: BatchSource, say: Say) -> ReaderS
         say: Called with each line.
     """
     always = in_memory(open_training(config, "always"), config.window, config.seconds)
-    first = _tensors(always, config.seconds)
+    first = time_delivery(always, config.seconds)
     say(lines.row("reader, first epoch", first, "each CRC is compared"))
-    tensors = _tensors(source, config.seconds)
+    tensors = time_delivery(source, config.seconds)
     say(lines.row("reader", tensors))
     plain = None
     if config.augment:
-        plain = _tensors(replace(source, augment=None), config.seconds)
+        plain = time_delivery(replace(source, augment=None), config.seconds)
         say(lines.row("reader, --no-augment", plain))
-    batches = NumpyDataset(source, epochs=_ENDLESS)
-    _, group_steps = source.group(0)
-    arrays = timed(batches, config.batch_size, config.seconds, _GROUPS_AHEAD * group_steps)
+    arrays = time_arrays(source, config.seconds)
     say(lines.row("reader, as arrays", arrays))
     return ReaderSpeeds(first=first, tensors=tensors, plain=plain, arrays=arrays)
 
 
-def _tensors(source: BatchSource, seconds: float) -> Speed:
-    """Times the reader as training uses it."""
-    _, group_steps = source.group(0)
-
-    def one(images: Any, labels: Any) -> int:
-        return 1
-
-    with reader_failure(source.reader):
-        batches = as_tf_dataset(source, epochs=_ENDLESS)
-        # Taken inside TensorFlow, as training does: a batch handed to Python costs as much again.
-        groups = batches.map(one).batch(group_steps, drop_remainder=True)
-        return timed(groups, group_steps * source.batch_size, seconds, skip=_GROUPS_AHEAD)
-
-
 def _model_alone(config: BenchConfig, source: BatchSource, model: keras.Model, say: Say) -> Speed:
-    from train.bench.pace import train_for
-
-    with reader_failure(source.reader):
-        batch = as_tf_dataset(source).take(1).cache().repeat()
-        pace = train_for(config.seconds, model, batch, config.batch_size, InputClock())
+    """Times the model on one batch, in epochs as long as the training's."""
+    batch = one_batch(source)
+    pace = train_for(
+        config.seconds, model, batch, config.batch_size, InputClock(), source.num_steps
+    )
     say(lines.row("model, on one batch", pace.speed))
     return pace.speed
 
 
 def _together(config: BenchConfig, source: BatchSource, model: keras.Model, say: Say) -> Pace:
-    from train.bench.pace import train_for
-
+    """Times training."""
     clock = InputClock()
-    with reader_failure(source.reader):
-        batches = as_tf_dataset(source, epochs=_ENDLESS, clock=clock)
-        pace = train_for(config.seconds, model, batches, config.batch_size, clock)
+    batches = feed(source, epoch=0, start_step=0, clock=clock)
+    pace = train_for(config.seconds, model, batches, config.batch_size, clock)
     say(lines.row("both together", pace.speed, f"input wait {pace.input_wait:.1%}"))
     return pace
 
