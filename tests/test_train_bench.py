@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def test_each_part_has_a_line(bench, small_dataset):
     assert stdout[0] == (
         f"{small_dataset}: 90 raw images 128x32x3 to train on, 1.1 MB; batches of 16, augmented"
     )
+    # Who else computes on the machine takes a part of every number.
+    assert re.fullmatch(
+        r"Keras on tensorflow, .pu:0; \d+ CPU cores?; load average [\d.]+; "
+        r"up to 0.1 s a measurement", stdout[1],
+    )  # fmt: skip
     assert labels(stdout) == LABELS
     assert stdout[-1] == found["sentence"]
     assert f"input wait {found['together']['input_wait']:.1%}" in stdout[-3]

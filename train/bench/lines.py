@@ -25,7 +25,7 @@ def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: s
         f"{width}x{height}x{channels} to train on, {records * record_bytes / 1e6:,.1f} MB; batches "
         f"of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
         f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; "
-        f"up to {config.seconds:g} s a measurement",
+        f"load average {os.getloadavg()[0]:.1f}; up to {config.seconds:g} s a measurement",
         "",
         f"{'':{_LABEL_COLUMNS}}{'images/s':>{_RATE_COLUMNS}}{'CPU us/image':>{_CPU_COLUMNS}}",
     ]
