@@ -80,20 +80,30 @@ def build_compiled(config: TrainConfig, info: DatasetInfo, steps_per_epoch: int)
     return model
 
 
-def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Returns AdamW whose learning rate depends on the step alone."""
+def schedule(
+    config: TrainConfig, steps_per_epoch: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate as a function of the steps that are done."""
     import keras
 
     steps = config.epochs * steps_per_epoch
     warmup = int(steps * config.warmup)
-    schedule = keras.optimizers.schedules.CosineDecay(
+    return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
         decay_steps=max(1, steps - warmup),
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+
+
+def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Returns AdamW with that schedule."""
+    import keras
+
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm
+        schedule(config, steps_per_epoch),
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
     )
     # Decaying scales and offsets pulls normalised features to zero without making them simpler.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

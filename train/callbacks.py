@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -28,6 +29,7 @@ class RunRecorder(keras.callbacks.Callback):
         meter: Measures the training.
         events: TensorBoard's curves.
         validate: Returns a model's columns of the history; none without a validation split.
+        learning_rate: Returns that of a step.
         readers: Of all splits; they know of bad records.
         say: Prints a line that stays.
     """
@@ -39,12 +41,14 @@ class RunRecorder(keras.callbacks.Callback):
         meter: EpochMeter,
         events: EventFile,
         validate: Callable[[keras.Model], Mapping[str, float]],
+        learning_rate: Callable[[int], Any],
         readers: Sequence[Reader],
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._run, self._journal, self._meter, self._events = run, journal, meter, events
-        self._validate, self._readers, self._say = validate, readers, say
+        self._validate, self._learning_rate = validate, learning_rate
+        self._readers, self._say = readers, say
         self._num_listed = len(journal.bad_records)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -55,7 +59,7 @@ class RunRecorder(keras.callbacks.Callback):
         """
         self._meter.steps += 1
         logs = logs or {}
-        step = int(self.model.optimizer.iterations)
+        step = self._meter.total_steps  # not the optimizer's: JAX would have to fetch it
         if not math.isfinite(logs.get("loss", 0.0)):
             raise DivergedError(
                 f"the loss became {logs['loss']} at step {step}. "
@@ -63,7 +67,7 @@ class RunRecorder(keras.callbacks.Callback):
             )
         if step % _EVENT_STEPS == 0:
             values = {name: logs[name] for name in ("loss", "character_accuracy", "exact")}
-            values["learning_rate"] = learning_rate(self.model)
+            values["learning_rate"] = float(self._learning_rate(step))
             self._add_events("train", values, step)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -97,8 +101,8 @@ class RunRecorder(keras.callbacks.Callback):
     def _row(self, epoch: int, logs: Logs) -> Row:
         return {
             "epoch": epoch + 1,
-            "step": int(self.model.optimizer.iterations),
-            "learning_rate": learning_rate(self.model),
+            "step": self._meter.total_steps,
+            "learning_rate": float(self._learning_rate(self._meter.total_steps)),
             "loss": float(logs["loss"]),
             "character_accuracy": float(logs["character_accuracy"]),
             "exact": float(logs["exact"]),
@@ -106,8 +110,3 @@ class RunRecorder(keras.callbacks.Callback):
             "input_wait": self._meter.input_wait,
             "seconds": self._meter.seconds,
         }
-
-
-def learning_rate(model: keras.Model) -> float:
-    """Returns the learning rate of the next step."""
-    return float(model.optimizer.learning_rate)

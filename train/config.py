@@ -15,7 +15,7 @@ OnBadRecord = Literal["stop", "skip"]
 
 CHANGEABLE = (
     "dataset", "epochs", "patience", "checkpoint_minutes", "keep_checkpoints", "verify_records",
-    "on_bad_record",
+    "on_bad_record", "manifest",
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
@@ -49,6 +49,7 @@ class TrainConfig:
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
             `always`, or never (`off`).
         on_bad_record: `stop`, or `skip`: another record stands in for a bad one.
+        manifest: The dataset's manifest, so that messages can name a bad record's source.
     """
 
     dataset: str
@@ -71,6 +72,7 @@ class TrainConfig:
     deterministic: bool = False
     verify_records: VerifyRecords = "first"
     on_bad_record: OnBadRecord = "stop"
+    manifest: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (

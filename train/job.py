@@ -16,7 +16,6 @@ from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluate import BATCH_SIZE
 from train.loading import SourceOptions, open_source
-from train.order import default_window
 from train.source import BatchSource
 
 
@@ -50,6 +49,7 @@ class Job:
         options: SourceOptions = {
             "verify_records": config.verify_records,
             "on_bad_record": config.on_bad_record,
+            "manifest": config.manifest,
         }
         train_options: SourceOptions = {
             **options,
@@ -73,14 +73,11 @@ class Job:
     @property
     def options(self) -> dict[str, Any]:
         """The options, those that depend on the dataset resolved, and its id."""
-        window = self.config.window or default_window(
-            self.training.reader.num_records, self.info.layout.stride
-        )
         return {
             **asdict(self.config),
             "dataset": os.path.abspath(self.config.dataset),
             "dataset_id": self.info.dataset_id,
-            "window": window,
+            "window": self.training.order.window,
             "head": resolved_head(self.config, self.info),
         }
 

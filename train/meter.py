@@ -20,6 +20,7 @@ class EpochMeter:
 
     Attributes:
         steps: Steps of the epoch that are done.
+        steps_before: Steps of the epochs before.
     """
 
     def __init__(self, clock: InputClock, batch_size: int) -> None:
@@ -27,18 +28,30 @@ class EpochMeter:
         self._batch_size = batch_size
         self.start()
 
-    def start(self, steps: int = 0, seconds: float = 0.0, waited_seconds: float = 0.0) -> None:
+    def start(
+        self,
+        steps_before: int = 0,
+        steps: int = 0,
+        seconds: float = 0.0,
+        waited_seconds: float = 0.0,
+    ) -> None:
         """Begins an epoch, or goes on in one of which a part is done.
 
         Args:
+            steps_before: Steps of the epochs before.
             steps: Steps that are done.
             seconds: What they took.
             waited_seconds: What they waited for input.
         """
-        self.steps = steps
+        self.steps_before, self.steps = steps_before, steps
         self._started = time.perf_counter() - seconds
         self._waited = self._clock.waited_seconds - waited_seconds
         self._ended: float | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the run that are done."""
+        return self.steps_before + self.steps
 
     def finish(self) -> None:
         """Ends the epoch: what comes now is no training."""

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from convert.command import LINE_SECONDS
-from train.callbacks import Logs, learning_rate
+from train.callbacks import Logs
 from train.journal import Journal, Row
 from train.meter import EpochMeter, memory_bytes
 
@@ -23,6 +23,7 @@ class ProgressLine(keras.callbacks.Callback):
         steps: Steps of an epoch.
         meter: Measures the training, and knows the step.
         journal: Has the rows of finished epochs.
+        learning_rate: Returns that of a step.
         say: Prints a line that stays.
     """
 
@@ -32,9 +33,11 @@ class ProgressLine(keras.callbacks.Callback):
         steps: int,
         meter: EpochMeter,
         journal: Journal,
+        learning_rate: Callable[[int], Any],
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
+        self._learning_rate = learning_rate
         self._epochs, self._steps = epochs, steps
         self._meter, self._journal, self._say = meter, journal, say
         self._terminal = sys.stderr.isatty()
@@ -80,11 +83,13 @@ class ProgressLine(keras.callbacks.Callback):
         self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))
 
     def _now(self, logs: Logs) -> str:
+        meter = self._meter
+        rate = float(self._learning_rate(meter.total_steps))
         return (
             f"loss {logs['loss']:.4f}"
             + _shares("", logs["character_accuracy"], logs["exact"])
-            + f" lr {learning_rate(self.model):.1e} {self._meter.images_per_second:,.0f} images/s "
-            f"input wait {self._meter.input_wait:.1%} {memory_bytes() / 1e9:.1f} GB "
+            + f" lr {rate:.1e} {meter.images_per_second:,.0f} images/s "
+            f"input wait {meter.input_wait:.1%} {memory_bytes() / 1e9:.1f} GB "
             f"ETA {_clock_text(self._seconds_left())}"
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from train.config import TrainConfig
 from train.folder import RunFolder
 from train.job import Job
+from train.memory import window_warning
 from train.result import TrainResult
 from train.session import train_session
 
@@ -36,6 +37,10 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         run.write_start(job.options, job.info)
         tell = run.teller(say)
         tell(_opening(job, run))
+        reader = job.training.reader
+        window = min(job.training.order.window, reader.num_records)
+        if warning := window_warning(window, reader.record_bytes):
+            tell(f"warning: {warning}")
         return train_session(job, model, run, None, tell)
 
 

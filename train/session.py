@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import keras
 
+from train.build import schedule
 from train.callbacks import Logs, RunRecorder
 from train.checkpoint import Arrays, Checkpoint, Position
 from train.clock import InputClock
 from train.evaluate import blanks_of, evaluate_source
 from train.events import EventFile
+from train.feed import feed
 from train.folder import EVENTS, RunFolder
-from train.input import as_tf_dataset, reader_failure
+from train.input import reader_failure
 from train.job import Job, unchangeable
 from train.journal import Journal
 from train.keeper import CheckpointKeeper
@@ -48,6 +50,8 @@ def train_session(
     """
     config, position = job.config, checkpoint.position if checkpoint else None
     journal = journal_of(position)
+    num_steps = job.training.num_steps
+    rate = schedule(config, num_steps)
     clock = InputClock()
     meter = EpochMeter(clock, config.batch_size)
     sources = [source for source in (job.training, job.validation) if source is not None]
@@ -63,9 +67,9 @@ def train_session(
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
         callbacks = [
-            EpochStart(position, arrays, meter),
-            RunRecorder(run, journal, meter, events, validate, readers, say),
-            ProgressLine(config.epochs, job.training.num_steps, meter, journal, say),
+            EpochStart(position, arrays, meter, num_steps),
+            RunRecorder(run, journal, meter, events, validate, rate, readers, say),
+            ProgressLine(config.epochs, num_steps, meter, journal, rate, say),
             keeper,
         ]
         _fit(job, model, len(journal.history), position.step if position else 0, clock, callbacks)
@@ -86,20 +90,29 @@ class EpochStart(keras.callbacks.Callback):
         position: Where the run stood. None: at the start.
         arrays: The variables' values there.
         meter: Measures the training.
+        num_steps: Steps of an epoch.
     """
 
-    def __init__(self, position: Position | None, arrays: Arrays, meter: EpochMeter) -> None:
+    def __init__(
+        self, position: Position | None, arrays: Arrays, meter: EpochMeter, num_steps: int
+    ) -> None:
         super().__init__()
         self._position, self._arrays, self._meter = position, arrays, meter
+        self._num_steps = num_steps
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Starts the clock; restores the metrics' totals, which `fit` has just cleared."""
         position, self._position = self._position, None
         if position is None or not position.step:
-            self._meter.start()
+            self._meter.start(epoch * self._num_steps)
             return
         write_state(self.model, self._arrays, METRICS)
-        self._meter.start(position.step, position.epoch_seconds, position.epoch_waited_seconds)
+        self._meter.start(
+            epoch * self._num_steps,
+            position.step,
+            position.epoch_seconds,
+            position.epoch_waited_seconds,
+        )
 
 
 def _validator(job: Job, on_batch: Callable[[], None]) -> Callable[[keras.Model], dict[str, float]]:
@@ -161,7 +174,7 @@ def _fit_epochs(
 ) -> None:
     """Trains the epochs [start, stop), the first of them from a step on."""
     model.fit(
-        as_tf_dataset(job.training, epoch=start, start_step=start_step, clock=clock),
+        feed(job.training, epoch=start, start_step=start_step, clock=clock),
         initial_epoch=start,
         epochs=stop,
         # Where the end of the data would be a surprise, TensorFlow begins one step too many: it

@@ -50,8 +50,10 @@ def build_state(model: keras.Model) -> None:
 
 def read_state(model: keras.Model) -> Arrays:
     """Returns a copy of all variables of a model that `build_state` has seen."""
+    if keras.backend.backend() == "jax":  # in the midst of an epoch they are elsewhere
+        model.jax_state_sync()
     return {
-        f"{group}/{index}": variable.numpy()
+        f"{group}/{index}": np.array(keras.ops.convert_to_numpy(variable))
         for group, variables in _GROUPS.items()
         for index, variable in enumerate(variables(model))
     }

@@ -28,11 +28,16 @@ _CHOICES = (
     ("verify_records", VerifyRecords, "when to compare a record's CRC"),
     ("on_bad_record", OnBadRecord, "whether another record stands in for a bad one"),
 )
+_TEXTS = (("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),)
 _SWITCHES = (
     ("augment", "--no-augment", False, "leave training images alone"),
     ("deterministic", "--deterministic", True, "only kernels that always give the same bits"),
 )
-_WITHOUT_A_NUMBER = {"window": "4 GiB's", "patience": "go through all epochs"}
+_WITHOUT_A_VALUE = {
+    "window": "4 GiB's",
+    "patience": "go through all epochs",
+    "manifest": "rows only",
+}
 
 
 def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> None:
@@ -46,11 +51,13 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
 
     def told(name: str, text: str) -> str:
         if not resumed:
-            return f"{text} (default: {_WITHOUT_A_NUMBER.get(name, defaults[name])})"
+            return f"{text} (default: {_WITHOUT_A_VALUE.get(name, defaults[name])})"
         return f"{text} (default: the run's)" if name in CHANGEABLE else argparse.SUPPRESS
 
     for name, metavar, kind, text in _NUMBERS:
         parser.add_argument(_flag(name), type=kind, metavar=metavar, help=told(name, text))
+    for name, metavar, text in _TEXTS:
+        parser.add_argument(_flag(name), metavar=metavar, help=told(name, text))
     for name, choices, text in _CHOICES:
         parser.add_argument(_flag(name), choices=get_args(choices), help=told(name, text))
     for name, flag, value, text in _SWITCHES:
