@@ -15,13 +15,13 @@ from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
 from convert.metadata import DatasetInfo
 from convert.png import plain_pixels
 from convert.records import ShardRecords
+from train.raw import RawReader
 from train.records import (
     LABEL_OUT_OF_RANGE,
     WRONG_CRC,
     Bytes,
     Ints,
     Labels,
-    RawReader,
     RecordReader,
     ShardFile,
 )

@@ -9,13 +9,14 @@ from typing import TypedDict, Unpack
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.augment import augment as default_augment
+from train.config import OnBadRecord, VerifyRecords
 from train.encoded import open_reader
 from train.errors import UsageError
 from train.mixture import MixedOrder, MixedReadAhead
 from train.order import RecordOrder, default_window
 from train.origin import source_finder
 from train.readahead import ReadAhead
-from train.records import OnBadRecord, RecordReader, ShardFile, VerifyRecords
+from train.records import RecordReader, ShardFile
 from train.source import Ahead, Augment, BatchSource, LabelForm, Order
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

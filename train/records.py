@@ -1,7 +1,6 @@
-"""Records at random: shards mapped into memory, and any records gathered into a batch.
+"""Records at random: any records of some shards, gathered into a batch; bad ones told or replaced.
 
-A shard with raw images is an ordinary TFRecord file and, since all its records have one length,
-also an array. Reading record k is arithmetic and one copy.
+`train.raw` reads records whose images are pixels, `train.encoded` those that are PNG or JPEG files.
 """
 
 from __future__ import annotations
@@ -11,29 +10,18 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from convert.format import (
-    FOOTER_BYTES,
-    HEADER_BYTES,
-    VARINT_BYTES,
-    RecordLayout,
-    crcs_of,
-    from_padded_varints,
-)
-from convert.mapping import REPAIR, map_file
+from convert.mapping import REPAIR
 from convert.metadata import DatasetInfo, Shard
+from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
-from train.gather import Memories
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Labels = np.ndarray[Any, np.dtype[np.int32]]
-
-VerifyRecords = Literal["first", "always", "off"]
-OnBadRecord = Literal["stop", "skip"]
 
 WRONG_CRC = "is damaged: its CRC is wrong"
 LABEL_OUT_OF_RANGE = "has a label out of range"
@@ -229,67 +217,3 @@ class RecordReader(ABC):
             if self._state[candidate] != _BAD:
                 return candidate
         raise RecordError(f"{self._describe(number, 'is bad, and no other is sound')}. {REPAIR}")
-
-
-class RawReader(RecordReader):
-    """Reads records whose images are pixels; otherwise as `RecordReader`."""
-
-    def __init__(self, files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -> None:
-        super().__init__(files, info, **options)
-        self._layout: RecordLayout = info.layout
-        stop = self._layout.label_offset + VARINT_BYTES * self._layout.num_labels
-        self._label_bytes = slice(self._layout.label_offset, stop)
-        self._shards = [_map_shard(file, self._layout) for file in self.files]
-        self._contents = [shard[:, HEADER_BYTES:-FOOTER_BYTES] for shard in self._shards]
-        self._memories = Memories(
-            [shard.reshape(-1) for shard in self._shards], self._layout.stride
-        )
-
-    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
-        """Returns where in a shard's file its records [start, stop) begin and end."""
-        return start * self._layout.stride, stop * self._layout.stride
-
-    def memory(self, shard: int) -> Bytes:
-        """Returns a shard's mapped file."""
-        return self._shards[shard].reshape(-1)
-
-    def _read(self, records: Ints) -> tuple[Bytes, Labels]:
-        layout = self._layout
-        shards, places = self._find(records)
-        offsets = places * layout.stride
-        images = self._memories.copy(shards, offsets + layout.image_offset, layout.image_bytes)
-        varints = self._memories.copy(
-            shards, offsets + layout.label_offset, VARINT_BYTES * layout.num_labels
-        )
-        labels = from_padded_varints(varints).astype(np.int32)
-        return images.reshape(-1, *self.image_shape), labels
-
-    def _problems(self, records: Ints) -> dict[int, str]:
-        layout = self._layout
-        shards, places = self._find(records)
-        heads = self._memories.copy(shards, places * layout.stride, layout.image_offset)
-        labels = from_padded_varints(heads[:, self._label_bytes])
-        bad_labels = (labels >= self._num_classes).any(axis=1)
-        problems = dict.fromkeys(records[bad_labels].tolist(), LABEL_OUT_OF_RANGE)
-        if self._verify == "off":
-            return problems
-        ends = (places + 1) * layout.stride - FOOTER_BYTES
-        stored = self._memories.copy(shards, ends, FOOTER_BYTES).view("<u4")[:, 0]
-        found = zip(shards.tolist(), places.tolist(), strict=True)
-        crcs = crcs_of(self._contents[shard][place] for shard, place in found)
-        sound = layout.heads_match(heads) & (crcs == stored)
-        return problems | dict.fromkeys(records[~sound].tolist(), WRONG_CRC)
-
-    def _row(self, shard: int, place: int) -> int:
-        start = self._layout.row_offset
-        varint = self._shards[shard][place][start : start + VARINT_BYTES]
-        return int(from_padded_varints(varint)[0])
-
-
-def _map_shard(file: ShardFile, layout: RecordLayout) -> Bytes:
-    """Returns a shard as uint8, shape (records, stride); nothing is read yet but two records."""
-    records = map_file(file.path, file.shard.bytes).reshape(-1, layout.stride)
-    for place in (0, len(records) - 1) if len(records) else ():
-        if not layout.matches(records[place]):
-            raise RecordError(f"{file.path}: record {place} is not one of this dataset. {REPAIR}")
-    return records
