@@ -80,6 +80,8 @@ def test_every_reason_is_listed():
         ["convert", "verify"],
         ["convert", "show"],
         ["train", "fit"],
+        ["train", "resume"],
+        ["train", "bench"],
         ["train", "evaluate"],
         ["train", "predict"],
     ],

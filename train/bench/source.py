@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from train.bench.config import BenchConfig
+from train.config import VerifyRecords
 from train.loading import open_source
-from train.records import VerifyRecords
 from train.source import BatchSource
 
 
