@@ -42,7 +42,7 @@ class ProgressLine(keras.callbacks.Callback):
         self._meter, self._journal, self._say = meter, journal, say
         self._terminal = sys.stderr.isatty()
         self._epoch = 0
-        self._steps_here = 0  # a resume has others behind it, whose time is not known
+        self._timed_steps = -1  # the first step of a process takes long: it builds the graph
         self._started = self._shown = time.monotonic()
         self._bar: Any = None
 
@@ -64,7 +64,9 @@ class ProgressLine(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar, or prints a line if the last is old enough."""
-        self._steps_here += 1
+        self._timed_steps += 1
+        if not self._timed_steps:
+            self._started = time.monotonic()
         if self._terminal:
             self._bar.set_postfix_str(self._now(logs or {}), refresh=False)
             self._bar.update()
@@ -90,12 +92,17 @@ class ProgressLine(keras.callbacks.Callback):
             + _shares("", logs["character_accuracy"], logs["exact"])
             + f" lr {rate:.1e} {meter.images_per_second:,.0f} images/s "
             f"input wait {meter.input_wait:.1%} {memory_bytes() / 1e9:.1f} GB "
-            f"ETA {_clock_text(self._seconds_left())}"
+            f"ETA {self._time_left()}"
         )
 
-    def _seconds_left(self) -> float:
+    def _time_left(self) -> str:
+        """Returns minutes:seconds; not known after one step."""
+        if not self._timed_steps:
+            return "-:--"
         left = (self._epochs - self._epoch) * self._steps - self._meter.steps
-        return (time.monotonic() - self._started) / max(self._steps_here, 1) * left
+        seconds = (time.monotonic() - self._started) / self._timed_steps * left
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}:{rest:02d}"
 
 
 def epoch_line(row: Row, epochs: int) -> str:
@@ -112,8 +119,3 @@ def epoch_line(row: Row, epochs: int) -> str:
 
 def _shares(name: str, characters: float, exact: float) -> str:
     return f"{name} characters {characters:.1%} exact {exact:.1%}"
-
-
-def _clock_text(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
