@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import zipfile
+from itertools import count
 from pathlib import Path
 
 import h5py
@@ -14,8 +16,11 @@ import numpy as np
 from tensorboardX.proto.event_pb2 import Event
 
 from train.build import build_compiled
+from train.callbacks import RunRecorder
 from train.checkpoint import Checkpoint, Checkpoints
+from train.config import TrainConfig
 from train.job import Job
+from train.resume import resume_training
 from train.state import METRICS, WEIGHTS, read_state, write_state
 
 WALL_CLOCK = {"images_per_second", "input_wait", "seconds"}
@@ -37,6 +42,35 @@ def words_of(options: dict[str, object]) -> list[str]:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def config(dataset, tmp_path, **options):
+    """Returns the options of a run in `tmp_path`."""
+    return TrainConfig(dataset=str(dataset), run=str(tmp_path / "run"), **{**FLAGS, **options})
+
+
+def at_step(monkeypatch, step, act):
+    """Makes something happen at the end of a step, counted over all epochs."""
+    real, steps = RunRecorder.on_train_batch_end, count(1)
+
+    def on_train_batch_end(recorder, batch, logs=None):
+        real(recorder, batch, logs)
+        if next(steps) == step:
+            act()
+
+    monkeypatch.setattr(RunRecorder, "on_train_batch_end", on_train_batch_end)
+
+
+def send(number):
+    """Returns a function that sends this process a signal."""
+    return lambda: os.kill(os.getpid(), number)
+
+
+def resumed(run, **changes):
+    """Resumes a run; returns what it said."""
+    said = []
+    resume_training(str(run), changes, said.append)
+    return said
 
 
 class OneModel:
