@@ -29,7 +29,8 @@ from train.run import train_model
 
 ALLOWED = (
     "Only --dataset, --epochs, --patience, --checkpoint-minutes, --keep-checkpoints, "
-    "--verify-records, --on-bad-record may change. Leave the others out, or start a new run."
+    "--verify-records, --on-bad-record, --manifest may change. Leave the others out, or "
+    "start a new run."
 )
 
 

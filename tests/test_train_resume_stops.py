@@ -143,7 +143,7 @@ def test_the_time_left_counts_only_what_is_left(monkeypatch):
 
     ticks, meter = Ticks(), EpochMeter(Clock(), 8)
     monkeypatch.setattr(progress, "time", ticks)
-    line = progress.ProgressLine(3, 10, meter, Journal(), print)
+    line = progress.ProgressLine(3, 10, meter, Journal(), float, print)
     meter.start(steps=4)
     line.on_epoch_begin(1)
     for seconds in (20, 2, 2):  # the first builds the graph
