@@ -71,6 +71,25 @@ def test_a_damaged_record_stops_training_with_one_line(small_dataset, tmp_path):
     )
 
 
+def test_a_manifest_names_the_source_of_a_damaged_record(
+    small_dataset, small_manifest, sample_rows, tmp_path
+):
+    shutil.copytree(small_dataset, tmp_path / "strips")
+    shard = tmp_path / "strips" / "images-train.tfrecord-00001-of-00004"
+    data = bytearray(shard.read_bytes())
+    data[3 * 12379 + 500] ^= 1
+    shard.write_bytes(data)
+    flags = ("--epochs", 1, "--batch-size", 90, "--manifest", small_manifest)
+    code, _, stderr = train("strips", *flags, cwd=tmp_path)
+    assert code == 1
+    row = int(stderr[-1].partition("(manifest row ")[2].partition(",")[0])
+    assert stderr[-1] == (
+        "train: error: strips/images-train.tfrecord-00001-of-00004: record 3 "
+        f"(manifest row {row}, {sample_rows[row]['path']}) is damaged: its CRC is wrong. "
+        "Restore the file from a copy, or convert again with --overwrite."
+    )
+
+
 def test_another_datasets_classes_are_refused(run, small_manifest, tmp_path):
     rows = small_manifest.read_text(encoding="utf-8").splitlines()
     (tmp_path / "few.csv").write_text("\n".join(rows[:60]), encoding="utf-8")

@@ -1,0 +1,57 @@
+"""Training on Keras' JAX backend: fed by threads of our own, killed and resumed bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from resume_cases import FLAGS, assert_same, content, words_of
+
+SCRIPT = Path(__file__).parent / "killed_training.py"
+
+
+def on_jax(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jax():
+    pytest.importorskip("jax", reason="jax is not installed")
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
+    words = [tiny_dataset, *words_of(FLAGS), "--run"]
+    whole = on_jax(SCRIPT, "kill", 1_000, *words, tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = on_jax(SCRIPT, "kill", 17, *words, tmp_path / "run")
+    assert killed.returncode == -9, killed.stderr
+    resumed = on_jax("-m", "train", "resume", tmp_path / "run")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on in epoch 2/3" in resumed.stderr
+    assert_same(content(tmp_path / "whole"), content(tmp_path / "run"))
+    environment = (tmp_path / "run" / "environment.json").read_text()
+    assert '"backend": "jax"' in environment
+
+
+def test_fit_is_not_fed_by_tensorflow(tiny_dataset):
+    """Where the backend is another, nothing of ours may load it."""
+    code = """
+import sys
+from train.clock import InputClock
+from train.feed import feed
+from train.loading import open_source
+batches = feed(open_source(sys.argv[1], "train", 8), epoch=0, start_step=2, clock=InputClock())
+print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
+"""
+    done = on_jax("-c", code, tiny_dataset)
+    assert done.stdout == "BatchDataset 9 False\n", done.stderr
