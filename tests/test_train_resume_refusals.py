@@ -224,3 +224,20 @@ def test_another_machine_is_told():
 def test_quoted_values_stay_on_their_line():
     error = MismatchError("a\tb", [("in\nit", "x\ny"), ("out", "z")], "c")
     assert str(error).split("\n") == [r"a\tb", r"  in\nit:  x\ny", "  out:    z", "c"]
+
+
+@pytest.mark.parametrize(
+    "left", [[], [".lock"], [".lock", "dataset.json"], [".lock", "config.json.part-123"]]
+)
+def test_a_run_that_was_killed_before_it_was_one_is_started_again(left, tmp_path):
+    """A scheduler runs the same line once more."""
+    for name in left:
+        (tmp_path / name).touch()
+    assert RunFolder.create(str(tmp_path)).path == str(tmp_path)
+
+
+def test_a_folder_with_anything_else_is_refused(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UsageError, match="exists already"):
+        RunFolder.create(str(tmp_path))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from train.errors import UsageError
 from train.loading import Paths, SourceOptions, open_source
-from train.source import Arrays, BatchSource
+from train.source import MAKERS, Arrays, BatchSource
 
 if TYPE_CHECKING:
     from train.pydataset import BatchDataset
 
-_THREADS = 2  # gathering and decoding let go of Python's lock; the rest of a batch does not
-_GROUPS_AHEAD = 3  # one for each thread, and one that is ready
+_GROUPS_AHEAD = MAKERS + 1  # one for each thread, and one that is ready
 
 Batch = tuple[Any, Any]
 
@@ -106,7 +105,7 @@ def check_start_step(source: BatchSource, start_step: int) -> None:
 
 def iterate(source: BatchSource, epoch: int, start_step: int = 0) -> Iterator[Batch]:
     """Yields the batches of an epoch from a step on, made by threads a little ahead."""
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+    pool = ThreadPoolExecutor(MAKERS, thread_name_prefix="batches")
 
     def make(number: int) -> Arrays:
         return source.batches(epoch, *source.group(number, start_step))

@@ -62,7 +62,7 @@ class RunFolder:
             if path is None:
                 return cls(_next_number("runs"))
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-            if not (os.path.isdir(path) and not os.listdir(path)):
+            if not _is_unborn(path):
                 os.mkdir(path)
             return cls(path)
         except FileExistsError as error:
@@ -244,6 +244,15 @@ class RunFolder:
             say(line)
 
         return tell
+
+
+def _is_unborn(path: str) -> bool:
+    """Tells whether a folder is empty, or what a run left that was killed before it was one."""
+    early = (_LOCK, DATASET_JSON, ENVIRONMENT)
+    return os.path.isdir(path) and all(
+        name in early or name.startswith(tuple(file + PART for file in (*early, CONFIG)))
+        for name in os.listdir(path)
+    )
 
 
 def _next_number(parent: str) -> str:

@@ -19,13 +19,12 @@ from train.arrays import check_start_step
 from train.clock import InputClock
 from train.loading import Paths, SourceOptions, open_source
 from train.records import RecordReader
-from train.source import BatchSource
+from train.source import MAKERS, BatchSource
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _PREFETCHED_BATCHES = 2
-_PARALLEL_CALLS = 2  # gathering lets go of Python's lock, the rest of a call does not
 
 
 def load_dataset(
@@ -107,7 +106,7 @@ def as_tf_dataset(
     batches = (
         groups.map(
             plain(functools.partial(_group, line)),
-            num_parallel_calls=_PARALLEL_CALLS,
+            num_parallel_calls=MAKERS,
             deterministic=True,
         )
         .prefetch(1)

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 
 from train.clock import InputClock
-from train.source import Arrays, BatchSource
+from train.source import MAKERS, Arrays, BatchSource
 
-_THREADS = 2  # gathering and decoding let go of Python's lock; the rest of a batch does not
-_BATCHES_AHEAD = 4
+_BATCHES_AHEAD = 2 * MAKERS
 
 
 class BatchDataset(keras.utils.PyDataset):
@@ -39,7 +38,7 @@ class BatchDataset(keras.utils.PyDataset):
         self._clock = clock or InputClock()
         self._source, self._epoch, self._start_step = source, epoch, start_step
         self._begun = False
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+        self._pool = ThreadPoolExecutor(MAKERS, thread_name_prefix="batches")
         self._ahead: dict[tuple[int, int], Future[Arrays]] = {}  # by epoch and step
 
     def __len__(self) -> int:

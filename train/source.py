@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from convert.config import usable_cores
 from train.draws import Draws
 from train.records import Bytes, Ints, RecordReader
 
@@ -19,6 +20,13 @@ Arrays = list[np.ndarray[Any, Any]]
 # A call of Python from tf.data costs as much as copying a batch of 128: several share one call.
 _GROUP_STEPS = 8
 _GROUP_BYTES = 16 << 20  # bounds the memory where batches or images are large
+
+MAKERS = max(2, min(usable_cores(), 8))
+"""Threads that make groups of batches side by side.
+
+Gathering, decoding and augmenting let go of Python's lock while they work. Two threads take all
+the memory bandwidth that gathering can use; more are for augmentation.
+"""
 
 
 class Order(Protocol):
