@@ -266,3 +266,21 @@ print(sum(int(images.sum()) for images, _ in dataset))
         command = [sys.executable, "-c", code, str(tmp_path / "many"), str(window)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert (done.stdout, done.stderr) == (f"{total}\n", "")
+
+
+def test_another_number_of_ranks_goes_on_with_the_same_batches(small_dataset):
+    """Two ranks for three steps, then four from there on."""
+
+    def batches(num_ranks, **options):
+        ranks = [
+            load_numpy(
+                str(small_dataset), "train", 12, 5,
+                rank=rank, num_ranks=num_ranks, augment=True, **options,
+            )
+            for rank in range(num_ranks)
+        ]  # fmt: skip
+        return [
+            np.concatenate([images for images, _ in parts]) for parts in zip(*ranks, strict=True)
+        ]
+
+    assert equal(batches(2)[:3] + batches(4, start_step=3), batches(1))
