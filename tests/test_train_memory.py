@@ -51,3 +51,28 @@ def test_the_readers_memory_grows_neither_with_epochs_nor_with_the_dataset(
     dataset_bytes = 2_700 * 12_379
     assert anonymous_bytes(small_dataset, 40) < short + dataset_bytes / 2
     assert anonymous_bytes(tmp_path / "many", 3) < short + dataset_bytes / 2
+
+
+FAULTS = """
+import resource, sys
+from train.loading import open_source
+
+source = open_source(sys.argv[1], "train", 64, augment=True)
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for epoch in range(30):
+        source.batch(epoch, 0)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+print(faults() / 30)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+def test_augmentation_uses_its_memory_again(small_dataset):
+    """A batch of 64 strips is 192 pages, and ten times as much is made on the way."""
+    command = [sys.executable, "-c", FAULTS, str(small_dataset)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 192

@@ -12,6 +12,7 @@ from train.augment import augment as default_augment
 from train.config import OnBadRecord, VerifyRecords
 from train.encoded import open_reader
 from train.errors import UsageError
+from train.heap import keep_freed_memory
 from train.mixture import MixedOrder, MixedReadAhead
 from train.order import RecordOrder, default_window
 from train.origin import source_finder
@@ -80,6 +81,8 @@ def open_source(
     order, ahead = _order(reader, infos, split, seed, shuffle, options)
     drop = options.get("drop_remainder")
     augment = options.get("augment", False)
+    if augment:
+        keep_freed_memory()
     source = BatchSource(
         reader=reader,
         order=order,
