@@ -21,6 +21,12 @@ SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Importing JAX sets this for the commands that tests start, which choose it themselves."""
+    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Where CI could have installed what a test needs, a skip is a failure."""
