@@ -77,9 +77,14 @@ class ProgressLine(keras.callbacks.Callback):
                 + self._now(logs or {})
             )
 
+    def close(self) -> None:
+        """Takes the bar away, so that what is said next has a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Closes the bar and prints the epoch's line."""
-        self._bar.close()
+        self.close()
         self._shown = time.monotonic()
         row = self._journal.history[-1]
         self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))

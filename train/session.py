@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import keras
@@ -66,13 +67,17 @@ def train_session(
         arrays = checkpoint.arrays() if checkpoint else {}
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
+        progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)
         callbacks = [
             EpochStart(position, arrays, meter, num_steps),
             RunRecorder(run, journal, meter, events, validate, rate, readers, say),
-            ProgressLine(config.epochs, num_steps, meter, journal, rate, say),
+            progress,
             keeper,
         ]
-        _fit(job, model, len(journal.history), position.step if position else 0, clock, callbacks)
+        with contextlib.closing(progress):
+            _fit(
+                job, model, len(journal.history), position.step if position else 0, clock, callbacks
+            )
     return result_of(run.path, journal, keeper.seconds)
 
 
