@@ -40,9 +40,9 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
     while True:
         try:
             spec = pipe.recv()
-        except EOFError:
+            pipe.send(_attempt(job, spec, pipe.send, on_row))
+        except (EOFError, ConnectionError):  # the parent is gone, or was killed amid a message
             return
-        pipe.send(_attempt(job, spec, pipe.send, on_row))
         position.value = -1
 
 
