@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from browser import Browser, open_browser
 from convert_cases import BOX, SIZE, convert, write_manifest
 from train_cases import train
 
@@ -153,3 +155,10 @@ def counting_clock(monkeypatch) -> None:
 
     ticks = count()
     monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, shared by all tests; each opens its own page."""
+    with open_browser() as browser:
+        yield browser
