@@ -1,6 +1,6 @@
-"""Makes the environments of what `convert.py` and `read.py` compare with: `make peers`.
+"""Makes the environments of what the benchmarks compare with or draw with: `make peers`.
 
-Each gets a folder of its own in .peers, since they bring `pillow`, which takes the place of
+And that of TensorBoard, which a test opens the curves of a run with. Each gets a folder of its own in .peers, since they bring `pillow`, which takes the place of
 Pillow-SIMD. One that cannot be installed leaves a note with the reason, and the rest go on.
 """
 
@@ -70,12 +70,17 @@ FFCV = Peer(
 # that one, if the version is the same.
 WEBDATASET = Peer(name="webdataset", distribution="webdataset", needs=("torch==2.13.0", "numpy"))
 GRAIN = Peer(name="grain", distribution="grain", needs=("array-record",))
+# Not the newest: 0.7 warps the characters less than the versions before, on which others have
+# published results, and draws its random numbers where no seed reaches them.
+CAPTCHA = Peer(name="captcha", distribution="captcha==0.6.0", needs=("pillow==13.0.0",))
 
 PEERS = (LITDATA, STREAMING, FFCV)
 """Those that convert: `convert.py`."""
 
 READERS = (*PEERS, WEBDATASET, GRAIN)
 """Those that read: `read.py`."""
+
+TENSORBOARD = Peer(name="tensorboard", distribution="tensorboard")
 
 
 def install(peer: Peer) -> str:
@@ -116,7 +121,7 @@ def last_error(text: str) -> str:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for peer in READERS:
+    for peer in (*READERS, TENSORBOARD):
         if peer.missing():
             print(f"{peer.name}: installing into {peer.python.parent.parent}", flush=True)
             peer.note.write_text(install(peer))
