@@ -121,7 +121,7 @@ def last_error(text: str) -> str:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for peer in (*READERS, TENSORBOARD):
+    for peer in (*READERS, CAPTCHA, TENSORBOARD):
         if peer.missing():
             print(f"{peer.name}: installing into {peer.python.parent.parent}", flush=True)
             peer.note.write_text(install(peer))
