@@ -1,7 +1,8 @@
 """Makes the environments of what the benchmarks compare with or draw with: `make peers`.
 
-And that of TensorBoard, which a test opens the curves of a run with. Each gets a folder of its own in .peers, since they bring `pillow`, which takes the place of
-Pillow-SIMD. One that cannot be installed leaves a note with the reason, and the rest go on.
+And that of TensorBoard, which a test opens a run with. Each gets a folder of its own in .peers,
+since they bring `pillow`, which takes the place of Pillow-SIMD. One that cannot be installed
+leaves a note with the reason, and the rest go on.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ READERS = (*PEERS, WEBDATASET, GRAIN)
 """Those that read: `read.py`."""
 
 TENSORBOARD = Peer(name="tensorboard", distribution="tensorboard")
+"""That which looks at runs: `tests/test_train_tensorboard.py`."""
 
 
 def install(peer: Peer) -> str:
