@@ -1,0 +1,99 @@
+"""Trains on a set, measures on its held-out images, and prints a row of Markdown.
+
+    python -m benchmarks.results captcha|digits|captcha_v2|cheques [--data DIR] [--cache DIR]
+        [--seeds N] [--limit N] [--validation SHARE] [--size W H] [--drawn W H] [-- FLAGS OF TRAIN]
+
+`make peers` installs the package that draws `captcha` and `digits`; the real sets lie in --data.
+Images, datasets and runs are kept in --cache: the same line goes on where it was killed, and what
+is finished is not done again unless the code of `convert` or `train` has changed. The targets are
+printed, never judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.process import CommandError
+from benchmarks.results import captchas, real, table
+from benchmarks.results.source import Options, Task
+from benchmarks.results.trial import OWN_FLAGS, Trial, code_digest, convert, train
+
+TASKS = {task.name: task for task in (*captchas.TASKS, *real.TASKS)}
+DEFAULT_CACHE = Path(tempfile.gettempdir()) / "shardfeed-results"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that all benchmarks of results have."""
+    add = parser.add_argument
+    add("--cache", type=Path, default=DEFAULT_CACHE, help="folder to keep all in (%(default)s)")
+    add("--data", type=Path, help="folder of the real sets")
+    add("--limit", type=int, help="take so many images only: to try things out")
+
+
+def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Returns what the command line says before `--`, and the flags of `train` after it."""
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    flags = words[end + 1 :]
+    for flag in OWN_FLAGS:
+        if any(word.partition("=")[0] == flag for word in flags):
+            parser.error(f"{flag} is set by the benchmark")
+    return parser.parse_args(words[:end]), tuple(flags)
+
+
+def measure(task: Task, options: Options) -> str:
+    """Trains on a set with each seed.
+
+    Returns:
+        A row of the table.
+    """
+    flags = (*task.flags, *options.flags)
+    print(table.introduction(task, flags), flush=True)
+    source = task.make(options)
+    print(f"convert: {' '.join(source.arguments()[1:])}", flush=True)
+    dataset = convert(source, options.cache)
+    code = code_digest()
+    trials: list[Trial] = []
+    for seed in range(options.seeds or task.seeds):
+        trials.append(train(dataset, flags, seed, source.split, options.cache / "runs" / code))
+        print(f"  seed {seed}: exact {trials[-1].exact:.2%}", flush=True)
+    if code != code_digest():
+        print("warning: the code has changed meanwhile: these seeds may be of different code")
+    return table.result(task.name, dataset, trials)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.results", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("set", choices=TASKS, metavar="SET", help=", ".join(TASKS))
+    add_options(parser)
+    add = parser.add_argument
+    add("--seeds", type=int, help="runs, with the seeds 0, 1, ... (default: the set's own)")
+    add("--validation", type=float, default=0.0, help="share of a real set's training images")
+    add("--size", type=int, nargs=2, metavar=("W", "H"), help="size to train on")
+    add("--drawn", type=int, nargs=2, metavar=("W", "H"), help="size to draw images at")
+    arguments, flags = parse(parser)
+    options = Options(
+        cache=arguments.cache.resolve(),
+        data=arguments.data,
+        limit=arguments.limit,
+        validation=arguments.validation,
+        drawn=tuple(arguments.drawn) if arguments.drawn else None,
+        size=tuple(arguments.size) if arguments.size else None,
+        seeds=arguments.seeds,
+        flags=flags,
+    )
+    print(f"{table.opening()}\n{table.METHOD}", flush=True)
+    try:
+        line = measure(TASKS[arguments.set], options)
+    except CommandError as error:
+        sys.exit(f"results: error: {error}")
+    print(f"{table.header()}\n{line}")
+
+
+if __name__ == "__main__":
+    main()
