@@ -10,6 +10,7 @@ RUN/
   events/            TensorBoard scalars
   best.keras         the weights of the best epoch on the validation split
   last.keras         the weights of the last epoch
+  class_counts.json  how often each class occurs in the training split
   log.txt            every line that was said
 """
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 CONFIG, ENVIRONMENT, HISTORY, LOG = "config.json", "environment.json", "history.csv", "log.txt"
 BEST, LAST, EVENTS, CHECKPOINTS = "best.keras", "last.keras", "events", "checkpoints"
-BAD_RECORDS = "bad_records.jsonl"
+BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
 
 _LOCK = ".lock"
 

@@ -25,6 +25,7 @@ from train.errors import RecordError
 from train.gather import Memories
 from train.records import (
     LABEL_OUT_OF_RANGE,
+    UNKNOWN,
     WRONG_CRC,
     Bytes,
     Ints,
@@ -53,6 +54,13 @@ class RawReader(RecordReader):
             [shard.reshape(-1) for shard in self._shards], self._layout.stride
         )
 
+    def labels(self, records: Ints) -> Ints:
+        """Returns the labels of some records, unchecked: of those once read from memory."""
+        if self._labels is not None and (self._state[records] != UNKNOWN).all():
+            return self._labels[records].astype(np.int64)
+        shards, places = self._find(records)
+        return self._read_labels(shards, places * self._layout.stride)
+
     def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
         """Returns where in a shard's file its records [start, stop) begin and end."""
         return start * self._layout.stride, stop * self._layout.stride
@@ -69,11 +77,15 @@ class RawReader(RecordReader):
         if self._labels is not None:  # every record was looked at before it is read
             labels = self._labels[records]
         else:
-            varints = self._memories.copy(
-                shards, offsets + layout.label_offset, VARINT_BYTES * layout.num_labels
-            )
-            labels = from_padded_varints(varints).astype(np.int32)
+            labels = self._read_labels(shards, offsets).astype(np.int32)
         return images.reshape(-1, *self.image_shape), labels
+
+    def _read_labels(self, shards: Ints, offsets: Ints) -> Ints:
+        """Returns the labels of the records that start at offsets in their shards, int64."""
+        layout = self._layout
+        length = VARINT_BYTES * layout.num_labels
+        varints = self._memories.copy(shards, offsets + layout.label_offset, length)
+        return from_padded_varints(varints)
 
     def _problems(self, records: Ints) -> dict[int, str]:
         layout = self._layout

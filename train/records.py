@@ -26,7 +26,7 @@ Labels = np.ndarray[Any, np.dtype[np.int32]]
 WRONG_CRC = "is damaged: its CRC is wrong"
 LABEL_OUT_OF_RANGE = "has a label out of range"
 
-_UNKNOWN, _SOUND, _BAD = 0, 1, 2
+UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +115,7 @@ class RecordReader(ABC):
         self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
         self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
-        self._state = np.full(self.num_records, _UNKNOWN, np.uint8)
+        self._state = np.full(self.num_records, UNKNOWN, np.uint8)
         self._lock = threading.Lock()
 
     def gather(self, records: Ints) -> tuple[Bytes, Labels]:
@@ -141,6 +141,17 @@ class RecordReader(ABC):
         """Returns the manifest rows of some records."""
         found = zip(*self._find(records), strict=True)
         return np.array([self._row(int(shard), int(place)) for shard, place in found], np.int64)
+
+    @abstractmethod
+    def labels(self, records: Ints) -> Ints:
+        """Returns the labels of some records as they stand there, unchecked, and no image.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            Class indices, of a damaged record any numbers; int64, shape (batch, outputs).
+        """
 
     @abstractmethod
     def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
@@ -169,7 +180,7 @@ class RecordReader(ABC):
 
     def _sound(self, records: Ints) -> Ints:
         """Returns the records to read: those asked for, or what stands in for bad ones."""
-        unknown = self._state[records] == _UNKNOWN
+        unknown = self._state[records] == UNKNOWN
         if unknown.any():
             self._look_at(np.unique(records[unknown]))
         bad = self._state[records] == _BAD
@@ -212,7 +223,7 @@ class RecordReader(ABC):
         """Returns the next sound record after a bad one, the first again after the last."""
         for candidate in range(number + 1, number + self.num_records):
             candidate %= self.num_records
-            if self._state[candidate] == _UNKNOWN:
+            if self._state[candidate] == UNKNOWN:
                 self._look_at(np.array([candidate]))
             if self._state[candidate] != _BAD:
                 return candidate

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from train.verbs.startup import Verbs, add_json, import_keras
 
 if TYPE_CHECKING:
     from train.evaluate import RunEvaluation
+    from train.scores import RarityGroup, Selection
+
+_NO_CUT = {"threshold": None, "coverage": 0.0, "exact": None}
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -19,6 +25,7 @@ def add_parser(verbs: Verbs) -> None:
     add("run", metavar="RUN", help="folder of a run")
     add("dataset", metavar="DATASET", nargs="?", help="dataset (default: the run's own)")
     add("--split", help="train, validation or test (default: test, else validation)")
+    add("--worst", metavar="N", type=int, default=10, help="misread records to name (default: 10)")
     add_json(parser)
     parser.set_defaults(verb=_evaluate)
 
@@ -30,53 +37,141 @@ def _evaluate(namespace: argparse.Namespace) -> int:
     import_keras()
     from train.evaluate import evaluate_run
 
-    result = evaluate_run(run, namespace.dataset, namespace.split)
-    print("\n".join(_evaluation_lines(result)), flush=True)
+    result = evaluate_run(run, namespace.dataset, namespace.split, namespace.worst)
+    print("\n".join(evaluation_lines(result)), flush=True)
     if namespace.json:
-        print(json.dumps(_evaluation_json(run.path, result, run.history())), flush=True)
+        print(json.dumps(evaluation_json(run.path, result, run.history())), flush=True)
     return 0
 
 
-def _evaluation_lines(result: RunEvaluation) -> list[str]:
-    """Returns what a person wants to know of an evaluation."""
-    from train.evaluate import confused_pairs, text_of, worst_records
+def evaluation_lines(result: RunEvaluation) -> list[str]:
+    """Returns what a person wants to know of an evaluation, some lines."""
+    from train.evaluation import confused_pairs
 
     evaluation, info = result.evaluation, result.info
-    outputs = ", ".join(
-        f"{name} {share:.1%}"
-        for name, share in zip(info.outputs, evaluation.output_accuracies, strict=True)
-    )
-    lines = [
-        f"{result.split}: {len(evaluation.labels):,} records",
-        f"exact match         {evaluation.exact:.1%}",
-        f"character accuracy  {evaluation.character_accuracy:.1%}  ({outputs})",
-        f"loss                {evaluation.loss:.4f}",
-    ]
+    numbers = {
+        "exact match": f"{evaluation.exact:.1%}",
+        "character accuracy": f"{evaluation.character_accuracy:.1%}  "
+        + _by_output(info.outputs, evaluation.output_accuracies),
+        "top-5 accuracy": f"{evaluation.top5_accuracy:.1%}  "
+        + _by_output(info.outputs, evaluation.output_top5_accuracies),
+        "loss": f"{evaluation.loss:.4f}",
+        "calibration error": f"{evaluation.label_calibration().error:.1%} of labels, "
+        f"{evaluation.character_calibration().error:.1%} of characters",
+        **_coverage(evaluation.selection()),
+        "rare classes": _rarity(result.rarity),
+    }
+    lines = [f"{result.split}: {len(evaluation.labels):,} records"]
+    lines += [f"{name:<18}  {value}" for name, value in numbers.items()]
     pairs = confused_pairs(evaluation, info)
     if pairs:
-        shown = ", ".join(f"{t or 'blank'} as {p or 'blank'} {n}" for t, p, n in pairs)
+        shown = ", ".join(
+            f"{p.true or 'blank'} as {p.predicted or 'blank'} {p.count} ({p.share:.0%})"
+            for p in pairs
+        )
         lines.append(f"confused            {shown}")
-    for record, row in zip(worst_records(evaluation), result.rows, strict=True):
-        label = text_of(evaluation.labels[record].tolist(), info)
-        read = text_of(evaluation.predictions[record].tolist(), info)
-        lines.append(f"misread             manifest row {row}: {label} as {read}")
+    lines += [
+        f"misread             manifest row {row['row']}: {row['label']} as {row['prediction']}"
+        for row in _misread(result)
+    ]
     return lines
 
 
-def _evaluation_json(
+def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
+    return (
+        f"({', '.join(f'{name} {share:.1%}' for name, share in zip(outputs, shares, strict=True))})"
+    )
+
+
+def _coverage(selection: Selection) -> dict[str, str]:
+    """Returns what can be read by machine alone, and how well."""
+    from train.scores import COVERAGES, PRECISIONS
+
+    read, of, least = [], " of records", "confidence "
+    for precision in PRECISIONS:
+        cut = selection.at_precision(precision)
+        # Rounded up, so that the number as it stands here keeps the promise.
+        limit = f" ({least}from {math.ceil(cut.threshold * 1e4) / 1e4:.4f})" if cut else ""
+        read.append(f"{cut.coverage if cut else 0:.1%}{of} at {precision * 100:.4g}% exact{limit}")
+        of = least = ""
+    surest = [f"{c:.0%} {selection.at_coverage(c).exact:.1%}" for c in COVERAGES[1:]]
+    return {"coverage": ", ".join(read), "exact of surest": ", ".join(surest)}
+
+
+def _rarity(groups: list[RarityGroup] | None) -> str:
+    """Returns how well characters are read, by how often training saw their class."""
+    if groups is None:
+        return "not known before the run has ended"
+    return "seen " + ", ".join(
+        f"{_times(group)} {group.accuracy:.1%} of {group.characters:,}"
+        for group in groups
+        if group.accuracy is not None
+    )
+
+
+def _times(group: RarityGroup) -> str:
+    if group.most is None:
+        return f"{group.least} times and more"
+    return f"{group.least}-{group.most} times" if group.most else "never"
+
+
+def _misread(result: RunEvaluation) -> list[dict[str, Any]]:
+    """Returns the worst records: manifest row, label, prediction, confidence."""
+    from train.evaluate import text_of
+
+    evaluation, info = result.evaluation, result.info
+    return [
+        {
+            "row": row,
+            "label": text_of(evaluation.labels[record].tolist(), info),
+            "prediction": text_of(evaluation.predictions[record].tolist(), info),
+            "confidence": float(evaluation.label_confidences[record]),
+        }
+        for record, row in zip(result.worst, result.rows, strict=True)
+    ]
+
+
+def evaluation_json(
     path: str, result: RunEvaluation, history: list[dict[str, str]]
 ) -> dict[str, Any]:
+    """Returns all that is known of an evaluation, for programs; shares are in [0, 1].
+
+    Args:
+        path: The run's folder, as the user wrote it.
+        result: The evaluation.
+        history: The run's.
+    """
+    from train.evaluation import confused_pairs
+    from train.scores import COVERAGES, PRECISIONS
+
     last = history[-1] if history else {}
+    evaluation = result.evaluation
+    selection = evaluation.selection()
+    cuts = {precision: selection.at_precision(precision) for precision in PRECISIONS}
     return {
         "run": path,
         "split": result.split,
-        "records": len(result.evaluation.labels),
+        "records": len(evaluation.labels),
         "epochs": int(last.get("epoch", 0)),
         "steps": int(last.get("step", 0)),
-        "exact": result.evaluation.exact,
-        "character_accuracy": result.evaluation.character_accuracy,
-        "output_accuracies": result.evaluation.output_accuracies,
-        "loss": result.evaluation.loss,
+        "exact": evaluation.exact,
+        "character_accuracy": evaluation.character_accuracy,
+        "output_accuracies": evaluation.output_accuracies,
+        "top5_accuracy": evaluation.top5_accuracy,
+        "output_top5_accuracies": evaluation.output_top5_accuracies,
+        "loss": evaluation.loss,
+        "label_calibration_error": evaluation.label_calibration().error,
+        "character_calibration_error": evaluation.character_calibration().error,
+        "at_precision": [
+            {"asked": precision, **(asdict(cut) if cut else _NO_CUT)}
+            for precision, cut in cuts.items()
+        ],
+        "at_coverage": [
+            {"asked": coverage, **asdict(selection.at_coverage(coverage))} for coverage in COVERAGES
+        ],
+        "rare_classes": result.rarity and [asdict(group) for group in result.rarity],
+        "confused": [asdict(pair) for pair in confused_pairs(evaluation, result.info)],
+        "misread": _misread(result),
         "images_per_second": float(last.get("images_per_second", 0)),
         "input_wait": float(last.get("input_wait", 0)),
     }
