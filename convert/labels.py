@@ -10,15 +10,13 @@ import numpy as np
 
 from convert.config import ConvertConfig
 from convert.errors import UsageError
-from convert.manifest import Manifest
+from convert.manifest import BOX_COLUMNS, Manifest
 from convert.names import TEXT_COLUMN
 from convert.quarantine import Problems
 from convert.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BOX_COLUMNS = ("left", "top", "right", "bottom")
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

@@ -23,6 +23,9 @@ from convert.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BOX_COLUMNS = ("left", "top", "right", "bottom")
+"""The columns of a row's own crop box."""
+
 _TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _JSON_ROWS_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
 

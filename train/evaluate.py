@@ -156,13 +156,8 @@ def evaluate_run(
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
     path = dataset or run.config()["dataset"]
     info, trained = read_dataset(path), run.dataset_info()
-    _require_fit(path, info, trained)
-    split = split or next((name for name in ("test", "validation") if name in info.splits), None)
-    if split is None:
-        raise UsageError(
-            f"{path}: neither `test` nor `validation`; the splits are {', '.join(info.splits)}. "
-            "Name one with --split."
-        )
+    require_fit(path, info, trained)
+    split = split or choose_split(path, info)
     source = open_source(path, split, BATCH_SIZE, seed=0, shuffle=False)
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
     worst, counts = worst_records(evaluation, num_worst), read_class_counts(run)
@@ -176,8 +171,32 @@ def evaluate_run(
     )
 
 
-def _require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
-    """Raises unless a dataset has the outputs, classes and image size of a run."""
+def choose_split(path: str, info: DatasetInfo) -> str:
+    """Returns the split that was kept for the end: `test` if there is one, else `validation`.
+
+    Raises:
+        UsageError: A dataset has neither.
+    """
+    split = next((name for name in ("test", "validation") if name in info.splits), None)
+    if split is None:
+        raise UsageError(
+            f"{path}: neither `test` nor `validation`; the splits are {', '.join(info.splits)}. "
+            "Name one with --split."
+        )
+    return split
+
+
+def require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
+    """Checks that a dataset has the outputs, classes and image size of a run.
+
+    Args:
+        path: The dataset's folder, for messages.
+        info: The dataset.
+        trained: What the run remembers of its own.
+
+    Raises:
+        UsageError: It has others.
+    """
     for what, ours, theirs in (
         ("image size", trained.image_shape, info.image_shape),
         ("outputs", list(trained.outputs), list(info.outputs)),
