@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
-from tensorboardX.proto.event_pb2 import Event
+from event_cases import read_points
 
 from train.build import build_compiled
 from train.callbacks import RunRecorder
@@ -110,16 +110,13 @@ def weights(model: Path) -> dict[str, np.ndarray]:
 
 
 def points(run: Path) -> list[tuple[str, int, float]]:
-    """Returns the points of all TensorBoard files, less those of the wall clock."""
-    found = []
-    for file in sorted((run / "events").iterdir()):
-        data = file.read_bytes()
-        while data:
-            length = int.from_bytes(data[:8], "little")
-            event = Event.FromString(data[12 : 12 + length])
-            data = data[16 + length :]
-            found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-    return [point for point in found if point[0].partition("/")[2] not in WALL_CLOCK]
+    """Returns the points of all curves, less those of the wall clock."""
+    found = [point for point in read_points(run) if point.kind == "simple_value"]
+    return [
+        (tag, step, value.simple_value)
+        for tag, step, value in found
+        if tag.partition("/")[2] not in WALL_CLOCK
+    ]
 
 
 def history(run: Path) -> list[dict[str, str]]:

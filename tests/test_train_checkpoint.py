@@ -168,13 +168,13 @@ def test_the_digests_are_of_what_is_there(checkpoints):
 def test_events_are_cut_back(tmp_path):
     folder = tmp_path / "events"
     with EventFile(str(folder)) as events:
-        events.add_scalar("train/loss", 1.5, 10)
+        events.add_scalars({"train/loss": 1.5}, 10)
         sizes = events.sizes()
-        events.add_scalar("train/loss", 1.25, 20)
+        events.add_scalars({"train/loss": 1.25}, 20)
         events.flush()
         (name,) = sizes
     with EventFile(str(folder)) as later:
-        later.add_scalar("train/loss", 1.125, 30)
+        later.add_scalars({"train/loss": 1.125}, 30)
     (folder / "notes.txt").touch()
     assert cut_back(str(folder), sizes) == []
     assert sorted(os.listdir(folder)) == [name, "notes.txt"]
@@ -192,7 +192,7 @@ def test_events_are_read_by_others(tmp_path):
     import tensorflow as tf
 
     with EventFile(str(tmp_path)) as events:
-        events.add_scalar("train/loss", 1.5, 10)
+        events.add_scalars({"train/loss": 1.5}, 10)
     read = list(tf.compat.v1.train.summary_iterator(events.path))
     assert read[0].file_version == "brain.Event:2"
     assert [(v.tag, v.simple_value) for v in read[1].summary.value] == [("train/loss", 1.5)]

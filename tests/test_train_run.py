@@ -67,22 +67,6 @@ def test_log_holds_the_lines(run):
     assert [f"train: {line}" for line in said] == lines[: len(said)]
 
 
-def test_events_are_scalars_on_optimizer_steps(run):
-    """Read with our own eyes, since TensorBoard would bring pillow along."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    (file,) = (run[0] / "events").iterdir()
-    data, found = file.read_bytes(), {}
-    while data:
-        length = int.from_bytes(data[:8], "little")
-        event = Event.FromString(data[12 : 12 + length])
-        data = data[16 + length :]
-        for value in event.summary.value:
-            found.setdefault(value.tag, []).append(event.step)
-    assert found["train/loss"] == [10]
-    assert found["epoch/validation_exact"] == [5, 10]
-
-
 def test_evaluate_finds_what_training_found(run):
     path, summary, _ = run
     code, stdout, _ = train("evaluate", path, "--json")

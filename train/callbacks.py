@@ -1,4 +1,4 @@
-"""What happens around the steps of `fit`: curves, validation, history and models."""
+"""What happens around the steps of `fit`: validation, history and models."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import Any
 import keras
 
 from train.errors import DivergedError
-from train.events import EventFile
-from train.folder import BEST, EVENTS, LAST, RunFolder
+from train.folder import BEST, LAST, RunFolder
 from train.journal import Journal, Reader, Row
 from train.meter import EpochMeter
 from train.metrics import plain
-
-_EVENT_STEPS = 10  # a point in every curve each so many steps: detail enough, cost unseen
 
 Logs = dict[str, float]
 
@@ -27,7 +24,6 @@ class RunRecorder(keras.callbacks.Callback):
         run: Where to.
         journal: Gets the rows.
         meter: Measures the training.
-        events: TensorBoard's curves.
         validate: Returns a model's columns of the history; none without a validation split.
         learning_rate: Returns that of a step.
         readers: Of all splits; they know of bad records.
@@ -39,20 +35,19 @@ class RunRecorder(keras.callbacks.Callback):
         run: RunFolder,
         journal: Journal,
         meter: EpochMeter,
-        events: EventFile,
         validate: Callable[[keras.Model], Mapping[str, float]],
         learning_rate: Callable[[int], Any],
         readers: Sequence[Reader],
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self._run, self._journal, self._meter, self._events = run, journal, meter, events
+        self._run, self._journal, self._meter = run, journal, meter
         self._validate, self._learning_rate = validate, learning_rate
         self._readers, self._say = readers, say
         self._num_listed = len(journal.bad_records)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Counts the step, looks at the loss, and adds points to the curves.
+        """Counts the step and looks at the loss.
 
         Raises:
             DivergedError: The loss is no number.
@@ -65,10 +60,6 @@ class RunRecorder(keras.callbacks.Callback):
                 f"the loss became {logs['loss']} at step {step}. "
                 "Lower --learning-rate, or look at the data with `convert show`."
             )
-        if step % _EVENT_STEPS == 0:
-            values = {name: logs[name] for name in ("loss", "character_accuracy", "exact")}
-            values["learning_rate"] = float(self._learning_rate(step))
-            self._add_events("train", values, step)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Validates, writes a row of history, and keeps the model."""
@@ -76,8 +67,6 @@ class RunRecorder(keras.callbacks.Callback):
         row = {**self._row(epoch, logs or {}), **self._validate(self.model)}
         self._journal.history.append(row)
         self._run.write_history(self._journal.history)
-        values = {name: row[name] for name in row if name not in ("epoch", "step")}
-        self._add_events("epoch", values, row["step"])
         model = plain(self.model)
         self._run.save_model(model, LAST)
         if self._journal.best is row:
@@ -92,11 +81,6 @@ class RunRecorder(keras.callbacks.Callback):
         if new:
             path = self._run.write_bad_records(bad)
             self._say(f"{new:,} bad records were left out: {path}")
-
-    def _add_events(self, group: str, values: Mapping[str, float], step: int) -> None:
-        with self._run.writing(EVENTS):
-            for name, value in values.items():
-                self._events.add_scalar(f"{group}/{name}", value, step)
 
     def _row(self, epoch: int, logs: Logs) -> Row:
         return {

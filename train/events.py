@@ -46,11 +46,15 @@ class EventFile:
         with contextlib.suppress(OSError):  # all that counts has been flushed
             self._file.close()
 
-    def add_scalar(self, tag: str, value: float, step: int) -> None:
-        """Adds a point to a curve."""
+    def add_scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Adds a point to each of some curves: {tag: value}."""
+        from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.summary import scalar
 
-        self.add(scalar(tag, value), step)
+        message = Summary()
+        for tag, value in values.items():
+            message.MergeFrom(scalar(tag, value))
+        self.add(message, step)
 
     def add(self, summary: Any, step: int) -> None:
         """Adds a `Summary` message, such as the functions of `tensorboardX.summary` return."""
@@ -58,12 +62,10 @@ class EventFile:
 
     def flush(self) -> None:
         """Brings what was added to the disk."""
-        self._file.flush()
         os.fsync(self._file.fileno())
 
     def sizes(self) -> dict[str, int]:
         """Returns how long each of the run's files is now, by name."""
-        self._file.flush()
         names = filter(_NAME.fullmatch, sorted(os.listdir(self._folder)))
         return {name: os.path.getsize(os.path.join(self._folder, name)) for name in names}
 
@@ -71,6 +73,7 @@ class EventFile:
         from tensorboardX.proto.event_pb2 import Event
 
         self._file.write(frame(Event(wall_time=time.time(), **content).SerializeToString()))
+        self._file.flush()  # for those who look on
 
 
 def frame(payload: bytes) -> bytes:

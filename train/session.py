@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import keras
 
+from train.board.board import Board
 from train.build import schedule
 from train.callbacks import Logs, RunRecorder
 from train.checkpoint import Arrays, Checkpoint, Position
 from train.clock import InputClock
 from train.evaluate import blanks_of, evaluate_source
+from train.evaluation import Evaluation
 from train.events import EventFile
 from train.feed import feed
 from train.folder import EVENTS, RunFolder
@@ -63,14 +65,16 @@ def train_session(
         keeper = CheckpointKeeper(
             run, config, unchangeable(job.options), journal, meter, events, readers, stop, position
         )
-        validate = _validator(job, keeper.stop_if_asked)
+        board = Board(job, run, events, journal, meter, rate, is_fresh=checkpoint is None)
+        validate = _validator(job, keeper.stop_if_asked, board.keep)
         arrays = checkpoint.arrays() if checkpoint else {}
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
         progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)
         callbacks = [
             EpochStart(position, arrays, meter, num_steps),
-            RunRecorder(run, journal, meter, events, validate, rate, readers, say),
+            RunRecorder(run, journal, meter, validate, rate, readers, say),
+            board,
             progress,
             keeper,
         ]
@@ -120,7 +124,9 @@ class EpochStart(keras.callbacks.Callback):
         )
 
 
-def _validator(job: Job, on_batch: Callable[[], None]) -> Callable[[keras.Model], dict[str, float]]:
+def _validator(
+    job: Job, on_batch: Callable[[], None], keep: Callable[[Evaluation], None]
+) -> Callable[[keras.Model], dict[str, float]]:
     """Returns a function that measures a model on the validation split, if there is one."""
 
     def validate(model: keras.Model) -> dict[str, float]:
@@ -128,6 +134,7 @@ def _validator(job: Job, on_batch: Callable[[], None]) -> Callable[[keras.Model]
             return {}
         blanks = blanks_of(job.info)
         evaluation = evaluate_source(model, job.validation, blanks, on_batch)
+        keep(evaluation)
         return {
             "validation_loss": evaluation.loss,
             "validation_character_accuracy": evaluation.character_accuracy,

@@ -1,0 +1,51 @@
+"""What each layer answers to the same few images, epoch after epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from train.board.histogram import histogram
+from train.board.images import fixed_images
+from train.source import BatchSource
+
+MAX_IMAGES = 32  # more change a histogram little, and cost as much as so many to train on
+_MAX_VALUES = 1 << 24  # of all layers together: they are in memory at once
+
+
+class Activations:
+    """The output of every layer that has weights, for the first images of a split.
+
+    Those layers are convolutions, dense layers and normalisations, and what else learns. Nothing
+    of the network changes: dropout is off, and normalisation uses its moving averages.
+
+    Args:
+        network: A functional model with one input; its variables are shared.
+        source: Batches of the split; the images are taken from there at once, not augmented.
+    """
+
+    def __init__(self, network: keras.Model, source: BatchSource) -> None:
+        outputs = dict(_outputs(network))
+        self._probe = keras.Model(network.input, outputs)
+        values = sum(math.prod(output.shape[1:]) for output in outputs.values())
+        self._images = fixed_images(source, min(MAX_IMAGES, max(1, _MAX_VALUES // values)))
+
+    def histograms(self) -> Iterator[Any]:
+        """Yields a `Summary` of each layer's output, as the network is now."""
+        for name, output in self._probe.predict_on_batch(self._images).items():
+            yield histogram(f"activations/{name}", np.asarray(output))
+
+
+def _outputs(network: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yields name and symbolic output of each layer with weights that was called once."""
+    for layer in network.layers:
+        try:
+            output = layer.output if layer.weights else None
+        except (AttributeError, ValueError):  # called more than once: which output is meant?
+            continue
+        if isinstance(output, keras.KerasTensor):
+            yield layer.name, output
