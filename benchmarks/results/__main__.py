@@ -11,37 +11,16 @@ printed, never judged.
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 from benchmarks.process import CommandError
 from benchmarks.results import captchas, real, table
+from benchmarks.results.command_line import make_parser, parse
 from benchmarks.results.source import Options, Task
-from benchmarks.results.trial import OWN_FLAGS, Trial, code_digest, convert, train
+from benchmarks.results.trial import Trial, code_digest, convert, train
 
 TASKS = {task.name: task for task in (*captchas.TASKS, *real.TASKS)}
-DEFAULT_CACHE = Path(tempfile.gettempdir()) / "shardfeed-results"
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that all benchmarks of results have."""
-    add = parser.add_argument
-    add("--cache", type=Path, default=DEFAULT_CACHE, help="folder to keep all in (%(default)s)")
-    add("--data", type=Path, help="folder of the real sets")
-    add("--limit", type=int, help="take so many images only: to try things out")
-
-
-def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, tuple[str, ...]]:
-    """Returns what the command line says before `--`, and the flags of `train` after it."""
-    words = sys.argv[1:]
-    end = words.index("--") if "--" in words else len(words)
-    flags = words[end + 1 :]
-    for flag in OWN_FLAGS:
-        if any(word.partition("=")[0] == flag for word in flags):
-            parser.error(f"{flag} is set by the benchmark")
-    return parser.parse_args(words[:end]), tuple(flags)
 
 
 def measure(task: Task, options: Options) -> str:
@@ -66,19 +45,18 @@ def measure(task: Task, options: Options) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.results", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = make_parser("benchmarks.results", __doc__)
     parser.add_argument("set", choices=TASKS, metavar="SET", help=", ".join(TASKS))
-    add_options(parser)
     add = parser.add_argument
+    add("--data", type=Path, help="folder of the real sets")
+    add("--limit", type=int, help="take so many images only: to try things out")
     add("--seeds", type=int, help="runs, with the seeds 0, 1, ... (default: the set's own)")
     add("--validation", type=float, default=0.0, help="share of a real set's training images")
     add("--size", type=int, nargs=2, metavar=("W", "H"), help="size to train on")
     add("--drawn", type=int, nargs=2, metavar=("W", "H"), help="size to draw images at")
     arguments, flags = parse(parser)
     options = Options(
-        cache=arguments.cache.resolve(),
+        cache=arguments.cache,
         data=arguments.data,
         limit=arguments.limit,
         validation=arguments.validation,
