@@ -18,7 +18,7 @@ from benchmarks.process import CommandError
 from benchmarks.results import captchas, real, table
 from benchmarks.results.command_line import make_parser, parse
 from benchmarks.results.source import Options, Task
-from benchmarks.results.trial import Trial, code_digest, convert, train
+from benchmarks.results.trial import Trial, convert, runs_folder, train
 
 TASKS = {task.name: task for task in (*captchas.TASKS, *real.TASKS)}
 
@@ -34,13 +34,11 @@ def measure(task: Task, options: Options) -> str:
     source = task.make(options)
     print(f"convert: {' '.join(source.arguments()[1:])}", flush=True)
     dataset = convert(source, options.cache)
-    code = code_digest()
     trials: list[Trial] = []
-    for seed in range(options.seeds or task.seeds):
-        trials.append(train(dataset, flags, seed, source.split, options.cache / "runs" / code))
-        print(f"  seed {seed}: exact {trials[-1].exact:.2%}", flush=True)
-    if code != code_digest():
-        print("warning: the code has changed meanwhile: these seeds may be of different code")
+    with runs_folder(options.cache) as runs:
+        for seed in range(options.seeds or task.seeds):
+            trials.append(train(dataset, flags, seed, source.split, runs))
+            print(f"  seed {seed}: exact {trials[-1].exact:.2%}", flush=True)
     return table.result(task.name, dataset, trials)
 
 

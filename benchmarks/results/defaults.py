@@ -19,7 +19,7 @@ from benchmarks.process import CommandError
 from benchmarks.results import real, table
 from benchmarks.results.command_line import make_parser, parse
 from benchmarks.results.source import Options, Source, Task, name_hash, write_manifest
-from benchmarks.results.trial import Trial, code_digest, convert, train
+from benchmarks.results.trial import Trial, convert, runs_folder, train
 
 IMAGES = 1000
 CAPTCHA_DS_SIZE = (120, 40)  # half of the images' size: digits this large lose nothing
@@ -93,9 +93,9 @@ def measure(task: Task, options: Options) -> str:
     source = task.make(options)
     print(f"convert: {' '.join(source.arguments()[1:])}", flush=True)
     dataset = convert(source, options.cache)
-    runs = options.cache / "runs" / code_digest()
     settings = [(), options.flags] if options.flags else [()]
-    trials = [train(dataset, flags, SEED, source.split, runs) for flags in settings]
+    with runs_folder(options.cache) as runs:
+        trials = [train(dataset, flags, SEED, source.split, runs) for flags in settings]
     print(f"  exact {' and '.join(f'{trial.exact:.2%}' for trial in trials)}", flush=True)
     return table.row([task.name, dataset.counts(), *cells(trials[0], [*trials, None][1])])
 

@@ -28,7 +28,7 @@ from benchmarks.results import table
 from benchmarks.results.command_line import make_parser, parse
 from benchmarks.results.ideographs import MANIFEST, VOCABULARY, make_strips
 from benchmarks.results.source import Source
-from benchmarks.results.trial import Dataset, code_digest, command, convert, train
+from benchmarks.results.trial import Dataset, command, convert, runs_folder, train
 
 HEADS = ("shared", "separate")
 FULL_CLASSES, SUBSET_CLASSES = 20_902, 500
@@ -127,11 +127,11 @@ def compare_accuracy(arguments: argparse.Namespace, flags: Sequence[str], cache:
     splits = {"train": arguments.strips - num_test, "test": num_test}
     dataset = dataset_of(cache, arguments.classes or SUBSET_CLASSES, splits)
     lines = [table.header()]
-    for head in HEADS:
-        runs = cache / "runs" / code_digest()
-        trial = train(dataset, (*flags, "--head", head), 0, "test", runs)
-        print(f"  {head}: exact {trial.exact:.2%}", flush=True)
-        lines.append(table.result(f"ideographs, {head} head", dataset, [trial]))
+    with runs_folder(cache) as runs:
+        for head in HEADS:
+            trial = train(dataset, (*flags, "--head", head), 0, "test", runs)
+            print(f"  {head}: exact {trial.exact:.2%}", flush=True)
+            lines.append(table.result(f"ideographs, {head} head", dataset, [trial]))
     return lines
 
 

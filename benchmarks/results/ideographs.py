@@ -19,7 +19,7 @@ FIRST, LAST = 0x4E00, 0x9FA5  # the CJK unified ideographs of Unicode 1, 20,902 
 POSITIONS = 4
 SEED = 0
 PROCESSES = 2
-VOCABULARY, MANIFEST = "vocabulary.txt", "manifest.csv"
+VOCABULARY, MANIFEST = "vocabulary.txt", "ideographs.csv"
 
 
 def classes(count: int) -> list[str]:

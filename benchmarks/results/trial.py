@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,15 @@ def command(program: str, arguments: Sequence[str], logs: Path) -> Run:
 def digest(words: Sequence[str], content: bytes = b"") -> str:
     """Returns a short name for a list of words and some content."""
     return hashlib.sha256(json.dumps([*words]).encode() + content).hexdigest()[:10]
+
+
+@contextlib.contextmanager
+def runs_folder(cache: Path) -> Iterator[Path]:
+    """Gives the folder for runs of today's code; says so if the code changes meanwhile."""
+    code = code_digest()
+    yield cache / "runs" / code
+    if code != code_digest():
+        print("warning: the code has changed meanwhile: the runs may be of different code")
 
 
 def code_digest() -> str:
