@@ -7,10 +7,11 @@ RUN/
   history.csv        one row an epoch
   bad_records.jsonl  records that others stood in for, with --on-bad-record skip
   checkpoints/       where a resume begins
-  events/            TensorBoard scalars
+  events/            for TensorBoard: curves, histograms, pictures
   best.keras         the weights of the best epoch on the validation split
   last.keras         the weights of the last epoch
   class_counts.json  how often each class occurs in the training split
+  report.html        what the run came to, as one page
   log.txt            every line that was said
 """
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 CONFIG, ENVIRONMENT, HISTORY, LOG = "config.json", "environment.json", "history.csv", "log.txt"
 BEST, LAST, EVENTS, CHECKPOINTS = "best.keras", "last.keras", "events", "checkpoints"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
+REPORT = "report.html"
 
 _LOCK = ".lock"
 

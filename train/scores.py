@@ -126,6 +126,11 @@ class Cut:
     coverage: float
     exact: float
 
+    @property
+    def threshold_text(self) -> str:
+        """The threshold, rounded up, so that the number as people see it keeps the promise."""
+        return f"{math.ceil(self.threshold * 1e4) / 1e4:.4f}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Selection:

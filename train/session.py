@@ -23,6 +23,7 @@ from train.journal import Journal
 from train.keeper import CheckpointKeeper
 from train.meter import EpochMeter
 from train.progress import ProgressLine
+from train.report.write import BestEvaluation, write_report
 from train.result import TrainResult, result_of
 from train.state import METRICS, WEIGHTS, write_state
 from train.stop import StopSignals
@@ -59,6 +60,7 @@ def train_session(
     meter = EpochMeter(clock, config.batch_size)
     sources = [source for source in (job.training, job.validation) if source is not None]
     readers = [source.reader for source in sources]
+    best = BestEvaluation()
     with run.writing(EVENTS):
         events = EventFile(run.file(EVENTS))
     with reader_failure(job.training.reader), events, StopSignals() as stop:
@@ -66,7 +68,7 @@ def train_session(
             run, config, unchangeable(job.options), journal, meter, events, readers, stop, position
         )
         board = Board(job, run, events, journal, meter, rate, is_fresh=checkpoint is None)
-        validate = _validator(job, keeper.stop_if_asked, board.keep)
+        validate = _validator(job, keeper.stop_if_asked, board.keep, best.keep)
         arrays = checkpoint.arrays() if checkpoint else {}
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
@@ -82,6 +84,8 @@ def train_session(
             _fit(
                 job, model, len(journal.history), position.step if position else 0, clock, callbacks
             )
+    evaluation = best.of(journal.best)
+    write_report(run, model, journal.best, job.training.reader, job.validation, evaluation)
     return result_of(run.path, journal, keeper.seconds)
 
 
@@ -125,7 +129,7 @@ class EpochStart(keras.callbacks.Callback):
 
 
 def _validator(
-    job: Job, on_batch: Callable[[], None], keep: Callable[[Evaluation], None]
+    job: Job, on_batch: Callable[[], None], *keep: Callable[[Evaluation], None]
 ) -> Callable[[keras.Model], dict[str, float]]:
     """Returns a function that measures a model on the validation split, if there is one."""
 
@@ -134,7 +138,8 @@ def _validator(
             return {}
         blanks = blanks_of(job.info)
         evaluation = evaluate_source(model, job.validation, blanks, on_batch)
-        keep(evaluation)
+        for each in keep:
+            each(evaluation)
         return {
             "validation_loss": evaluation.loss,
             "validation_character_accuracy": evaluation.character_accuracy,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -90,8 +89,7 @@ def _coverage(selection: Selection) -> dict[str, str]:
     read, of, least = [], " of records", "confidence "
     for precision in PRECISIONS:
         cut = selection.at_precision(precision)
-        # Rounded up, so that the number as it stands here keeps the promise.
-        limit = f" ({least}from {math.ceil(cut.threshold * 1e4) / 1e4:.4f})" if cut else ""
+        limit = f" ({least}from {cut.threshold_text})" if cut else ""
         read.append(f"{cut.coverage if cut else 0:.1%}{of} at {precision * 100:.4g}% exact{limit}")
         of = least = ""
     surest = [f"{c:.0%} {selection.at_coverage(c).exact:.1%}" for c in COVERAGES[1:]]

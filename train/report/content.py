@@ -1,0 +1,176 @@
+"""What a report tells, gathered from a run's folder and its splits."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.metadata import DatasetInfo
+from train.census import ClassCounts
+from train.evaluation import Evaluation, worst_records
+from train.folder import BAD_RECORDS, BEST, RunFolder
+from train.journal import Row
+from train.source import BatchSource
+
+if TYPE_CHECKING:
+    import keras
+
+NUM_PICTURES = 18
+"""Images of each kind: three rows of six on a wide page."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """An image of the validation split and what was read in it.
+
+    Attributes:
+        pixels: uint8, shape (height, width, channels).
+        row: Its manifest row.
+        record: Its place in the split.
+    """
+
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    row: int
+    record: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """What the best weights read in the validation split.
+
+    Attributes:
+        evaluation: The predictions.
+        misread: The wrongly read records with the largest losses, the worst first.
+        random: Some records, the same for each run with this seed and split.
+    """
+
+    evaluation: Evaluation
+    misread: list[Picture]
+    random: list[Picture]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What a report tells.
+
+    Attributes:
+        path: The run's folder.
+        info: The dataset.
+        options: Content of config.json.
+        environment: Content of environment.json.
+        history: A row an epoch, at least one; values that are no numbers are NaN.
+        best: The epoch whose weights are kept, from 1.
+        bad_records: Records that others stood in for.
+        parameters: Numbers in the model that training changes.
+        model_bytes: Size of the file of the best weights.
+        class_counts: Occurrences of each class in the training split.
+        validation: None: there is no such split.
+    """
+
+    path: str
+    info: DatasetInfo
+    options: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]]
+    best: int
+    bad_records: int
+    parameters: int
+    model_bytes: int
+    class_counts: ClassCounts
+    validation: Validation | None
+
+    @property
+    def name(self) -> str:
+        """What the run is called: its folder, of a numbered one with the folder around it."""
+        parent, name = os.path.split(os.path.abspath(self.path))
+        return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
+
+    def column(self, name: str) -> list[tuple[float, float]]:
+        """Returns a column of the history: (epoch, value)."""
+        return [(row["epoch"], row.get(name, math.nan)) for row in self.history]
+
+    def at_best(self, name: str) -> float:
+        """Returns a column's value at the best epoch; NaN if there is none."""
+        return next(
+            (row.get(name, math.nan) for row in self.history if row["epoch"] == self.best), math.nan
+        )
+
+
+def gather(
+    run: RunFolder,
+    model: keras.Model,
+    best: Row,
+    class_counts: ClassCounts,
+    validation: Validation | None,
+) -> Content:
+    """Reads what a report tells.
+
+    Args:
+        run: The run.
+        model: Its network; only its variables are counted.
+        best: The history's row of the epoch whose weights are kept.
+        class_counts: Occurrences of each class in the training split.
+        validation: What these weights read in the validation split, or None.
+    """
+    return Content(
+        path=run.path,
+        info=run.dataset_info(),
+        options=run.config(),
+        environment=run.environment(),
+        history=[{name: _number(text) for name, text in row.items()} for row in run.history()],
+        best=best["epoch"],
+        bad_records=_num_lines(run.file(BAD_RECORDS)),
+        parameters=sum(math.prod(weight.shape) for weight in model.trainable_variables),
+        model_bytes=os.path.getsize(run.file(BEST)),
+        class_counts=class_counts,
+        validation=validation,
+    )
+
+
+def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> Validation:
+    """Chooses the images of a report and reads them.
+
+    Args:
+        source: The validation split, unshuffled.
+        evaluation: What was read in it.
+        seed: Of the choice.
+    """
+    records = len(evaluation.labels)
+    rng = np.random.default_rng(seed)
+    chosen = sorted(rng.choice(records, min(NUM_PICTURES, records), replace=False).tolist())
+    return Validation(
+        evaluation=evaluation,
+        misread=_pictures(source, worst_records(evaluation, NUM_PICTURES)),
+        random=_pictures(source, chosen),
+    )
+
+
+def _pictures(source: BatchSource, records: Sequence[int]) -> list[Picture]:
+    """Reads some records."""
+    if not records:
+        return []
+    numbers = np.array(records, np.int64)
+    images, _ = source.reader.gather(numbers)
+    found = zip(images, source.reader.rows(numbers).tolist(), records, strict=True)
+    return [Picture(pixels=pixels, row=row, record=record) for pixels, row, record in found]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _num_lines(path: str) -> int:
+    """Returns the lines of a file; none if there is no file."""
+    try:
+        with open(path, "rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,79 @@
+"""Writing a run's report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convert.storage import write_file
+from train.census import count_classes, write_class_counts
+from train.evaluate import blanks_of, evaluate_source
+from train.evaluation import Evaluation
+from train.folder import REPORT, RunFolder
+from train.journal import Row
+from train.records import RecordReader
+from train.report.content import gather, read_validation
+from train.report.page import page
+from train.source import BatchSource
+
+if TYPE_CHECKING:
+    import keras
+
+
+class BestEvaluation:
+    """Keeps the best of a session's evaluations: to load and run the best model takes seconds."""
+
+    def __init__(self) -> None:
+        self._kept: Evaluation | None = None
+
+    def keep(self, evaluation: Evaluation) -> None:
+        """Takes note of an evaluation; the earlier of equals is kept."""
+        if self._kept is None or _score(evaluation) > _score(self._kept):
+            self._kept = evaluation
+
+    def of(self, best: Row) -> Evaluation | None:
+        """Returns the evaluation of the best epoch; None if an earlier session made it."""
+        if self._kept is None or "validation_exact" not in best:
+            return None
+        exact, characters = best["validation_exact"], best["validation_character_accuracy"]
+        ours = _score(self._kept) == (exact, characters, -best["validation_loss"])
+        return self._kept if ours else None
+
+
+def write_report(
+    run: RunFolder,
+    model: keras.Model,
+    best: Row,
+    training: RecordReader,
+    validation: BatchSource | None,
+    evaluation: Evaluation | None = None,
+) -> None:
+    """Writes class_counts.json and report.html into a run's folder.
+
+    Args:
+        run: The run; it has at least one epoch.
+        model: Its network; only its variables are counted.
+        best: The history's row of the epoch whose weights are kept.
+        training: The records of its training split.
+        validation: Its validation split, unshuffled, or None.
+        evaluation: What the best weights read in it. None: they are loaded, and read it.
+
+    Raises:
+        FormatError: The run cannot be read.
+        RecordError: A record is damaged.
+        TryAgainError: The disk is full or damaged.
+    """
+    info = run.dataset_info()
+    counts = count_classes(training, info)
+    write_class_counts(run, counts)
+    read = None
+    if validation is not None:
+        if evaluation is None:
+            evaluation = evaluate_source(run.load_model(), validation, blanks_of(info))
+        read = read_validation(validation, evaluation, run.config().get("seed", 0))
+    text = page(gather(run, model, best, counts, read))
+    with run.writing(REPORT):
+        write_file(run.file(REPORT), text)
+
+
+def _score(evaluation: Evaluation) -> tuple[float, float, float]:
+    return evaluation.exact, evaluation.character_accuracy, -evaluation.loss
