@@ -134,6 +134,14 @@ def whole_run(tiny_dataset, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def untrained_run(tiny_dataset, tmp_path_factory):
+    """A run on the tiny dataset whose network has random weights; see `reading_cases`."""
+    from reading_cases import untrained_run
+
+    return untrained_run(tmp_path_factory.mktemp("untrained") / "run", tiny_dataset)
+
+
+@pytest.fixture(scope="session")
 def one_model():
     from resume_cases import OneModel
 

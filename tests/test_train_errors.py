@@ -37,8 +37,8 @@ from train.errors import UsageError
          "train, validation."),
         (["predict", "empty", "x.png"], 1, "empty: no config.json in it, so it is no run. `train` "
          "makes runs."),
-        (["predict", "run"], 2, "the following arguments are required: IMAGE. See `train predict "
-         "--help`."),
+        (["predict", "run"], 2, "nothing to read: name image files, folders or globs, or give "
+         "--manifest or --split."),
         (["strips", "--head", "none"], 2, "argument --head: invalid choice: 'none' (choose from "
          "'auto', 'shared', 'separate'). See `train fit --help`."),
     ],

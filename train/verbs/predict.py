@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import sys
+from dataclasses import fields
+from typing import get_args
 
+from train.predict.config import Format, PredictConfig
 from train.verbs.startup import Verbs, import_keras, say
+
+_DESCRIPTION = """\
+Reads images with a run's best weights, cropped and resized as in conversion. Results come in the
+order of the images; one that cannot be read gets a row with the reason.
+"""
 
 
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
-    parser = verbs.add_parser("predict", help="read image files")
+    parser = verbs.add_parser(
+        "predict", help="read image files, a manifest or a split", description=_DESCRIPTION
+    )
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a run")
-    add("images", metavar="IMAGE", nargs="+", help="image files, as they were before conversion")
+    add(
+        "images",
+        metavar="IMAGE",
+        nargs="*",
+        help="file, folder or quoted glob, as before conversion; - reads a list from stdin",
+    )
+    default = {field.name: field.default for field in fields(PredictConfig)}
+    add("--manifest", metavar="FILE", help="read its rows; with a split: it names the images")
+    add("--root", metavar="DIR", help="folder of the manifest's paths (default: its own)")
+    add("--split", help="read the records of train, validation or test")
+    add("--dataset", metavar="DIR", help="dataset of the split (default: the run's own)")
+    add("--format", choices=get_args(Format), help="of the result (default: csv)")
+    add("--top-k", type=int, metavar="N", help="tell the N likeliest classes of each output")
+    add("--output", metavar="FILE", help="write there, whole or not at all (default: stdout)")
+    for flag, text in (
+        ("--batch-size", f"images read at once (default: {default['batch_size']})"),
+        ("--workers", "threads that prepare images (default: one per core and six more)"),
+    ):
+        add(flag, type=int, metavar="N", help=text)
     parser.set_defaults(verb=_predict)
 
 
 def _predict(namespace: argparse.Namespace) -> int:
+    given = {field.name: getattr(namespace, field.name) for field in fields(PredictConfig)}
+    given["images"] = tuple(given["images"])
+    config = PredictConfig(**{name: value for name, value in given.items() if value is not None})
     from train.folder import RunFolder
 
     run = RunFolder.open(namespace.run)
     import_keras()
-    from train.predict import predict_files
+    from train.predict.run import predict_images
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "text", "confidence", "error"])
-    num_errors = 0
-    for prediction in predict_files(run, namespace.images):
-        confidence = "" if prediction.error else f"{prediction.confidence:.4f}"
-        writer.writerow([prediction.path, prediction.text, confidence, prediction.error])
-        num_errors += bool(prediction.error)
-    if num_errors:
-        say(f"{num_errors} of {len(namespace.images)} images could not be read; see `error`")
-    return int(num_errors == len(namespace.images))
+    try:
+        result = predict_images(run, config, say)
+    except SystemExit:  # so SIGTERM arrives; Ctrl-C is told by whoever called
+        say("stopped.")
+        raise
+    say(result.summary)
+    if result.accuracy is not None:
+        say(result.accuracy)
+    return int(result.errors == result.images)

@@ -1,0 +1,1 @@
+"""`train export`: a run's network in the formats that others serve."""

@@ -1,0 +1,87 @@
+"""The options of a prediction: each field is one flag of `train predict`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from convert.config import usable_cores
+from train.errors import UsageError
+
+Format = Literal["csv", "jsonl"]
+
+# Beyond one thread a core, threads only wait for slow disks: there so many reads are under way.
+_WAITING_THREADS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictConfig:
+    """What to read, and how to tell what was read.
+
+    Attributes:
+        images: Files, folders, globs; `-` stands for such a list on stdin, one a line.
+        manifest: Manifest whose rows are read; with a split the one that the dataset was made
+            from, which then names each image.
+        root: Folder that the manifest's paths are relative to. None: the manifest's own.
+        dataset: Dataset to read a split of. None: the run's own.
+        split: Split to read. None with a dataset: `test` if there is one, else `validation`.
+        format: Of the result.
+        top_k: Alternatives to tell for each output. 0: none.
+        output: File to write. None: stdout.
+        batch_size: Images that the network reads at once. At least 1.
+        workers: Threads that read and decode images. None: one per usable core and six more.
+    """
+
+    images: tuple[str, ...] = ()
+    manifest: str | None = None
+    root: str | None = None
+    dataset: str | None = None
+    split: str | None = None
+    format: Format = "csv"
+    top_k: int = 0
+    output: str | None = None
+    batch_size: int = 128
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.images and (self.manifest or self.reads_split):
+            other = "--manifest" if self.manifest else "--split or --dataset"
+            raise UsageError(f"images and {other} exclude each other: give one of them.")
+        if not (self.images or self.manifest or self.reads_split):
+            raise UsageError(
+                "nothing to read: name image files, folders or globs, or give --manifest or "
+                "--split."
+            )
+        if self.root is not None and (self.manifest is None or self.reads_split):
+            raise UsageError("--root needs --manifest: only its paths are relative to a folder.")
+        if self.format not in get_args(Format):
+            raise UsageError(f"--format cannot be {self.format!r}.")
+        for flag, value, least in (
+            ("--top-k", self.top_k, 0),
+            ("--batch-size", self.batch_size, 1),
+            ("--workers", self.num_workers, 1),
+        ):
+            if value < least:
+                raise UsageError(f"{flag} must be at least {least}, got {value}.")
+        if self.output is not None:
+            _check_output(self.output)
+
+    @property
+    def reads_split(self) -> bool:
+        """Whether records of a dataset are read, not image files."""
+        return self.dataset is not None or self.split is not None
+
+    @property
+    def num_workers(self) -> int:
+        """Threads to start."""
+        return usable_cores() + _WAITING_THREADS if self.workers is None else self.workers
+
+
+def _check_output(path: str) -> None:
+    """Raises unless a file can come to a path: better now than after the work."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"{path}: no folder {folder}. Make it, or name another --output.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path}: exists and is no file. Name another --output.")

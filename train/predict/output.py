@@ -1,0 +1,45 @@
+"""Where predictions go: stdout line by line, or a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from convert.storage import PART, sync_folder
+from train.errors import TryAgainError
+
+
+@contextlib.contextmanager
+def open_output(path: str | None) -> Iterator[TextIO]:
+    """Opens a place for text; leaving by an exception leaves no file.
+
+    Args:
+        path: The file, which may exist. None: stdout.
+
+    Raises:
+        TryAgainError: It cannot be written.
+    """
+    if path is None:
+        yield sys.stdout
+        return
+    part = f"{path}{PART}{os.getpid()}"
+    try:
+        # File names need not be text: what is no UTF-8 is written as \udcXX.
+        with open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        sync_folder(os.path.dirname(path) or ".")
+    except OSError as error:
+        raise TryAgainError(
+            f"{path}: cannot be written: {error.strerror or error}. "
+            "Free space or repair the disk, then run the same command again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            Path(part).unlink(missing_ok=True)
