@@ -84,13 +84,17 @@ class Browser:
             media: `screen` or `print`.
         """
         self._address_open = address.absolute().as_uri() if isinstance(address, Path) else address
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.command("Emulation.setDeviceMetricsOverride", **metrics)
+        self.resize(width, height)
         self.command("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._read_logs()
         self._errors, self._requests = [], []
         self._call("POST", "/url", {"url": self._address_open})  # waits for the event `load`
+
+    def resize(self, width: int, height: int = 800) -> None:
+        """Gives the viewport another size; the page stays open."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.command("Emulation.setDeviceMetricsOverride", **metrics)
 
     def evaluate(self, expression: str) -> Any:
         """Returns the value of a JavaScript expression, as JSON has it.

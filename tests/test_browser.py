@@ -54,6 +54,8 @@ def test_width_scheme_and_overflow(browser: Browser, tmp_path):
     browser.screenshot(tmp_path / "page.png")
     with Image.open(tmp_path / "page.png") as image:
         assert image.size == (450, 2000)
+    browser.resize(500)
+    assert browser.overflow() == 0
     browser.open(path, width=1200, media="print")
     assert browser.evaluate("matchMedia('print').matches")
     assert browser.overflow() == 0

@@ -74,4 +74,4 @@ def ticks(low: float, high: float, count: int = 5, least_step: float = 0.0) -> l
     step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
     step = max(step, least_step)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, max(last, first + 1) + 1)]
+    return [float(f"{index * step:.12g}") for index in range(first, max(last, first + 1) + 1)]
