@@ -2,7 +2,7 @@
 
 And that of TensorBoard, which a test opens a run with. Each gets a folder of its own in .peers,
 since they bring `pillow`, which takes the place of Pillow-SIMD. One that cannot be installed
-leaves a note with the reason, and the rest go on.
+leaves a note with the reason, and the rest go on. `peers.py NAME...` makes only those named.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ READERS = (*PEERS, WEBDATASET, GRAIN)
 """Those that read: `read.py`."""
 
 TENSORBOARD = Peer(name="tensorboard", distribution="tensorboard")
-"""That which looks at runs: `tests/test_train_tensorboard.py`."""
+"""That which looks at runs: `tests/test_train_board_in_tensorboard.py`."""
 
 
 def install(peer: Peer) -> str:
@@ -123,7 +123,10 @@ def last_error(text: str) -> str:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
+    named = sys.argv[1:]
     for peer in (*READERS, CAPTCHA, TENSORBOARD):
+        if named and peer.name not in named:
+            continue
         if peer.missing():
             print(f"{peer.name}: installing into {peer.python.parent.parent}", flush=True)
             peer.note.write_text(install(peer))
