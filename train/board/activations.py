@@ -29,7 +29,7 @@ class Activations:
     """
 
     def __init__(self, network: keras.Model, source: BatchSource) -> None:
-        outputs = dict(_outputs(network))
+        outputs = dict(outputs_of(network))
         self._probe = keras.Model(network.input, outputs)
         values = sum(math.prod(output.shape[1:]) for output in outputs.values())
         self._images = fixed_images(source, min(MAX_IMAGES, max(1, _MAX_VALUES // values)))
@@ -40,12 +40,12 @@ class Activations:
             yield histogram(f"activations/{name}", np.asarray(output))
 
 
-def _outputs(network: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Yields name and symbolic output of each layer with weights that was called once."""
+def outputs_of(network: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yields name and symbolic output of each layer with weights.
+
+    Of a layer that is called several times it is the first output; one that returns several
+    tensors is left out.
+    """
     for layer in network.layers:
-        try:
-            output = layer.output if layer.weights else None
-        except (AttributeError, ValueError):  # called more than once: which output is meant?
-            continue
-        if isinstance(output, keras.KerasTensor):
-            yield layer.name, output
+        if layer.weights and isinstance(layer.output, keras.KerasTensor):
+            yield layer.name, layer.output

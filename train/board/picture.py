@@ -10,10 +10,12 @@ from PIL import Image, ImageDraw, ImageFont, features
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-_COLUMNS = 4
-_WIDTH = 256  # of an image in the picture: small ones are enlarged by a whole number
+_COLUMNS = 2  # TensorBoard shows a picture 350 pixels wide
+# Longer side of an image in the picture: smaller ones are enlarged, larger ones reduced, by whole
+# numbers, so that pixels stay what they are as far as can be.
+_SMALL, _LARGE = 256, 512
 _GAP = 8
-_TEXT_SIZE = 14
+_TEXT_SIZE = 18
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
 
 
@@ -27,24 +29,30 @@ def sheet(images: Bytes, captions: Sequence[str]) -> Bytes:
     Returns:
         uint8, shape (height, width, 3).
     """
-    height, width = images.shape[1:3]
-    zoom = max(1, _WIDTH // width)
-    cell_width, cell_height = zoom * width + _GAP, zoom * height + _TEXT_SIZE + 2 * _GAP
-    columns = min(_COLUMNS, len(images))
-    rows = -(-len(images) // columns)
+    pictures = [_fitted(image) for image in images]
+    width, height = pictures[0].size
+    columns = min(_COLUMNS, len(pictures))
+    rows = -(-len(pictures) // columns)
+    cell_width, cell_height = width + _GAP, height + _TEXT_SIZE + 2 * _GAP
     paper = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP), _PAPER)
     canvas, font = ImageDraw.Draw(paper), _font()
-    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(index, columns)
         x, y = _GAP + column * cell_width, _GAP + row * cell_height
-        large = _opened(image).resize((zoom * width, zoom * height), Image.Resampling.NEAREST)
-        paper.paste(large, (x, y))
-        canvas.text((x, y + zoom * height + _GAP // 4), caption, _INK, font)
+        paper.paste(picture, (x, y))
+        canvas.text((x, y + height + _GAP // 4), caption, _INK, font)
     return np.asarray(paper)
 
 
-def _opened(image: Bytes) -> Image.Image:
-    return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+def _fitted(image: Bytes) -> Image.Image:
+    """Returns an image in a size to look at."""
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    longest = max(picture.size)
+    if longest > _LARGE:
+        return picture.reduce(-(-longest // _LARGE))
+    zoom = max(1, _SMALL // longest)
+    size = (zoom * picture.width, zoom * picture.height)
+    return picture.resize(size, Image.Resampling.NEAREST)
 
 
 def _font() -> Any:
