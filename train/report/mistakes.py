@@ -48,7 +48,7 @@ def _outputs(content: Content, validation: Validation) -> Html:
 def _confused(content: Content, validation: Validation) -> Html:
     pairs = confused_pairs(validation.evaluation, content.info)
     if not pairs:
-        return _block("Confused classes", "None: every character was read right.", None)
+        return _block("Confused classes", "Every character was read right.", None)
     rows: list[list[object]] = [
         [
             name_of(p.true),

@@ -53,7 +53,7 @@ def _sections(content: Content) -> list[tuple[str, str, str, Html]]:
         (
             "learning",
             "Learning",
-            f"Numbers beside the names are those of epoch {content.best}, the best.",
+            f"Numbers beside the names are those of epoch {content.best}, whose weights are kept.",
             learning(content),
         ),
     ]
@@ -69,7 +69,7 @@ def _sections(content: Content) -> list[tuple[str, str, str, Html]]:
             (
                 "misread",
                 "Misread images",
-                said if wrong else "None: every label was read right.",
+                said if wrong else "Every label was read right.",
                 misread if wrong else joined(),
             ),
             (

@@ -25,9 +25,9 @@ def headline(content: Content) -> Html:
         element(
             "p",
             f"{content.options.get('model')} reads {len(info.outputs)} outputs of {classes} "
-            f"classes in images of {width}×{height} pixels. {last['epoch']:.0f} epochs, "
-            f"{last['step']:,.0f} steps, {duration(seconds)} of training; ",
-            f"the weights of epoch {content.best} are kept.",
+            f"classes in images of {width}×{height} pixels. Epochs: {last['epoch']:.0f}, steps: "
+            f"{last['step']:,.0f}, training: {duration(seconds)}. The weights of epoch "
+            f"{content.best} are kept.",
         ),
     )
 
