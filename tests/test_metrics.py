@@ -2,14 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from train.metrics import (
-    Recogniser,
-    SparseCrossentropy,
-    character_accuracy,
-    exact_match,
-    per_output_accuracy,
-    plain,
-)
+from train.loss import SparseCrossentropy
+from train.metrics import character_accuracy, exact_match, per_output_accuracy
+from train.recogniser import Recogniser, plain
 
 CLASSES = 3
 BLANK = 2

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from train.metrics import Recogniser, SparseCrossentropy, exact_match, plain
-from train.model import build_model
+from train.loss import SparseCrossentropy
+from train.metrics import exact_match
+from train.models.network import build_model
+from train.recogniser import Recogniser, plain
 
 STRIP = (32, 128, 3)
 
@@ -77,7 +79,7 @@ def test_the_seed_reaches_every_kernel_and_the_dropout() -> None:
 
 
 def test_no_two_kernels_begin_alike() -> None:
-    model = build_model((16, 16, 3), digits(2), seed=0, filters=(16, 16, 16, 16))
+    model = build_model((16, 16, 3), digits(2), name="resnet18", width=0.25, seed=0)
     kernels = [v.numpy() for v in model.variables if v.name == "kernel"]
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
 
@@ -157,7 +159,7 @@ def test_saved_models_load_without_this_package(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     expected = {}
     for head in ("shared", "separate"):
-        model = build_model((16, 64, 3), digits(11), head=head, seed=0, filters=(4, 4, 4, 4))
+        model = build_model((16, 64, 3), digits(11), head=head, seed=0, width=0.25)
         recogniser = Recogniser(model.input, model.output)
         plain(recogniser).save(tmp_path / f"{head}.keras")
         expected[head] = recogniser(x, training=False)
@@ -186,7 +188,7 @@ def bars(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_it_learns() -> None:
     x, labels = bars(256, seed=0)
     outputs = {"left": 4, "right": 4}
-    model = build_model((16, 32, 1), outputs, seed=0, filters=(8, 8, 16, 16), bottleneck=32)
+    model = build_model((16, 32, 1), outputs, seed=0, width=0.25, bottleneck=32)
     recogniser = Recogniser(model.input, model.output)
     recogniser.compile(keras.optimizers.AdamW(3e-3), loss=SparseCrossentropy(0.1))
     recogniser.fit(x, dict(zip(outputs, labels.T, strict=True)), epochs=8, verbose=0)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from train.errors import CheckpointError
-from train.metrics import Recogniser, SparseCrossentropy
-from train.model import build_model
+from train.loss import SparseCrossentropy
+from train.models.network import build_model
+from train.recogniser import Recogniser
 from train.state import METRICS, WEIGHTS, build_state, read_state, write_state
 
 EVERYTHING = (*WEIGHTS, *METRICS)

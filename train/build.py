@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from convert.metadata import DatasetInfo
 from train.config import Head, TrainConfig
@@ -12,6 +15,8 @@ from train.evaluate import blanks_of
 
 if TYPE_CHECKING:
     import keras
+
+ClassCounts = Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
 
 # Read by TensorFlow and XLA when they choose their first kernel; on CPUs neither changes anything
 # that could differ from run to run.
@@ -49,35 +54,90 @@ def resolved_head(config: TrainConfig, info: DatasetInfo) -> Head:
     return config.head
 
 
-def build_compiled(config: TrainConfig, info: DatasetInfo, steps_per_epoch: int) -> keras.Model:
+def build_compiled(
+    config: TrainConfig,
+    info: DatasetInfo,
+    steps_per_epoch: int,
+    class_counts: ClassCounts | None = None,
+) -> keras.Model:
     """Returns the model with fresh weights, all its variables made, ready to be fitted.
 
+    Args:
+        config: The options.
+        info: The dataset.
+        steps_per_epoch: For the schedule of the learning rate.
+        class_counts: {vocabulary: occurrences of each class} in training; needed to balance.
+
     Raises:
-        UsageError: An output's name is not possible, or the head does not fit.
+        UsageError: An output's name is not possible, the head does not fit, or the user's own
+            function does not build what is needed.
     """
     import keras
 
-    from train.metrics import Recogniser, SparseCrossentropy
-    from train.model import build_model
+    from train.precision import resolved_precision
+    from train.recogniser import Recogniser
     from train.state import build_state
 
     keras.utils.set_random_seed(config.seed)
-    try:
-        network = build_model(
-            info.image_shape,
-            {output: len(classes) for output, classes in info.classes.items()},
-            name=config.model,
-            head=resolved_head(config, info),
-            seed=config.seed,
-        )
-    except ValueError as error:  # Keras cannot use every column's name for an output
-        raise UsageError(f"{config.dataset}: {error} Rename the label columns.") from error
+    precision = resolved_precision(config.precision)
+    network = _network(config, info, precision)
+    average = None
+    if config.ema or precision != "float32":  # what is saved computes in float32
+        average = _network(config, info, "float32")
+        average.set_weights(network.get_weights())
     blanks = dict(zip(info.outputs, blanks_of(info), strict=True))
-    model = Recogniser(network.input, network.output, blanks=blanks, name=config.model)
-    losses = {output: SparseCrossentropy(config.label_smoothing) for output in info.outputs}
-    model.compile(optimizer=_optimizer(config, steps_per_epoch), loss=losses)
+    model = Recogniser(
+        network.input,
+        network.output,
+        blanks=blanks,
+        average=average,
+        ema=config.ema,
+        name=network.name,
+    )
+    model.compile(
+        optimizer=_optimizer(config, steps_per_epoch, scaled=precision == "float16"),
+        loss=_losses(config, info, class_counts),
+    )
     build_state(model)
     return model
+
+
+def _network(config: TrainConfig, info: DatasetInfo, precision: Any) -> keras.Model:
+    """Returns the network with fresh weights; equal ones for equal seeds."""
+    from train.models.custom import build_custom, is_custom
+    from train.models.network import build_model
+    from train.precision import computing_in
+
+    outputs = {output: len(classes) for output, classes in info.classes.items()}
+    head = resolved_head(config, info)
+    with computing_in(precision):
+        if is_custom(config.model):
+            return build_custom(config.model, info.image_shape, outputs, config.seed)
+        try:
+            return build_model(
+                info.image_shape,
+                outputs,
+                name=config.model,
+                width=config.width,
+                head=head,
+                seed=config.seed,
+            )
+        except ValueError as error:  # Keras cannot use every column's name for an output
+            raise UsageError(f"{config.dataset}: {error} Rename the label columns.") from error
+
+
+def _losses(
+    config: TrainConfig, info: DatasetInfo, class_counts: ClassCounts | None
+) -> dict[str, keras.losses.Loss]:
+    from train.loss import SparseCrossentropy, balancing_offsets
+
+    losses = {}
+    for output, vocabulary in info.outputs.items():
+        offsets = None
+        if config.class_balance and class_counts is not None:
+            offsets = balancing_offsets(class_counts[vocabulary], config.class_balance)
+        losses[output] = SparseCrossentropy(config.label_smoothing, offsets)
+    return losses
 
 
 def schedule(
@@ -96,15 +156,21 @@ def schedule(
     )
 
 
-def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Returns AdamW with that schedule."""
+def _optimizer(
+    config: TrainConfig, steps_per_epoch: int, *, scaled: bool
+) -> keras.optimizers.Optimizer:
+    """Returns AdamW with that schedule; float16 needs its gradients scaled."""
     import keras
 
-    optimizer = keras.optimizers.AdamW(
+    from train.optimizer import MeasuredAdamW
+
+    several = config.gradient_accumulation > 1
+    optimizer = MeasuredAdamW(
         schedule(config, steps_per_epoch),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
+        gradient_accumulation_steps=config.gradient_accumulation if several else None,
     )
     # Decaying scales and offsets pulls normalised features to zero without making them simpler.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from train.errors import DivergedError
-from train.folder import BEST, LAST, RunFolder
+from train.folder import BEST, DIVERGED, LAST, LAST_RAW, RunFolder
 from train.journal import Journal, Reader, Row
 from train.meter import EpochMeter
-from train.metrics import plain
+from train.recogniser import inference_network, plain
+from train.source import BatchSource
 
 Logs = dict[str, float]
 
@@ -26,6 +28,7 @@ class RunRecorder(keras.callbacks.Callback):
         meter: Measures the training.
         validate: Returns a model's columns of the history; none without a validation split.
         learning_rate: Returns that of a step.
+        training: What the model learns from.
         readers: Of all splits; they know of bad records.
         say: Prints a line that stays.
     """
@@ -37,13 +40,14 @@ class RunRecorder(keras.callbacks.Callback):
         meter: EpochMeter,
         validate: Callable[[keras.Model], Mapping[str, float]],
         learning_rate: Callable[[int], Any],
+        training: BatchSource,
         readers: Sequence[Reader],
         say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._run, self._journal, self._meter = run, journal, meter
         self._validate, self._learning_rate = validate, learning_rate
-        self._readers, self._say = readers, say
+        self._training, self._readers, self._say = training, readers, say
         self._num_listed = len(journal.bad_records)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -53,12 +57,14 @@ class RunRecorder(keras.callbacks.Callback):
             DivergedError: The loss is no number.
         """
         self._meter.steps += 1
-        logs = logs or {}
-        step = self._meter.total_steps  # not the optimizer's: JAX would have to fetch it
-        if not math.isfinite(logs.get("loss", 0.0)):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            epoch, step = len(self._journal.history), self._meter.steps - 1
+            path = self._run.write_arrays(DIVERGED, _batch_arrays(self._training, epoch, step))
             raise DivergedError(
-                f"the loss became {logs['loss']} at step {step}. "
-                "Lower --learning-rate, or look at the data with `convert show`."
+                f"the loss became {loss} at step {self._meter.total_steps} (epoch {epoch + 1}, "
+                f"step {step + 1}); its batch is in {path}. "
+                "Lower --learning-rate, or look at the images of these rows."
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -67,10 +73,12 @@ class RunRecorder(keras.callbacks.Callback):
         row = {**self._row(epoch, logs or {}), **self._validate(self.model)}
         self._journal.history.append(row)
         self._run.write_history(self._journal.history)
-        model = plain(self.model)
-        self._run.save_model(model, LAST)
+        network = inference_network(self.model)
+        self._run.save_model(network, LAST)
         if self._journal.best is row:
-            self._run.save_model(model, BEST)
+            self._run.save_model(network, BEST)
+        if self.model.average is not None:
+            self._run.save_model(plain(self.model), LAST_RAW)
         self._list_bad_records()
 
     def _list_bad_records(self) -> None:
@@ -94,3 +102,17 @@ class RunRecorder(keras.callbacks.Callback):
             "input_wait": self._meter.input_wait,
             "seconds": self._meter.seconds,
         }
+
+
+def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
+    """Returns a batch with the manifest rows that it comes from."""
+    images, *labels = source.batch(epoch, step)
+    start = step * source.batch_size
+    records = source.order.records(epoch, start, start + len(images))
+    return {
+        "images": images,
+        "labels": np.stack(labels, axis=1),
+        "rows": source.reader.rows(records),
+        "epoch": np.array(epoch),
+        "step": np.array(step),
+    }

@@ -9,15 +9,21 @@ from typing import Literal, get_args
 from train.errors import UsageError
 
 Head = Literal["auto", "shared", "separate"]
-ModelName = Literal["resnet10"]
+ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 VerifyRecords = Literal["off", "first", "always"]
 OnBadRecord = Literal["stop", "skip"]
 
 CHANGEABLE = (
-    "dataset", "epochs", "patience", "checkpoint_minutes", "keep_checkpoints", "verify_records",
-    "on_bad_record", "manifest",
+    "dataset", "epochs", "patience", "target", "max_minutes", "checkpoint_minutes",
+    "keep_checkpoints", "verify_records", "on_bad_record", "manifest",
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
+
+TARGETS = ("exact", "character_accuracy")
+"""The metrics of the validation split that `target` may name."""
+
+_WIDEST = 16.0  # times the channels: beyond, one layer takes gigabytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,13 +40,26 @@ class TrainConfig:
         warmup: Share of all steps that the warm-up takes. In [0, 1).
         label_smoothing: Share of the target spread over all classes. In [0, 1).
         clip_norm: Largest global norm of a step's gradient. Above 0.
-        model: Name of the network.
+        gradient_accumulation: Batches whose mean gradient makes one change of the weights. At
+            least 1.
+        ema: Momentum of the moving average of the weights, which is what is validated and saved;
+            lower in the first steps. In [0, 1); 0: there is no average.
+        class_balance: How far training acts as if each class were equally frequent. In [0, 1].
+        model: Name of the network, or `module:function` of a function of the user's.
+        width: What the network's numbers of channels are multiplied with. Above 0.
+        precision: What layers compute in; weights and logits are float32 always. `auto`: bfloat16
+            on an accelerator, float32 on a CPU.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
         augment: Whether to change training images at random.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         patience: Epochs without a better one after which to stop. None: go through all.
+        target: `exact=SHARE` or `character_accuracy=SHARE` of the validation split; with the
+            first epoch that reaches it the run is complete. None: go through all.
+        max_minutes: Minutes after which this session stops with a checkpoint. None: no limit.
+        overfit: Records, the first of the training split, to train and validate on, unchanged: a
+            network that does not learn these by heart has a mistake. None: train properly.
         checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
             besides. 0: after every step.
         keep_checkpoints: Newest checkpoints that stay. At least 1.
@@ -61,12 +80,20 @@ class TrainConfig:
     warmup: float = 0.05
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
-    model: ModelName = "resnet10"
+    gradient_accumulation: int = 1
+    ema: float = 0.999
+    class_balance: float = 0.0
+    model: str = "resnet10"
+    width: float = 1.0
+    precision: Precision = "auto"
     head: Head = "auto"
     augment: bool = True
     window: int | None = None
     seed: int = 0
     patience: int | None = None
+    target: str | None = None
+    max_minutes: float | None = None
+    overfit: int | None = None
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
     deterministic: bool = False
@@ -75,33 +102,55 @@ class TrainConfig:
     manifest: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_numbers()
+        self._check_choices()
+        _ = self.stopping_target  # checks it
+
+    @property
+    def stopping_target(self) -> tuple[str, float] | None:
+        """The metric that `target` names, and its value."""
+        return None if self.target is None else parse_target(self.target)
+
+    def _check_counts(self) -> None:
         for flag, value in (
             ("--epochs", self.epochs),
             ("--batch-size", self.batch_size),
+            ("--gradient-accumulation", self.gradient_accumulation),
             ("--window", 1 if self.window is None else self.window),
             ("--patience", 1 if self.patience is None else self.patience),
+            ("--overfit", 1 if self.overfit is None else self.overfit),
             ("--keep-checkpoints", self.keep_checkpoints),
         ):
             _require(value >= 1, f"{flag} must be at least 1, got {value}.")
-        _require(
-            0 < self.learning_rate <= 10,
-            f"--learning-rate must be in (0, 10], got {self.learning_rate:g}.",
-        )
-        _require(
-            self.weight_decay >= 0, f"--weight-decay must be 0 or more, got {self.weight_decay:g}."
-        )
-        _require(0 <= self.warmup < 1, f"--warmup must be in [0, 1), got {self.warmup:g}.")
-        _require(
-            0 <= self.label_smoothing < 1,
-            f"--label-smoothing must be in [0, 1), got {self.label_smoothing:g}.",
-        )
-        _require(self.clip_norm > 0, f"--clip-norm must be above 0, got {self.clip_norm:g}.")
-        _require(
-            0 <= self.checkpoint_minutes < math.inf,
-            f"--checkpoint-minutes must be 0 or more, got {self.checkpoint_minutes:g}.",
-        )
+        # Keras takes seeds of 32 bits.
+        _require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
+
+    def _check_numbers(self) -> None:
+        minutes = self.max_minutes
+        for flag, value, holds, expected in (
+            ("--learning-rate", self.learning_rate, 0 < self.learning_rate <= 10, "in (0, 10]"),
+            ("--weight-decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
+            ("--warmup", self.warmup, 0 <= self.warmup < 1, "in [0, 1)"),
+            ("--label-smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)"),
+            ("--clip-norm", self.clip_norm, self.clip_norm > 0, "above 0"),
+            ("--ema", self.ema, 0 <= self.ema < 1, "in [0, 1)"),
+            ("--class-balance", self.class_balance, 0 <= self.class_balance <= 1, "in [0, 1]"),
+            ("--width", self.width, 0 < self.width <= _WIDEST, f"in (0, {_WIDEST:g}]"),
+            ("--max-minutes", minutes, minutes is None or 0 < minutes < math.inf, "above 0"),
+            (
+                "--checkpoint-minutes",
+                self.checkpoint_minutes,
+                0 <= self.checkpoint_minutes < math.inf,
+                "0 or more",
+            ),
+        ):
+            shown = "none" if value is None else f"{value:g}"
+            _require(holds, f"{flag} must be {expected}, got {shown}.")
+
+    def _check_choices(self) -> None:
         for flag, choice, choices in (
-            ("--model", self.model, ModelName),
+            ("--precision", self.precision, Precision),
             ("--head", self.head, Head),
             ("--verify-records", self.verify_records, VerifyRecords),
             ("--on-bad-record", self.on_bad_record, OnBadRecord),
@@ -110,8 +159,30 @@ class TrainConfig:
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
-        # Keras takes seeds of 32 bits.
-        _require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
+        names = ", ".join(get_args(ModelName))
+        _require(
+            self.model in get_args(ModelName) or ":" in self.model,
+            f"--model must be one of {names}, or module:function, got {self.model!r}.",
+        )
+
+
+def parse_target(target: str) -> tuple[str, float]:
+    """Returns the metric that a target names, and its value.
+
+    Raises:
+        UsageError: It is not written `METRIC=SHARE`, with a metric of `TARGETS`.
+    """
+    name, _, value = target.partition("=")
+    try:
+        share = float(value)
+    except ValueError:
+        share = math.nan
+    _require(
+        name in TARGETS and 0 < share <= 1,
+        f"--target must be {' or '.join(f'{known}=SHARE' for known in TARGETS)} with a share in "
+        f"(0, 1], got {target!r}.",
+    )
+    return name, share
 
 
 def _require(condition: bool, message: str) -> None:

@@ -64,13 +64,13 @@ class DivergedError(ShardfeedError):
 
 
 class StoppedError(ShardfeedError):
-    """A signal ended a run after a checkpoint was written.
+    """A signal or a limit of time ended a run after a checkpoint was written.
 
     Args:
         message: What was done, and how to go on.
-        number: The signal's.
+        number: The signal's. None: there was none, all is as it was asked for.
     """
 
-    def __init__(self, message: str, number: signal.Signals) -> None:
+    def __init__(self, message: str, number: signal.Signals | None = None) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number  # as shells report it
+        self.exit_code = 0 if number is None else 128 + number  # as shells report it

@@ -10,6 +10,8 @@ RUN/
   events/            for TensorBoard: curves, histograms, pictures
   best.keras         the weights of the best epoch on the validation split
   last.keras         the weights of the last epoch
+  last_raw.keras     the same before averaging; both above are averages, unless --ema is 0
+  diverged.npz       the batch with which the loss became infinite or not a number
   class_counts.json  how often each class occurs in the training split
   report.html        what the run came to, as one page
   log.txt            every line that was said
@@ -28,6 +30,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.storage import PART, locked, read_dataset, sync_folder, write_file, write_json
 from train.environment import environment
@@ -37,9 +41,12 @@ if TYPE_CHECKING:
     import keras
 
 CONFIG, ENVIRONMENT, HISTORY, LOG = "config.json", "environment.json", "history.csv", "log.txt"
-BEST, LAST, EVENTS, CHECKPOINTS = "best.keras", "last.keras", "events", "checkpoints"
+BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
+EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
 REPORT = "report.html"
+
+MODELS = (BEST, LAST, LAST_RAW)
 
 _LOCK = ".lock"
 
@@ -190,7 +197,7 @@ class RunFolder:
 
     def models(self) -> dict[str, str]:
         """Returns the paths of the saved models that are there, by name."""
-        return {name: self.file(name) for name in (BEST, LAST) if os.path.exists(self.file(name))}
+        return {name: self.file(name) for name in MODELS if os.path.exists(self.file(name))}
 
     def load_model(self, name: str = BEST) -> keras.Model:
         """Loads a saved model.
@@ -207,6 +214,15 @@ class RunFolder:
             return keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             raise FormatError(f"{path}: cannot be loaded as a model. Train again.") from error
+
+    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
+        """Writes arrays as a .npz file, and returns its path."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **dict(arrays))
+        with self.writing(name):
+            Path(self.file(PART + name)).write_bytes(buffer.getvalue())
+            _replace(self.file(PART + name), self.file(name))
+        return self.file(name)
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes history.csv; without rows there is none."""

@@ -12,10 +12,12 @@ import keras
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.build import build_compiled, resolved_head, use_deterministic_kernels
+from train.census import count_classes
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluate import BATCH_SIZE
 from train.loading import SourceOptions, open_source
+from train.precision import resolved_precision
 from train.source import BatchSource
 
 
@@ -50,24 +52,27 @@ class Job:
             "verify_records": config.verify_records,
             "on_bad_record": config.on_bad_record,
             "manifest": config.manifest,
+            "limit": config.overfit,
         }
         train_options: SourceOptions = {
             **options,
-            "augment": config.augment,
+            "augment": config.augment and config.overfit is None,
             "window": config.window,
         }
         training = open_source(
-            config.dataset, "train", config.batch_size, config.seed, **train_options
+            config.dataset,
+            "train",
+            min(config.batch_size, config.overfit or config.batch_size),
+            config.seed,
+            **train_options,
         )
         validation = None
-        if "validation" in info.splits:
-            validation_options: SourceOptions = {**options, "shuffle": False}
-            validation = open_source(config.dataset, "validation", BATCH_SIZE, **validation_options)
-        elif config.patience is not None:
-            raise UsageError(
-                f"--patience needs a validation split, {config.dataset} has none. Leave it out, "
-                "or convert again with --split train=0.9,validation=0.1."
-            )
+        validation_options: SourceOptions = {**options, "shuffle": False}
+        split = "validation" if config.overfit is None else "train"
+        if split in info.splits:
+            validation = open_source(config.dataset, split, BATCH_SIZE, **validation_options)
+        else:
+            _refuse_without_validation(config)
         return cls(config=config, info=info, training=training, validation=validation)
 
     @property
@@ -79,6 +84,7 @@ class Job:
             "dataset_id": self.info.dataset_id,
             "window": self.training.order.window,
             "head": resolved_head(self.config, self.info),
+            "precision": resolved_precision(self.config.precision),
         }
 
     def model(self) -> keras.Model:
@@ -87,9 +93,22 @@ class Job:
         Raises:
             UsageError: It cannot be built.
         """
-        return build_compiled(self.config, self.info, self.training.num_steps)
+        counts = None
+        if self.config.class_balance:
+            counts = count_classes(self.training.reader, self.info)
+        return build_compiled(self.config, self.info, self.training.num_steps, counts)
 
 
 def unchangeable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns those of a run's options that a resume must have again."""
     return {name: value for name, value in options.items() if name not in (*CHANGEABLE, "run")}
+
+
+def _refuse_without_validation(config: TrainConfig) -> None:
+    """Raises `UsageError` for an option that asks what only a validation split can tell."""
+    for flag, value in (("--patience", config.patience), ("--target", config.target)):
+        if value is not None:
+            raise UsageError(
+                f"{flag} needs a validation split, {config.dataset} has none. Leave it out, "
+                "or convert again with --split train=0.9,validation=0.1."
+            )

@@ -40,16 +40,24 @@ class Journal:
             return self.history[-1]
         return max(self.history, key=_score)
 
-    def is_complete(self, epochs: int, patience: int | None) -> bool:
+    def is_complete(
+        self, epochs: int, patience: int | None = None, target: tuple[str, float] | None = None
+    ) -> bool:
         """Tells whether a run has nothing left to train.
 
         Args:
             epochs: That it shall have.
             patience: Epochs without a better one after which it stops. None: no matter how many.
+            target: A metric of the validation split, and the value that is good enough. None:
+                none is.
         """
         done = len(self.history)
         if done >= epochs:
             return True
+        if target is not None:
+            metric, share = target
+            if any(row[f"validation_{metric}"] >= share for row in self.history):
+                return True
         return patience is not None and done > 0 and done - self.best["epoch"] >= patience
 
     def note_bad_records(self, readers: Iterable[Reader]) -> list[Row]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -54,8 +55,8 @@ class CheckpointKeeper(keras.callbacks.Callback):
         self._journal, self._meter, self._events = journal, meter, events
         self._readers, self._stop = readers, stop
         self._checkpoints = Checkpoints(run.file(CHECKPOINTS), config.keep_checkpoints)
-        self._written = time.monotonic()
-        self._started = self._written - (resumed.seconds if resumed else 0.0)
+        self._opened = self._written = time.monotonic()
+        self._started = self._opened - (resumed.seconds if resumed else 0.0)
 
     @property
     def seconds(self) -> float:
@@ -80,7 +81,8 @@ class CheckpointKeeper(keras.callbacks.Callback):
         """
         self._meter.start()
         self._write(epoch + 1, 0)
-        if self._journal.is_complete(self._config.epochs, self._config.patience):
+        config = self._config
+        if self._journal.is_complete(config.epochs, config.patience, config.stopping_target):
             self.model.stop_training = True
         else:
             self.stop_if_asked()
@@ -89,15 +91,20 @@ class CheckpointKeeper(keras.callbacks.Callback):
         """Called where training may stop.
 
         Raises:
-            StoppedError: A signal came; a checkpoint is written.
+            StoppedError: A signal came, or the time is over; a checkpoint is written.
         """
         number = self._stop.received
-        if number is None:
-            return
+        if number is not None:
+            self._stop_by(NAMES[number], number)
+        minutes = self._config.max_minutes
+        if minutes is not None and time.monotonic() - self._opened >= 60 * minutes:
+            self._stop_by(f"--max-minutes {minutes:g}")
+
+    def _stop_by(self, what: str, number: signal.Signals | None = None) -> NoReturn:
         epoch, step = len(self._journal.history), self._meter.steps
         self._write(epoch, step)
         raise StoppedError(
-            f"stopped by {NAMES[number]} in epoch {epoch + 1} after step {step}; a checkpoint is "
+            f"stopped by {what} in epoch {epoch + 1} after step {step}; a checkpoint is "
             f"written. Go on with `train resume {self._run.path}`.",
             number,
         )

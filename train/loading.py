@@ -40,6 +40,7 @@ class SourceOptions(TypedDict, total=False):
             `always`, or never (`off`). Labels out of range are found in any case.
         on_bad_record: `stop`, or `skip`: the next sound record stands in for a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
+        limit: Only the first so many records of each dataset, to debug with. None: all.
     """
 
     shuffle: bool | None
@@ -53,6 +54,7 @@ class SourceOptions(TypedDict, total=False):
     verify_records: VerifyRecords
     on_bad_record: OnBadRecord
     manifest: str | None
+    limit: int | None
 
 
 def open_source(
@@ -98,10 +100,19 @@ def open_source(
     )
     if not source.num_steps:
         raise UsageError(
-            f"{folders[0]}: the split {split!r} has {reader.num_records} records, fewer than one "
-            f"batch; --batch-size must be at most {reader.num_records}, got {batch_size}."
+            f"{folders[0]}: the split {split!r} has {order.num_records} records, fewer than one "
+            f"batch; --batch-size must be at most {order.num_records}, got {batch_size}."
         )
     return source
+
+
+def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
+    """Returns how many of each shard's records are among the first `limit` of all."""
+    sizes: list[int] = []
+    for records in shard_records:
+        left = records if limit is None else limit - sum(sizes)
+        sizes.append(max(0, min(records, left)))
+    return sizes
 
 
 def _check(
@@ -114,16 +125,7 @@ def _check(
     """Raises `UsageError` unless everything fits together."""
     if not folders:
         raise UsageError("no dataset is named; name at least one.")
-    if batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
-    rank, num_ranks = options.get("rank", 0), options.get("num_ranks", 1)
-    if not 0 <= rank < num_ranks:
-        raise UsageError(f"rank must be in [0, num_ranks), got rank {rank} of {num_ranks}.")
-    if batch_size % num_ranks:
-        raise UsageError(
-            f"{num_ranks} ranks cannot share a batch of {batch_size} evenly; "
-            "the batch size, that of all ranks together, must be a multiple of num_ranks."
-        )
+    _check_numbers(batch_size, options)
     if options.get("manifest") and len(folders) > 1:
         raise UsageError("a manifest belongs to one dataset; read the datasets one by one to see.")
     if options.get("labels", "dict") not in ("dict", "array"):
@@ -135,6 +137,23 @@ def _check(
         if not sum(shard.records for shard in info.splits[split]):
             raise UsageError(f"{folder}: the split {split!r} has no records.")
         _require_equal(folders[0], infos[0], folder, info)
+
+
+def _check_numbers(batch_size: int, options: SourceOptions) -> None:
+    """Raises `UsageError` for numbers out of range."""
+    if batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
+    rank, num_ranks = options.get("rank", 0), options.get("num_ranks", 1)
+    if not 0 <= rank < num_ranks:
+        raise UsageError(f"rank must be in [0, num_ranks), got rank {rank} of {num_ranks}.")
+    if batch_size % num_ranks:
+        raise UsageError(
+            f"{num_ranks} ranks cannot share a batch of {batch_size} evenly; "
+            "the batch size, that of all ranks together, must be a multiple of num_ranks."
+        )
+    limit = options.get("limit")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1, got {limit}.")
 
 
 def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
@@ -181,6 +200,7 @@ def _order(
     """Returns the records' order, and what reads them ahead."""
 
     def of(shard_records: Sequence[int], first_shard: int) -> tuple[RecordOrder, ReadAhead]:
+        shard_records = _limited(shard_records, options.get("limit"))
         window = options.get("window")
         if window is None:
             window = default_window(sum(shard_records), reader.record_bytes)

@@ -13,10 +13,12 @@ from train.build import resolved_head
 from train.checkpoint import Checkpoint, Checkpoints
 from train.config import CHANGEABLE, TrainConfig
 from train.environment import differences, environment
-from train.errors import CheckpointError, FormatError, MismatchError
+from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
-from train.folder import BEST, CHECKPOINTS, CONFIG, EVENTS, LAST, RunFolder
+from train.folder import CHECKPOINTS, CONFIG, EVENTS, MODELS, RunFolder
 from train.job import Job, unchangeable
+from train.models.custom import is_custom
+from train.precision import resolved_precision
 from train.result import TrainResult, result_of
 from train.session import journal_of, train_session
 
@@ -46,6 +48,7 @@ def resume_training(
     run = RunFolder.open(path)
     with run.locked():
         stored = run.config()
+        _require_named(stored, changes, run)
         config = _config(stored, changes, run)
         _require_same_dataset(config, stored, run)
         tell = run.teller(say)
@@ -53,7 +56,7 @@ def resume_training(
         if checkpoint is not None:
             _require_unedited(stored, checkpoint, run)
             journal = journal_of(checkpoint.position)
-            if journal.is_complete(config.epochs, config.patience):
+            if journal.is_complete(config.epochs, config.patience, config.stopping_target):
                 say(f"{run.path} is complete: {len(journal.history)} epochs are done")
                 return result_of(run.path, journal, checkpoint.position.seconds)
         job = Job.open(config)
@@ -78,6 +81,8 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     asked = replace(config, **changes)
     if asked.head == "auto":
         asked = replace(asked, head=resolved_head(asked, run.dataset_info()))
+    if asked.precision == "auto":
+        asked = replace(asked, precision=resolved_precision("auto"))
     different = [
         name
         for name in names
@@ -92,6 +97,16 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
             f"Only {allowed} may change. Leave the others out, or start a new run.",
         )
     return asked
+
+
+def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> None:
+    """Raises unless a function of the user's is named again: a file may not choose what runs."""
+    name = str(stored.get("model"))
+    if is_custom(name) and "model" not in changes:
+        raise UsageError(
+            f"{run.path}: its model is built by {name}, which is imported only if it is named. "
+            f"If you trust it, repeat --model {name}."
+        )
 
 
 def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
@@ -181,7 +196,7 @@ def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
     run.tidy()
     with run.writing(CHECKPOINTS):
         Checkpoints(run.file(CHECKPOINTS)).tidy(checkpoint)
-    for name in (BEST, LAST):
+    for name in MODELS:
         copy = os.path.join(checkpoint.path, name) if checkpoint else None
         run.restore_model(copy if checkpoint and name in checkpoint.models else None, name)
     run.write_history(journal.history)

@@ -23,6 +23,7 @@ from train.journal import Journal
 from train.keeper import CheckpointKeeper
 from train.meter import EpochMeter
 from train.progress import ProgressLine
+from train.recogniser import inference_network
 from train.report.write import BestEvaluation, write_report
 from train.result import TrainResult, result_of
 from train.state import METRICS, WEIGHTS, write_state
@@ -75,7 +76,7 @@ def train_session(
         progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)
         callbacks = [
             EpochStart(position, arrays, meter, num_steps),
-            RunRecorder(run, journal, meter, validate, rate, readers, say),
+            RunRecorder(run, journal, meter, validate, rate, job.training, readers, say),
             board,
             progress,
             keeper,
@@ -137,16 +138,26 @@ def _validator(
         if job.validation is None:
             return {}
         blanks = blanks_of(job.info)
-        evaluation = evaluate_source(model, job.validation, blanks, on_batch)
+        network = inference_network(model)
+        evaluation = evaluate_source(network, job.validation, blanks, on_batch)
         for each in keep:
             each(evaluation)
-        return {
-            "validation_loss": evaluation.loss,
-            "validation_character_accuracy": evaluation.character_accuracy,
-            "validation_exact": evaluation.exact,
-        }
+        columns = _columns("validation", evaluation)
+        if job.config.ema:
+            raw = evaluate_source(model, job.validation, blanks, on_batch)
+            columns |= _columns("raw_validation", raw)
+        return columns
 
     return validate
+
+
+def _columns(name: str, evaluation: Evaluation) -> dict[str, float]:
+    """Returns an evaluation's columns of the history."""
+    return {
+        f"{name}_loss": evaluation.loss,
+        f"{name}_character_accuracy": evaluation.character_accuracy,
+        f"{name}_exact": evaluation.exact,
+    }
 
 
 def _fit(

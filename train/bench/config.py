@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from train.config import Head, ModelName, TrainConfig
+from train.config import Head, Precision, TrainConfig
 from train.errors import UsageError
 
 _LONGEST_SECONDS = 3600.0  # no number gets better by waiting longer
@@ -17,7 +17,9 @@ class BenchConfig:
     Attributes:
         dataset: Folder that `convert` made.
         batch_size: Images of a step. At least 1.
-        model: Name of the network.
+        model: Name of the network, or `module:function`.
+        width: What its numbers of channels are multiplied with. Above 0.
+        precision: What layers compute in.
         head: `shared`, `separate`, or `auto`.
         augment: Whether to change the images at random.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
@@ -27,7 +29,9 @@ class BenchConfig:
 
     dataset: str
     batch_size: int = 32
-    model: ModelName = "resnet10"
+    model: str = "resnet10"
+    width: float = 1.0
+    precision: Precision = "auto"
     head: Head = "auto"
     augment: bool = True
     window: int | None = None
@@ -48,6 +52,8 @@ class BenchConfig:
             dataset=self.dataset,
             batch_size=self.batch_size,
             model=self.model,
+            width=self.width,
+            precision=self.precision,
             head=self.head,
             augment=self.augment,
             window=self.window,

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from train.bench.config import BenchConfig
-from train.config import Head, ModelName
+from train.config import Head, Precision
 from train.verbs.startup import Verbs, add_json, import_keras
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def add_parser(verbs: Verbs) -> None:
         flag = "--" + name.replace("_", "-")
         add(flag, type=kind, metavar=metavar, help=f"{text} (default: {default[name]})")
     add("--window", type=int, metavar="N", help="records shuffled as one (default: 4 GiB's)")
-    add("--model", choices=get_args(ModelName), help=f"network (default: {default['model']})")
+    add("--model", metavar="NAME", help=f"network, as in `fit` (default: {default['model']})")
+    add("--width", type=float, metavar="FACTOR", help="multiplies its numbers of channels")
+    add("--precision", choices=get_args(Precision), help="what layers compute in")
     add("--head", choices=get_args(Head), help="classifier for all outputs, or one each")
     add("--no-augment", dest="augment", action="store_false", help="leave the images alone")
     add_json(parser)

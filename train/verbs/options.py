@@ -6,7 +6,16 @@ import argparse
 from dataclasses import fields
 from typing import Any, get_args
 
-from train.config import CHANGEABLE, Head, ModelName, OnBadRecord, TrainConfig, VerifyRecords
+from train.config import (
+    CHANGEABLE,
+    TARGETS,
+    Head,
+    ModelName,
+    OnBadRecord,
+    Precision,
+    TrainConfig,
+    VerifyRecords,
+)
 
 _NUMBERS = (
     ("epochs", "N", int, "times to go through the training split"),
@@ -16,19 +25,29 @@ _NUMBERS = (
     ("warmup", "SHARE", float, "share of the steps that the warm-up takes"),
     ("label_smoothing", "SHARE", float, "share of the target spread over all classes"),
     ("clip_norm", "NORM", float, "largest global norm of a gradient"),
+    ("gradient_accumulation", "N", int, "batches whose mean gradient makes one step"),
+    ("ema", "MOMENTUM", float, "of the average of the weights that is used; 0: no average"),
+    ("class_balance", "SHARE", float, "1: as if all classes were equally frequent"),
+    ("width", "FACTOR", float, "multiplies the network's numbers of channels"),
     ("seed", "N", int, "of weights, order, dropout and augmentation"),
     ("window", "N", int, "records shuffled as one"),
     ("patience", "N", int, "stop after N epochs without a better one"),
+    ("max_minutes", "MINUTES", float, "stop after so long, with a checkpoint"),
+    ("overfit", "N", int, "learn N records by heart, to find mistakes"),
     ("checkpoint_minutes", "MINUTES", float, "time between checkpoints; 0: at each step"),
     ("keep_checkpoints", "N", int, "newest checkpoints that stay"),
 )
 _CHOICES = (
-    ("model", ModelName, "network"),
+    ("precision", Precision, "what layers compute in"),
     ("head", Head, "classifier for all outputs, or one each"),
     ("verify_records", VerifyRecords, "when to compare a record's CRC"),
     ("on_bad_record", OnBadRecord, "whether another record stands in for a bad one"),
 )
-_TEXTS = (("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),)
+_TEXTS = (
+    ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
+    ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
+    ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
+)
 _SWITCHES = (
     ("augment", "--no-augment", False, "leave training images alone"),
     ("deterministic", "--deterministic", True, "only kernels that always give the same bits"),
@@ -36,6 +55,9 @@ _SWITCHES = (
 _WITHOUT_A_VALUE = {
     "window": "4 GiB's",
     "patience": "go through all epochs",
+    "target": "go through all epochs",
+    "max_minutes": "no limit",
+    "overfit": "train properly",
     "manifest": "rows only",
 }
 

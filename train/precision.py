@@ -1,0 +1,39 @@
+"""In which numbers a model computes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from train.config import Precision
+
+_POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16", "float32": "float32"}
+
+
+def resolved_precision(precision: Precision) -> Precision:
+    """Returns what `auto` means here: bfloat16 on an accelerator, float32 on a CPU.
+
+    On CPUs 16-bit convolutions are no faster; bfloat16 has the range of float32, so that it needs
+    no scaling of the loss.
+    """
+    if precision != "auto":
+        return precision
+    devices = keras.distribution.list_devices()
+    return "float32" if all(device.startswith("cpu") for device in devices) else "bfloat16"
+
+
+@contextlib.contextmanager
+def computing_in(precision: Precision) -> Iterator[None]:
+    """Lets layers that are made inside compute in a precision; weights are float32 always.
+
+    Args:
+        precision: Not `auto`.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
