@@ -19,6 +19,7 @@ from PIL import Image
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.census import count_classes
+from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluate import evaluate_run
 from train.evaluation import Evaluation
@@ -30,7 +31,7 @@ from train.report.markup import Html, element
 from train.report.numbers import compact, duration, interval, percent, size, ticks
 from train.report.page import page
 from train.report.pictures import data_uri
-from train.report.results import NO_VALIDATION
+from train.report.results import NO_VALIDATION, OVERFIT
 from train.report.write import BestEvaluation, write_report
 
 WIDTHS = (400, 760, 1200)
@@ -181,9 +182,12 @@ def test_options_that_are_not_the_default_are_marked(run, browser):
     marked = browser.evaluate(
         "[...document.querySelectorAll('.changed')].map(e => [...e.children].map(c => c.innerText))"
     )
-    assert ["epochs", "2", "default 20"] in marked
-    assert ["batch-size", "16", "default 32"] in marked
-    assert not [row for row in marked if row[0] in ("window", "head", "run", "dataset", "seed")]
+    usual = TrainConfig(dataset="strips")
+    assert ["epochs", "2", f"default {usual.epochs}"] in marked
+    assert ["batch-size", "16", f"default {usual.batch_size}"] in marked
+    assert not [
+        row for row in marked if row[0] in ("window", "head", "precision", "run", "dataset", "seed")
+    ]
 
 
 def test_a_report_is_no_larger_than_a_picture(run):
@@ -233,6 +237,13 @@ def test_without_validation_it_says_so(browser, tmp_path):
 )  # fmt: skip
 def test_every_run_fits_the_page(browser, tmp_path, case):
     shown(browser, content_of(**case), tmp_path)
+
+
+def test_overfitting_is_told(browser, tmp_path):
+    content = content_of()
+    assert OVERFIT not in shown(browser, content, tmp_path)
+    content = replace(content, options={**content.options, "overfit": 8})
+    assert OVERFIT in shown(browser, content, tmp_path)
 
 
 def test_columns_of_other_weights_are_lines_of_their_own(browser, tmp_path):

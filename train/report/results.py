@@ -11,6 +11,11 @@ NO_VALIDATION = (
     "not seen. Convert again with --split train=0.9,validation=0.1 to know."
 )
 
+OVERFIT = (
+    "With --overfit the records to validate on are those it was trained on: this tells whether the "
+    "network can learn, and nothing of how it reads images that it has not seen."
+)
+
 
 def headline(content: Content) -> Html:
     """Returns the page's title and what was trained, in a sentence."""
@@ -35,16 +40,17 @@ def headline(content: Content) -> Html:
 def results(content: Content) -> Html:
     """Returns the numbers that count, one a tile."""
     if content.validation is None:
-        tiles = [
+        while_training = [
             _tile("Exact match", content.at_best("exact"), "whole labels, while training"),
             _tile("Characters", content.at_best("character_accuracy"), "while training"),
         ]
-        return joined(element("p", NO_VALIDATION, class_="notice"), _tiles(tiles))
+        return joined(element("p", NO_VALIDATION, class_="notice"), _tiles(while_training))
     evaluation = content.validation.evaluation
     records = len(evaluation.labels)
     low, high = interval(evaluation.exact, records)
     cut = evaluation.selection().at_precision(0.99)
-    return _tiles(
+    warning = element("p", OVERFIT, class_="notice") if content.options.get("overfit") else None
+    tiles = _tiles(
         [
             _tile(
                 "Exact match",
@@ -68,6 +74,7 @@ def results(content: Content) -> Html:
             ),
         ]
     )
+    return joined(warning, tiles)
 
 
 def _tiles(tiles: list[Html]) -> Html:

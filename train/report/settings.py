@@ -11,7 +11,7 @@ from train.report.markup import Html, element, table
 from train.report.numbers import size
 
 # Config.json has them as they were resolved, so whether the user asked for it is not known.
-_UNKNOWN = ("run", "window", "head")
+_UNKNOWN = ("run", "window", "head", "precision")
 
 
 def settings(content: Content) -> Html:
@@ -60,10 +60,10 @@ def _data(content: Content) -> Html:
     height, width, channels = info.image_shape
     rows: list[list[object]] = [
         ["images", f"{width}×{height}×{channels}, {info.image['encoding']}"],
-        *([f"records, {split}", f"{info.num_records(split):,}"] for split in info.splits),
-        *([f"classes, {name}", f"{len(c):,}"] for name, c in info.vocabularies.items()),
-        ["dataset id", str(content.options.get("dataset_id", ""))[:8]],
     ]
+    rows += [[f"records, {split}", f"{info.num_records(split):,}"] for split in info.splits]
+    rows += [[f"classes, {name}", f"{len(c):,}"] for name, c in info.vocabularies.items()]
+    rows.append(["dataset id", str(content.options.get("dataset_id", ""))[:8]])
     if content.bad_records:
         rows.append(["bad records left out", f"{content.bad_records:,}"])
     return table([], rows, caption="Data")
