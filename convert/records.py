@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from convert.errors import FormatError
-from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints, layout_of_record
+from convert.format import (
+    MAX_VARINT,
+    VARINT_BYTES,
+    RecordLayout,
+    from_padded_varints,
+    layout_of_record,
+)
 from convert.index import SUFFIX, parse_index
 from convert.mapping import REPAIR, map_file
 from convert.metadata import DatasetInfo, Shard
@@ -74,6 +80,32 @@ class ShardRecords:
     def labels(self, number: int) -> Ints:
         """Returns a record's class indices, int64, shape (outputs,)."""
         return from_padded_varints(self.label_bytes(number))
+
+    def labels_of(self, numbers: Ints) -> Ints:
+        """Returns the labels of many records as they stand there, in a few calls of NumPy.
+
+        Args:
+            numbers: Of the records, shape (batch,).
+
+        Returns:
+            Class indices, int64, shape (batch, outputs); where no record can be, `MAX_VARINT`.
+        """
+        starts = self._starts[numbers]
+        lengths, which = np.unique(self._starts[numbers + 1] - starts, return_inverse=True)
+        offsets = np.array([self._label_offset(length) for length in lengths.tolist()], np.int64)
+        offsets = offsets[which]
+        labels = np.full((len(numbers), self._num_labels), MAX_VARINT, np.int64)
+        found = offsets >= 0
+        places = (starts + offsets)[found, None] + np.arange(VARINT_BYTES * self._num_labels)
+        labels[found] = from_padded_varints(self.memory[places])
+        return labels
+
+    def _label_offset(self, length: int) -> int:
+        """Returns where in a record of some length its labels start; -1 if there is no such."""
+        try:
+            return layout_of_record(self._num_labels, length).label_offset
+        except ValueError:
+            return -1
 
     def label_bytes(self, number: int) -> Bytes:
         """Returns a record's class indices as padded varints."""

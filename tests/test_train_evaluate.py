@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from convert.format import MAX_VARINT, layout_of_image, padded_varints
 from convert.metadata import DatasetInfo
+from convert.records import ShardRecords
 from convert.storage import read_dataset
 from train.census import count_classes, read_class_counts, write_class_counts
 from train.errors import UsageError
@@ -145,6 +147,16 @@ def test_class_counts_are_those_of_the_manifest(encoded_datasets, small_dataset,
         expected = np.bincount(labels.ravel(), minlength=len(info.vocabularies[name]))
         assert fresh[name].tolist() == count_classes(reader, info)[name].tolist()
         assert fresh[name].tolist() == expected.tolist()
+
+
+def test_where_no_record_can_be_stands_no_class():
+    """An index may lie, with sound CRCs all the same."""
+    layout = layout_of_image(2, 100)
+    record = b"".join(layout.encode(padded_varints(np.array([7, 9])), bytes(5), bytes(100)))
+    shard = object.__new__(ShardRecords)
+    shard._num_labels, shard._starts = 2, np.array([0, 10, 10 + len(record)])
+    shard.memory = np.frombuffer(bytes(10) + record, np.uint8)
+    assert shard.labels_of(np.array([1, 0, 1])).tolist() == [[7, 9], [MAX_VARINT] * 2, [7, 9]]
 
 
 def test_labels_out_of_range_are_not_counted():

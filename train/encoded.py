@@ -54,13 +54,12 @@ class EncodedReader(RecordReader):
 
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records, unchecked."""
-        # Where no record can be, stands a number that is no class: the largest.
-        varints = np.full((len(records), VARINT_BYTES * len(self._info.outputs)), 0x7F, np.uint8)
-        found = zip(*map(np.ndarray.tolist, self._find(records)), strict=True)
-        for index, (shard, place) in enumerate(found):
-            if self._layout(shard, place):
-                varints[index] = self._shards[shard].label_bytes(place)
-        return from_padded_varints(varints)
+        shards, places = self._find(records)
+        labels = np.empty((len(records), len(self._info.outputs)), np.int64)
+        for shard in np.unique(shards).tolist():
+            here = shards == shard
+            labels[here] = self._shards[shard].labels_of(places[here])
+        return labels
 
     def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
         """Returns where in a shard's file its records [start, stop) begin and end."""
