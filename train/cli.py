@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from convert.command import OneLineParser, run_verb
 from convert.version import __version__
-from train.verbs import bench, evaluate, fit, predict, resume
+from train.verbs import bench, evaluate, export, fit, predict, resume
 
-_VERBS = (fit, resume, evaluate, predict, bench)
+_VERBS = (fit, resume, evaluate, predict, export, bench)
 
 _EPILOG = """\
 examples:
@@ -20,6 +20,7 @@ examples:
   train resume runs/1
   train evaluate runs/1
   train predict runs/1 scan-1.png scan-2.jpg
+  train export runs/1 --to onnx,tflite
   train bench strips
 
 `train DATASET` is short for `train fit DATASET`. Exit codes: 0 done, 1 failed, 2 wrong usage,

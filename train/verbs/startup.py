@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Any
+
+from train.errors import ShardfeedError
 
 Verbs = Any
 """What `ArgumentParser.add_subparsers` returns; its class has no public name."""
@@ -24,15 +28,23 @@ def import_keras() -> None:
     """
     # TensorFlow's later start-up lines would stand among ours; its errors are exceptions to us.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet_stderr():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keeps what libraries write to stderr to itself, unless an error that is not ours ends it."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as captured:
         os.dup2(captured.fileno(), 2)
         try:
-            import keras  # noqa: F401
-        except BaseException:
-            captured.seek(0)
-            os.write(stderr, captured.read())
+            yield
+        except Exception as error:
+            if not isinstance(error, ShardfeedError):
+                captured.seek(0)
+                os.write(stderr, captured.read())
             raise
         finally:
             os.dup2(stderr, 2)

@@ -1,0 +1,50 @@
+import json
+import math
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession("model.onnx")
+about = json.loads(session.get_modelmeta().custom_metadata_map["shardfeed"])
+how, outputs = about["image"], about["outputs"]
+
+
+def prepare(file):
+    """Does what `convert` did: uint8, shape (1, height, width, channels)."""
+    image = Image.open(file)
+    if how["exif"]:
+        image = ImageOps.exif_transpose(image)
+    image = image.convert("RGBA")
+    if how["alpha"] != "drop":  # a paper of this colour
+        image = Image.alpha_composite(Image.new("RGBA", image.size, how["alpha"]), image)
+    image = image.crop(how["crop"] or (0, 0, *image.size))
+    size = (how["width"], how["height"])
+    image = image.resize(size, Image.Resampling[how["resample"].upper()]).convert("RGB")
+    if how["channels"] == 1:
+        image = image.convert("L")
+    return np.asarray(image).reshape(1, how["height"], how["width"], how["channels"])
+
+
+def read(file):
+    """Returns the text in an image, and the probability that all of it is right."""
+    names = [output["name"] for output in outputs]
+    found = session.run(names, {about["input"]["name"]: prepare(file)})
+    text = "".join(o["classes"][p[0].argmax()] for o, p in zip(outputs, found, strict=True))
+    return {"text": text, "confidence": math.prod(float(p[0].max()) for p in found)}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        image = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = json.dumps(read(image), ensure_ascii=False).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+if __name__ == "__main__":
+    HTTPServer(("127.0.0.1", 8000), Handler).serve_forever()

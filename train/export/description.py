@@ -1,0 +1,55 @@
+"""What a reader must know besides the network: how to prepare an image, what outputs mean."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from convert.metadata import DatasetInfo
+from convert.storage import sha256_file
+from convert.version import __version__
+from train.evaluate import blanks_of
+from train.folder import BEST, RunFolder
+
+INPUT = "image"
+"""Name of the only input, in every format."""
+
+SIGNATURE = "serving_default"
+"""Name of the signature of SavedModel and TFLite, as servers expect it."""
+
+FILE = "shardfeed.json"
+"""The description's name inside a .keras file, a .tflite file and a SavedModel's folder."""
+
+ONNX_KEY = "shardfeed"
+"""Its key among an ONNX file's metadata."""
+
+# How a source became a record's image; how records hold it, no reader needs to know.
+_PREPARATION = (
+    "width", "height", "channels", "crop", "row_boxes", "resample", "alpha", "pad_crop", "exif",
+    "fast_decode",
+)  # fmt: skip
+
+
+def describe(run: RunFolder) -> str:
+    """Returns the description of a run's best network as JSON; equal runs give equal text.
+
+    Raises:
+        FormatError: The run's dataset.json cannot be read.
+    """
+    info: DatasetInfo = run.dataset_info()
+    content = {
+        "shardfeed": __version__,
+        "dataset_id": info.dataset_id,
+        "weights_sha256": sha256_file(run.file(BEST)) if os.path.exists(run.file(BEST)) else None,
+        "input": {"name": INPUT, "dtype": "uint8", "shape": [None, *info.image_shape]},
+        "image": {key: info.image[key] for key in _PREPARATION},
+        "signature": SIGNATURE,
+        "values": "probabilities",
+        "outputs": [
+            {"name": name, "blank": blank, "classes": list(classes)}
+            for (name, classes), blank in zip(info.classes.items(), blanks_of(info), strict=True)
+        ],
+    }
+    # A line for each key: a line for each of 4 x 21,000 classes would be no reading.
+    lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items()]
+    return "{" + ",\n ".join(lines) + "}\n"

@@ -1,0 +1,81 @@
+"""`train export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, get_args
+
+from train.export.config import ExportConfig, FormatName
+from train.verbs.startup import Verbs, add_json, import_keras, quiet_stderr
+
+if TYPE_CHECKING:
+    from train.export.run import Export
+
+_DESCRIPTION = """\
+Writes a run's best network for others to serve: uint8 images in, probabilities out, vocabularies,
+crop and size inside and in NAME.json beside it. Each file is compared with the run's network on
+validation images, in the format's own runtime, before it gets its name.
+"""
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Adds the verb to the command."""
+    parser = verbs.add_parser(
+        "export", help="write a run's network for others to serve", description=_DESCRIPTION
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="folder of a run")
+    add(
+        "--to",
+        metavar="FORMAT",
+        action="append",
+        required=True,
+        help=f"{', '.join(get_args(FormatName))}; several with commas, or again",
+    )
+    add("--output", metavar="NAME", help="path without suffix (default: RUN/export/model)")
+    add("--dataset", metavar="DIR", help="where the run's dataset is now")
+    add("--overwrite", action="store_true", help="replace an older export")
+    add_json(parser)
+    parser.set_defaults(verb=_export)
+
+
+def _export(namespace: argparse.Namespace) -> int:
+    names = dict.fromkeys(name for words in namespace.to for name in words.split(",") if name)
+    config = ExportConfig(
+        formats=tuple(names),
+        output=namespace.output,
+        dataset=namespace.dataset,
+        overwrite=namespace.overwrite,
+    )
+    from train.folder import RunFolder
+
+    run = RunFolder.open(namespace.run)
+    import_keras()
+    from train.export.run import export_run
+
+    with quiet_stderr():  # converters say much, and nothing that is of use
+        exports = export_run(run, config, lambda export: print(export, flush=True))
+    if namespace.json:
+        print(json.dumps(_as_json(run.path, config, exports)), flush=True)
+    return 0
+
+
+def _as_json(run: str, config: ExportConfig, exports: list[Export]) -> dict[str, Any]:
+    return {
+        "run": run,
+        "description": f"{config.stem(run)}.json",
+        "exports": [
+            {
+                "format": export.format,
+                "path": export.path,
+                "bytes": export.size,
+                "was_there": export.was_there,
+                "runtime": export.runtime,
+                "split": export.split,
+                **asdict(export.parity),
+            }
+            for export in exports
+        ],
+    }
