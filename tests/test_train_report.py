@@ -7,7 +7,9 @@ import errno
 import io
 import json
 import math
+import os
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +35,7 @@ from train.report.page import page
 from train.report.pictures import data_uri
 from train.report.results import NO_VALIDATION, OVERFIT
 from train.report.write import BestEvaluation, write_report
+from train.resume import resume_training
 
 WIDTHS = (400, 760, 1200)
 SECTIONS = [
@@ -324,6 +327,22 @@ def test_a_report_that_cannot_be_written_is_one_line(run, small_dataset, tmp_pat
     with pytest.raises(TryAgainError) as caught:
         write_report(folder, Network(), {"epoch": 2}, reader, None)
     assert str(caught.value).startswith(f"{run[0]}/report.html: cannot be written: No space left")
+
+
+def test_a_run_killed_before_its_report_gets_one(whole_run, tmp_path):
+    """Then the best weights read the validation split again: to the same numbers."""
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    written = (run / "report.html").read_text(encoding="utf-8")
+    os.unlink(run / "report.html")
+    os.unlink(run / "class_counts.json")
+    said = []
+    resume_training(str(run), {}, said.append)
+    assert said == [f"{run} is complete: 3 epochs are done"]
+    assert (run / "class_counts.json").exists()
+    again = (run / "report.html").read_text(encoding="utf-8")
+    tiles = [re.findall(r"<dd.*?</dd>", page[: page.index("</dl>")]) for page in (written, again)]
+    assert len(tiles[0]) == 10
+    assert tiles[0] == tiles[1]
 
 
 def evaluation_of(labels, predictions, loss):

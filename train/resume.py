@@ -15,10 +15,11 @@ from train.config import CHANGEABLE, TrainConfig
 from train.environment import differences, environment
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
-from train.folder import CHECKPOINTS, CONFIG, EVENTS, MODELS, RunFolder
+from train.folder import CHECKPOINTS, CONFIG, EVENTS, MODELS, REPORT, RunFolder
 from train.job import Job, unchangeable
 from train.models.custom import is_custom
 from train.precision import resolved_precision
+from train.report.write import write_report
 from train.result import TrainResult, result_of
 from train.session import journal_of, train_session
 
@@ -57,6 +58,10 @@ def resume_training(
             _require_unedited(stored, checkpoint, run)
             journal = journal_of(checkpoint.position)
             if journal.is_complete(config.epochs, config.patience, config.stopping_target):
+                if not os.path.exists(run.file(REPORT)):  # killed before it was written
+                    job = Job.open(config)
+                    network, reader = run.load_model(), job.training.reader
+                    write_report(run, network, journal.best, reader, job.validation)
                 say(f"{run.path} is complete: {len(journal.history)} epochs are done")
                 return result_of(run.path, journal, checkpoint.position.seconds)
         job = Job.open(config)

@@ -162,8 +162,7 @@ class Selection:
 
     def at_coverage(self, coverage: float) -> Cut:
         """Returns the strictest cut that accepts at least this share of the records."""
-        # Shares of equal value can differ in their last bit.
-        return self[int(np.searchsorted(self.coverages, coverage - 1e-9))]
+        return self[int(np.searchsorted(self.coverages, coverage))]
 
 
 def select(confidences: Floats, right: Bools) -> Selection:
