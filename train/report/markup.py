@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 _VOID = {"img", "meta", "link", "circle", "line", "path", "rect", "polyline"}
 
@@ -45,7 +46,11 @@ def element(name: str, /, *children: object, **attributes: object) -> Html:
 
 
 def table(
-    head: list[str], rows: list[list[object]], *, caption: str, numbers: set[int] | None = None
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    caption: str,
+    numbers: set[int] | None = None,
 ) -> Html:
     """Returns a table whose first column names its rows.
 
@@ -57,7 +62,7 @@ def table(
     """
     right = numbers or set()
 
-    def cells(values: list[object], name: str) -> Html:
+    def cells(values: Sequence[object], name: str) -> Html:
         return joined(
             *(
                 element(
@@ -75,7 +80,7 @@ def table(
         element(
             "table",
             element("caption", caption),
-            element("thead", element("tr", cells(list(head), "th"))) if head else None,
+            element("thead", element("tr", cells(head, "th"))) if head else None,
             element("tbody", *(element("tr", cells(row, "td")) for row in rows)),
         ),
         class_="table",
