@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from event_cases import steps_of
 from resume_cases import FLAGS, assert_same, content, words_of
 
 SCRIPT = Path(__file__).parent / "killed_training.py"
@@ -39,6 +40,10 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     assert "goes on in epoch 2/3" in resumed.stderr
     assert_same(content(tmp_path / "whole"), content(tmp_path / "run"))
+    for run in (tmp_path / "whole", tmp_path / "run"):
+        assert steps_of(run, "train/gradient_norm") == [11, 22, 33]  # amid an epoch out of reach
+        assert steps_of(run, "gradient_norms/stem_conv/kernel")[-1] == 33
+        assert steps_of(run, "activations/stem_conv")[-1] == 33
     environment = (tmp_path / "run" / "environment.json").read_text()
     assert '"backend": "jax"' in environment
 

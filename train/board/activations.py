@@ -13,7 +13,7 @@ from train.board.histogram import histogram
 from train.board.images import fixed_images
 from train.source import BatchSource
 
-MAX_IMAGES = 32  # more change a histogram little, and cost as much as so many to train on
+MAX_IMAGES = 16  # more change a histogram little, and cost as much as validating so many
 _MAX_VALUES = 1 << 24  # of all layers together: they are in memory at once
 
 

@@ -12,6 +12,7 @@ from train.board.curves import (
     GRADIENT_NORM,
     Pace,
     comparison,
+    raw_curves,
     training_curves,
     validation_curves,
 )
@@ -101,11 +102,11 @@ class Board(keras.callbacks.Callback):
         if norm is not None:
             self._add_scalars({GRADIENT_NORM: norm}, step)
         evaluation, self._evaluation = self._evaluation, None
-        if evaluation is not None and self._job.validation is not None:
-            self._add_scalars(
-                validation_curves(evaluation, self._job.validation.output_names), step
-            )
-            self._add(worst_predictions(evaluation, self._job.validation, self._job.info), step)
+        source = self._job.validation
+        if evaluation is not None and source is not None:
+            values = validation_curves(evaluation, source.output_names)
+            self._add_scalars({**values, **raw_curves(self._journal.history[-1])}, step)
+            self._add(worst_predictions(evaluation, source, self._job.info), step)
         config = self._job.config
         is_last = self._journal.is_complete(config.epochs, config.patience)
         self._add(self._histograms.take(self.model, self._norms, is_last), step)

@@ -47,6 +47,16 @@ def _by_output(what: str, outputs: Sequence[str], values: Sequence[float]) -> Va
     return {f"validation_{what}/{o}": value for o, value in zip(outputs, values, strict=True)}
 
 
+def raw_curves(row: Mapping[str, float]) -> Values:
+    """Returns the points of the weights that are trained, where their average is validated.
+
+    Args:
+        row: Of the history; without an average it has no such columns.
+    """
+    columns = {f"validation_raw/{name}": f"raw_validation_{name}" for name in COMPARED}
+    return {tag: row[column] for tag, column in columns.items() if column in row}
+
+
 class Pace:
     """How fast training goes from one point of a curve to the next.
 
@@ -81,7 +91,8 @@ def comparison() -> Any:
     """Returns a `Summary` that lays curves of training and validation over each other."""
     from tensorboardX.summary import custom_scalars
 
-    charts = {name: ["Multiline", [f"train/{name}", f"validation/{name}"]] for name in COMPARED}
+    groups = ("train", "validation", "validation_raw")
+    charts = {name: ["Multiline", [f"{group}/{name}" for group in groups]] for name in COMPARED}
     outputs = {
         what: ["Multiline", [f"validation_{what}/.*"]] for what in ("accuracy", "top5_accuracy")
     }

@@ -11,7 +11,7 @@ from train.board.activations import Activations
 from train.board.budget import Budget
 from train.board.histogram import weight_histograms
 from train.board.norms import GradientNorms
-from train.metrics import plain
+from train.recogniser import inference_network
 from train.source import BatchSource
 
 _SHARE = 0.01  # of the time, at most: what is written besides takes less than another one
@@ -46,5 +46,5 @@ class Histograms:
         yield from weight_histograms(model.trainable_variables)
         yield from norms.histograms()
         if self._activations is None:
-            self._activations = Activations(plain(model), self._source)
+            self._activations = Activations(inference_network(model), self._source)
         yield from self._activations.histograms()
