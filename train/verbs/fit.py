@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from train.config import TrainConfig
@@ -23,6 +24,9 @@ def add_parser(verbs: Verbs) -> None:
     parser.add_argument(
         "--run", metavar="DIR", help="folder to make (default: the next number under runs/)"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="take a few steps, tell how long all would take"
+    )
     add_json(parser)
     add_options(parser)
     parser.set_defaults(verb=_fit)
@@ -31,9 +35,22 @@ def add_parser(verbs: Verbs) -> None:
 def _fit(namespace: argparse.Namespace) -> int:
     config = TrainConfig(**given_options(namespace))
     import_keras()
+    if namespace.dry_run:
+        return _rehearse(config, as_json=namespace.json)
     from train.run import train_model
 
     return finish(lambda: train_model(config, say), as_json=namespace.json)
+
+
+def _rehearse(config: TrainConfig, *, as_json: bool) -> int:
+    """Takes a few steps and tells what they came to."""
+    from train.rehearsal import rehearse, tell_rehearsal
+
+    rehearsal = rehearse(config)
+    tell_rehearsal(config, rehearsal, say)
+    if as_json:
+        print(json.dumps(asdict(rehearsal)), flush=True)
+    return 0
 
 
 def finish(train: Callable[[], TrainResult], *, as_json: bool) -> int:

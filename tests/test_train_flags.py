@@ -1,0 +1,263 @@
+"""Each flag of `train fit` changes the result in the way that it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields
+
+import keras
+import numpy as np
+import pytest
+
+from train.config import CHANGEABLE, TrainConfig
+from train.errors import DivergedError, ShardfeedError, StoppedError, UsageError
+from train.folder import RunFolder
+from train.rehearsal import rehearse
+from train.run import train_model
+
+# One epoch of two steps, of a network as small as there is.
+BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
+
+CHANGES = {
+    "batch_size": 40,
+    "learning_rate": 1e-4,
+    "weight_decay": 0.5,
+    "warmup": 0.9,
+    "label_smoothing": 0.0,
+    "clip_norm": 1e-3,
+    "gradient_accumulation": 2,
+    "class_balance": 1.0,
+    "model": "resnet10",
+    "width": 0.25,
+    "precision": "bfloat16",
+    "head": "separate",
+    "augment": True,
+    "window": 20,
+    "seed": 1,
+    "overfit": 20,
+    "epochs": 2,
+}
+"""Flags after which other weights are learned."""
+
+ELSEWHERE = {
+    "dataset": "every test",
+    "run": "test_train_run",
+    "ema": "test_the_average_is_validated_and_saved_beside_the_raw_weights",
+    "patience": "test_train_resume_stops",
+    "target": "test_a_target_ends_the_run",
+    "max_minutes": "test_time_ends_a_session_with_a_checkpoint",
+    "checkpoint_minutes": "test_train_resume",
+    "keep_checkpoints": "test_train_checkpoint",
+    "deterministic": "test_train_resume_stops",
+    "verify_records": "test_train_bad_records",
+    "on_bad_record": "test_train_bad_records",
+    "manifest": "test_train_bad_records",
+}
+"""Flags that change something else than the weights, and where that is tested."""
+
+
+def learn(dataset, path, **options) -> RunFolder:
+    config = {**BASE, **options}
+    train_model(TrainConfig(dataset=str(dataset), run=str(path), **config))
+    return RunFolder.open(str(path))
+
+
+def raw_weights(run: RunFolder) -> list[np.ndarray]:
+    return keras.models.load_model(run.file("last_raw.keras"), compile=False).get_weights()
+
+
+@pytest.fixture(scope="module")
+def base(tiny_dataset, tmp_path_factory) -> RunFolder:
+    return learn(tiny_dataset, tmp_path_factory.mktemp("base") / "run")
+
+
+def test_every_flag_is_tested():
+    assert {field.name for field in fields(TrainConfig)} == set(CHANGES) | set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("flag", CHANGES)
+def test_it_changes_what_is_learned(flag, base, tiny_dataset, tmp_path):
+    run = learn(tiny_dataset, tmp_path / "run", **{flag: CHANGES[flag]})
+    ours, theirs = raw_weights(base), raw_weights(run)
+    same = [a.shape == b.shape and np.array_equal(a, b) for a, b in zip(ours, theirs, strict=False)]
+    assert len(ours) != len(theirs) or not all(same)
+
+
+def test_without_a_change_the_same_is_learned(base, tiny_dataset, tmp_path):
+    run = learn(tiny_dataset, tmp_path / "run")
+    for ours, theirs in zip(raw_weights(base), raw_weights(run), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_average_is_validated_and_saved_beside_the_raw_weights(base, tiny_dataset, tmp_path):
+    (row,) = base.history()
+    assert {"validation_exact", "raw_validation_exact"} <= set(row)
+    assert row["validation_loss"] != row["raw_validation_loss"]
+    average = base.load_model("last.keras").get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(average, raw_weights(base), strict=True))
+    plain = learn(tiny_dataset, tmp_path / "run", ema=0.0)
+    assert "raw_validation_exact" not in plain.history()[0]
+    assert not (tmp_path / "run" / "last_raw.keras").exists()
+    learned = plain.load_model("last.keras").get_weights()
+    for ours, theirs in zip(raw_weights(base), learned, strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # the average has no effect on training
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_what_is_saved_computes_in_float32(precision, tiny_dataset, tmp_path):
+    run = learn(tiny_dataset, tmp_path / "run", precision=precision)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] == precision
+    model = run.load_model()
+    assert {layer.compute_dtype for layer in model.layers} <= {"float32", "uint8"}
+    raw = keras.models.load_model(run.file("last_raw.keras"), compile=False)
+    assert raw.get_layer("stem_conv").compute_dtype == precision
+    assert {str(logits.dtype) for logits in raw.output.values()} == {"float32"}
+
+
+def test_auto_precision_is_resolved_and_recorded(base):
+    assert base.config()["precision"] == "float32"  # tests run on CPUs
+
+
+def test_a_target_ends_the_run(tiny_dataset, tmp_path):
+    run = learn(tiny_dataset, tmp_path / "run", epochs=5, target="character_accuracy=0.0001")
+    assert len(run.history()) < 5
+
+
+def test_time_ends_a_session_with_a_checkpoint(tiny_dataset, tmp_path):
+    with pytest.raises(StoppedError) as stopped:
+        learn(tiny_dataset, tmp_path / "run", epochs=5, max_minutes=1e-9)
+    assert str(stopped.value) == (
+        "stopped by --max-minutes 1e-09 in epoch 1 after step 1; a checkpoint is written. "
+        f"Go on with `train resume {tmp_path / 'run'}`."
+    )
+    assert stopped.value.exit_code == 0
+    assert (tmp_path / "run" / "checkpoints" / "epoch-0000-step-00000001").is_dir()
+
+
+def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset, tmp_path):
+    run = learn(
+        tiny_dataset, tmp_path / "run", overfit=8, epochs=60, learning_rate=0.01,
+        label_smoothing=0.0, width=1.0, augment=True,
+    )  # fmt: skip
+    last = run.history()[-1]
+    assert last["step"] == "60"  # a batch of all eight, each epoch
+    assert float(last["exact"]) == 1.0
+    assert float(last["validation_exact"]) == 1.0
+
+
+def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, tmp_path):
+    from train.loading import open_source
+
+    with pytest.raises(DivergedError) as diverged:
+        learn(tiny_dataset, tmp_path / "run", model="tests_diverge:build")
+    path = tmp_path / "run" / "diverged.npz"
+    assert str(diverged.value) == (
+        f"the loss became nan at step 1 (epoch 1, step 1); its batch is in {path}. "
+        "Lower --learning-rate, or look at the images of these rows."
+    )
+    with np.load(path) as stored:
+        source = open_source(str(tiny_dataset), "train", 45, 0)
+        images, *labels = source.batch(0, 0)
+        np.testing.assert_array_equal(stored["images"], images)
+        np.testing.assert_array_equal(stored["labels"], np.stack(labels, axis=1))
+        expected = source.reader.rows(source.order.records(0, 0, 45))
+        np.testing.assert_array_equal(stored["rows"], expected)
+
+
+@pytest.fixture(autouse=True)
+def own_networks(tmp_path, monkeypatch):
+    """Modules in the current folder, with networks such as a user would write."""
+    (tmp_path / "tests_diverge.py").write_text(
+        "import keras\n"
+        "def build(image_shape, outputs, *, seed):\n"
+        "    x = keras.Input(image_shape, dtype='uint8')\n"
+        "    y = keras.layers.Rescaling(float('nan'))(x)\n"
+        "    y = keras.layers.GlobalAveragePooling2D()(y)\n"
+        "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
+        " for n, c in outputs.items()})\n"
+    )
+    (tmp_path / "tests_own.py").write_text(
+        "import keras\n"
+        "def build(image_shape, outputs, *, seed):\n"
+        "    keras.utils.set_random_seed(seed)\n"
+        "    x = keras.Input(image_shape, dtype='uint8')\n"
+        "    y = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(x))\n"
+        "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
+        " for n, c in outputs.items()})\n"
+        "def wrong(image_shape, outputs, *, seed):\n"
+        "    x = keras.Input(image_shape)\n"
+        "    return keras.Model(x, keras.layers.Flatten()(x))\n"
+        "def failing(image_shape, outputs, *, seed):\n"
+        "    raise KeyError('depth')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in ("tests_diverge", "tests_own"):
+        sys.modules.pop(name, None)
+    sys.path[:] = [folder for folder in sys.path if folder != str(tmp_path)]
+
+
+def test_a_network_of_ones_own(tiny_dataset, tmp_path):
+    run = learn(tiny_dataset, tmp_path / "run", model="tests_own:build")
+    model = run.load_model()
+    assert [layer.name for layer in model.layers if layer.name.startswith("y")] == [
+        "y0", "y1", "y2", "y3",
+    ]  # fmt: skip
+    assert list(model.output) == ["y0", "y1", "y2", "y3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "tests_absent:build",
+            "--model tests_absent:build: module 'tests_absent' cannot be imported: "
+            "ModuleNotFoundError: No module named 'tests_absent'",
+        ),
+        (
+            "tests_own:absent",
+            "--model tests_own:absent: tests_own has no function 'absent'. "
+            "Write it as module:function.",
+        ),
+        (
+            "tests_own:wrong",
+            "--model tests_own:wrong: its output must be a dict with the keys y0, y1, y2, y3.",
+        ),
+        (
+            "tests_own:failing",
+            "--model tests_own:failing: failed when called with (image_shape, outputs, "
+            "seed=seed): KeyError: 'depth'",
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused(name, message, tiny_dataset, tmp_path):
+    with pytest.raises(UsageError) as refused:
+        learn(tiny_dataset, tmp_path / "run", model=name)
+    assert str(refused.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resume_imports_no_module_that_is_not_named_again(tiny_dataset, tmp_path):
+    from train.resume import resume_training
+
+    learn(tiny_dataset, tmp_path / "run", model="tests_own:build")
+    with pytest.raises(ShardfeedError) as refused:
+        resume_training(str(tmp_path / "run"), {"epochs": 2})
+    assert str(refused.value) == (
+        f"{tmp_path / 'run'}: its model is built by tests_own:build, which is imported only if "
+        "it is named. If you trust it, repeat --model tests_own:build."
+    )
+    changes = {"epochs": 2, "model": "tests_own:build"}
+    assert resume_training(str(tmp_path / "run"), changes).epochs == 2
+
+
+def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    found = rehearse(TrainConfig(dataset=str(tiny_dataset), **BASE))
+    assert (found.model, found.steps) == ("cnn", 2)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_only_what_cannot_change_the_weights_may_change_in_a_resume():
+    assert set(CHANGEABLE) & set(CHANGES) == {"epochs"}
