@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -399,6 +399,7 @@ def test_wilsons_interval():
     assert interval(0.0, 5)[0] == 0.0
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8), st.sampled_from([0.0, 1.0]))
 def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
     assume(span == 0 or span > max(1e-6 * abs(low), 1e-300))
@@ -415,6 +416,7 @@ def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
     assert min(abs(mantissa - nice) for nice in (1, 2, 5)) < 1e-3
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_what_is_not_markup_is_escaped(text, value):
     made = element("p", text, title=value)

@@ -14,7 +14,8 @@ from train_cases import train
 
 FILES = {
     "best.keras", "checkpoints", "class_counts.json", "config.json", "dataset.json",
-    "environment.json", "events", "history.csv", "last.keras", "log.txt", "report.html",
+    "environment.json", "events", "history.csv", "last.keras", "last_raw.keras", "log.txt",
+    "report.html",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.metrics import character_accuracy
@@ -68,6 +68,7 @@ def test_top_5_of_nothing_but_blanks():
     assert top_accuracy(blank, blank, np.zeros((3, 2), int), [4, 4]) == 0.0
 
 
+@settings(deadline=None)
 @given(ANSWERS)
 def test_calibration_by_hand(answers):
     confidences, right = arrays(answers)
@@ -95,6 +96,7 @@ def test_calibration_of_an_example():
     assert calibrate(np.array([[1.0, 1.0], [0.5, 0.5]]), np.array([[1, 1], [1, 0]])).error == 0
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.sampled_from([0.5, 0.9, 0.95, 0.99, 1.0]))
 def test_the_cut_at_a_precision_by_hand(answers, precision):
     confidences, right = arrays(answers)
@@ -107,6 +109,7 @@ def test_the_cut_at_a_precision_by_hand(answers, precision):
     assert (cut and (cut.threshold, cut.coverage, cut.exact)) == best
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.sampled_from([0.01, 0.5, 0.9, 0.95, 0.99, 1.0]))
 def test_the_cut_at_a_coverage_by_hand(answers, coverage):
     confidences, right = arrays(answers)
@@ -137,6 +140,7 @@ def test_a_label_is_as_sure_as_its_outputs_together():
     assert label_confidences(confidences).tolist() == [math.prod(confidences[0].tolist())]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=50),
     st.lists(st.sampled_from([0, 1, 9, 10, 99, 100, 5000]), min_size=7, max_size=7),
