@@ -1,4 +1,4 @@
-"""Writes what `train VERB --help` prints into README.md, after the lines `    $ train VERB --help`."""
+"""Writes what `train VERB --help` prints into README.md, below the lines that ask for it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def help_block(command: str) -> str:
 
 
 def main() -> None:
+    """Brings all blocks up to date."""
     text = README.read_text(encoding="utf-8")
     README.write_text(COMMAND.sub(lambda match: help_block(match[1]), text), encoding="utf-8")
 
