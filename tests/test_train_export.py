@@ -14,11 +14,13 @@ from typing import get_args
 import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
-from reading_cases import probabilities_of, untrained_run
+from reading_cases import probabilities_of
+from reading_cases import untrained_run as make_run
 
 from convert.storage import sha256_file
 from convert.version import __version__
 from train.cli import main
+from train.config import ModelName
 from train.errors import ShardfeedError, TryAgainError, UsageError
 from train.evaluate import text_of
 from train.export import config as export_config
@@ -29,6 +31,7 @@ from train.export.run import export_run
 from train.loading import open_source
 
 ALL = get_args(FormatName)
+EVERYTHING = os.environ.get("CI") == "true"
 SERVED = ROOT / "tests" / "served_example.py"
 
 
@@ -183,7 +186,7 @@ def test_another_network_is_refused_and_replaced_on_request(
 
 def untrained_run_with(keras, run, dataset, folder):
     """Returns a run whose network has one weight changed."""
-    other = untrained_run(folder, dataset)
+    other = make_run(folder, dataset)
     model = run.load_model()
     damage(model)
     other.save_model(model, "best.keras")
@@ -358,6 +361,23 @@ def test_the_suffix_is_ours(output, stem):
     assert ExportConfig(formats=("keras",), output=output).stem("run") == stem
 
 
+@pytest.mark.parametrize("name", get_args(ModelName) if EVERYTHING else get_args(ModelName)[:1])
+def test_every_network_can_be_exported(name, untrained_run, tiny_dataset, tmp_path):
+    """To the two formats that a converter writes, which does not know every layer."""
+    from train.models.network import build_model
+
+    info = untrained_run.dataset_info()
+    outputs = {output: len(classes) for output, classes in info.classes.items()}
+    run = make_run(tmp_path / "run", tiny_dataset)
+    run.save_model(
+        build_model(info.image_shape, outputs, name=name, width=0.25, seed=0), "best.keras"
+    )
+    exports = export_run(
+        run, ExportConfig(formats=("onnx", "tflite"), output=str(tmp_path / "reader"))
+    )
+    assert [export.parity.texts for export in exports] == [0, 0]
+
+
 def run_main(*words) -> int:
     with pytest.raises(SystemExit) as caught:
         main([str(word) for word in words])
@@ -393,7 +413,7 @@ def test_a_dataset_that_moved_is_named(keras_export, untrained_run, tiny_dataset
 
 
 def untrained_run_of_moved(dataset, tmp_path):
-    run = untrained_run(tmp_path / "moved", dataset)
+    run = make_run(tmp_path / "moved", dataset)
     run.write_config({**run.config(), "dataset": str(tmp_path / "gone")})
     return run
 
