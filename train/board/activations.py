@@ -36,8 +36,16 @@ class Activations:
 
     def histograms(self) -> Iterator[Any]:
         """Yields a `Summary` of each layer's output, as the network is now."""
-        for name, output in self._probe.predict_on_batch(self._images).items():
-            yield histogram(f"activations/{name}", np.asarray(output))
+        for name, output in self._answers().items():
+            values = np.asarray(keras.ops.convert_to_numpy(output))
+            yield histogram(f"activations/{name}", values)
+
+    def _answers(self) -> dict[str, Any]:
+        # JAX compiles operations that come one by one, each by itself. To TensorFlow they cost
+        # little, and a graph of them as much as five epochs' histograms.
+        if keras.backend.backend() == "jax":
+            return self._probe.predict_on_batch(self._images)
+        return self._probe(self._images, training=False)
 
 
 def outputs_of(network: keras.Model) -> Iterator[tuple[str, Any]]:
