@@ -18,6 +18,9 @@ from train_cases import train
 from convert import ConvertConfig
 from convert.job import convert_dataset
 
+# As the command does, before TensorFlow is loaded: runs in this process are compared with others.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")

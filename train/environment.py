@@ -30,6 +30,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "backend": keras.backend.backend(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice"),
         "machine": platform.machine(),
         "system": platform.system(),
         # How sums are split among threads decides their last bits.
@@ -40,7 +41,7 @@ def environment() -> dict[str, Any]:
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Returns what is not as it was and may change the last bits of a result."""
-    pairs = [(key, then.get(key), now[key]) for key in ("backend", "machine", "cpus")]
+    pairs = [(key, then.get(key), now[key]) for key in ("backend", "onednn", "machine", "cpus")]
     old = then.get("packages")
     old = old if isinstance(old, dict) else {}
     pairs += [(name, old.get(name), now["packages"].get(name)) for name in _ARITHMETIC]

@@ -28,6 +28,9 @@ def import_keras() -> None:
     """
     # TensorFlow's later start-up lines would stand among ours; its errors are exceptions to us.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Left to itself TensorFlow uses oneDNN on some CPUs of Intel's only. On one of AMD's with AVX2
+    # the default network trains 1.5 times as fast with it.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_stderr():
         import keras  # noqa: F401
 
