@@ -28,8 +28,9 @@ from train.resume import resume_training
 from train.run import train_model
 
 ALLOWED = (
-    "Only --dataset, --epochs, --patience, --checkpoint-minutes, --keep-checkpoints, "
-    "--verify-records, --on-bad-record, --manifest may change. Leave the others out, or "
+    "Only --dataset, --epochs, --patience, --target, --max-minutes, --checkpoint-minutes, "
+    "--keep-checkpoints, --verify-records, --on-bad-record, --manifest may change. Leave the "
+    "others out, or "
     "start a new run."
 )
 
