@@ -120,6 +120,7 @@ def require_sound(browser):
     assert browser.evaluate("document.scripts.length") == 0
     source = browser.evaluate("document.documentElement.outerHTML")
     assert not re.search(r"\b(nan|inf|None|NaN)\b", re.sub(r"data:[^\"]*", "", source))
+    browser.evaluate("document.querySelector('details').open = true")
     for width in WIDTHS:
         browser.resize(width)
         assert browser.overflow() == 0
