@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import fields
 
 import keras
 import numpy as np
 import pytest
+from train_cases import BASE, learn
 
 from train.config import CHANGEABLE, TrainConfig
-from train.errors import DivergedError, ShardfeedError, StoppedError, UsageError
+from train.errors import StoppedError
 from train.folder import RunFolder
 from train.job import Job
 from train.recogniser import plain
 from train.rehearsal import rehearse
-from train.run import train_model
-
-# One epoch of two steps, of a network as small as there is.
-BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
 
 CHANGES = {
     "batch_size": 40,
@@ -68,12 +64,6 @@ def weights_of(dataset, **options) -> list[np.ndarray]:
         for step in range(job.training.num_steps):
             model.train_on_batch(*job.training.element(job.training.batch(epoch, step)))
     return [np.array(variable) for variable in plain(model).weights]
-
-
-def learn(dataset, path, **options) -> RunFolder:
-    config = {**BASE, **options}
-    train_model(TrainConfig(dataset=str(dataset), run=str(path), **config))
-    return RunFolder.open(str(path))
 
 
 def raw_weights(run: RunFolder) -> list[np.ndarray]:
@@ -160,112 +150,6 @@ def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset):
     assert sorted(job.training.order.records(3, 0, 8)) == list(range(8))
     (first,) = [job.validation.batch(0, step)[0] for step in range(job.validation.num_steps)]
     np.testing.assert_array_equal(first, job.training.reader.gather(np.arange(8))[0])
-
-
-def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, tmp_path):
-    from train.loading import open_source
-
-    with pytest.raises(DivergedError) as diverged:
-        learn(tiny_dataset, tmp_path / "run", model="tests_diverge:build")
-    path = tmp_path / "run" / "diverged.npz"
-    assert str(diverged.value) == (
-        f"the loss became nan at step 1 (epoch 1, step 1); its batch is in {path}. "
-        "Lower --learning-rate, or look at the images of these rows."
-    )
-    with np.load(path) as stored:
-        source = open_source(str(tiny_dataset), "train", 45, 0)
-        images, *labels = source.batch(0, 0)
-        np.testing.assert_array_equal(stored["images"], images)
-        np.testing.assert_array_equal(stored["labels"], np.stack(labels, axis=1))
-        expected = source.reader.rows(source.order.records(0, 0, 45))
-        np.testing.assert_array_equal(stored["rows"], expected)
-
-
-@pytest.fixture(autouse=True)
-def own_networks(tmp_path, monkeypatch):
-    """Modules in the current folder, with networks such as a user would write."""
-    (tmp_path / "tests_diverge.py").write_text(
-        "import keras\n"
-        "def build(image_shape, outputs, *, seed):\n"
-        "    x = keras.Input(image_shape, dtype='uint8')\n"
-        "    y = keras.layers.Rescaling(float('nan'))(x)\n"
-        "    y = keras.layers.GlobalAveragePooling2D()(y)\n"
-        "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
-        " for n, c in outputs.items()})\n"
-    )
-    (tmp_path / "tests_own.py").write_text(
-        "import keras\n"
-        "def build(image_shape, outputs, *, seed):\n"
-        "    keras.utils.set_random_seed(seed)\n"
-        "    x = keras.Input(image_shape, dtype='uint8')\n"
-        "    y = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(x))\n"
-        "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
-        " for n, c in outputs.items()})\n"
-        "def wrong(image_shape, outputs, *, seed):\n"
-        "    x = keras.Input(image_shape)\n"
-        "    return keras.Model(x, keras.layers.Flatten()(x))\n"
-        "def failing(image_shape, outputs, *, seed):\n"
-        "    raise KeyError('depth')\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    yield
-    for name in ("tests_diverge", "tests_own"):
-        sys.modules.pop(name, None)
-    sys.path[:] = [folder for folder in sys.path if folder != str(tmp_path)]
-
-
-def test_a_network_of_ones_own(tiny_dataset, tmp_path):
-    run = learn(tiny_dataset, tmp_path / "run", model="tests_own:build")
-    model = run.load_model()
-    assert [layer.name for layer in model.layers if layer.name.startswith("y")] == [
-        "y0", "y1", "y2", "y3",
-    ]  # fmt: skip
-    assert list(model.output) == ["y0", "y1", "y2", "y3"]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (
-            "tests_absent:build",
-            "--model tests_absent:build: module 'tests_absent' cannot be imported: "
-            "ModuleNotFoundError: No module named 'tests_absent'",
-        ),
-        (
-            "tests_own:absent",
-            "--model tests_own:absent: tests_own has no function 'absent'. "
-            "Write it as module:function.",
-        ),
-        (
-            "tests_own:wrong",
-            "--model tests_own:wrong: its output must be a dict with the keys y0, y1, y2, y3.",
-        ),
-        (
-            "tests_own:failing",
-            "--model tests_own:failing: failed when called with (image_shape, outputs, "
-            "seed=seed): KeyError: 'depth'",
-        ),
-    ],
-)
-def test_a_network_that_does_not_fit_is_refused(name, message, tiny_dataset, tmp_path):
-    with pytest.raises(UsageError) as refused:
-        learn(tiny_dataset, tmp_path / "run", model=name)
-    assert str(refused.value) == message
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_resume_imports_no_module_that_is_not_named_again(tiny_dataset, tmp_path):
-    from train.resume import resume_training
-
-    learn(tiny_dataset, tmp_path / "run", model="tests_own:build")
-    with pytest.raises(ShardfeedError) as refused:
-        resume_training(str(tmp_path / "run"), {"epochs": 2})
-    assert str(refused.value) == (
-        f"{tmp_path / 'run'}: its model is built by tests_own:build, which is imported only if "
-        "it is named. If you trust it, repeat --model tests_own:build."
-    )
-    changes = {"epochs": 2, "model": "tests_own:build"}
-    assert resume_training(str(tmp_path / "run"), changes).epochs == 2
 
 
 def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path):

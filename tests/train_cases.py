@@ -21,3 +21,18 @@ def train(*words, cwd=None):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+# One epoch of two steps, of a network as small as there is.
+BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
+
+
+def learn(dataset, path, **options):
+    """Trains in this process, into a new run."""
+    from train.config import TrainConfig
+    from train.folder import RunFolder
+    from train.run import train_model
+
+    config = {**BASE, **options}
+    train_model(TrainConfig(dataset=str(dataset), run=str(path), **config))
+    return RunFolder.open(str(path))

@@ -213,7 +213,11 @@ class RunFolder:
         try:
             return keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
-            raise FormatError(f"{path}: cannot be loaded as a model. Train again.") from error
+            own = str(self.config().get("model"))
+            hint = "Train again."
+            if ":" in own:
+                hint = f"If its layers are those of {own}, register them and repeat --model {own}."
+            raise FormatError(f"{path}: cannot be loaded as a model. {hint}") from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
         """Writes arrays as a .npz file, and returns its path."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from train.verbs.startup import Verbs, add_json, import_keras
+from train.verbs.startup import Verbs, add_json, add_model, import_keras, import_model
 
 if TYPE_CHECKING:
     from train.evaluate import RunEvaluation
@@ -26,6 +26,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--split", help="train, validation or test (default: test, else validation)")
     add("--worst", metavar="N", type=int, default=10, help="misread records to name (default: 10)")
     add_json(parser)
+    add_model(parser)
     parser.set_defaults(verb=_evaluate)
 
 
@@ -34,6 +35,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
 
     run = RunFolder.open(namespace.run)
     import_keras()
+    import_model(namespace)
     from train.evaluate import evaluate_run
 
     result = evaluate_run(run, namespace.dataset, namespace.split, namespace.worst)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
 from train.export.config import ExportConfig, FormatName
-from train.verbs.startup import Verbs, add_json, import_keras, quiet_stderr
+from train.verbs.startup import Verbs, add_json, add_model, import_keras, import_model, quiet_stderr
 
 if TYPE_CHECKING:
     from train.export.run import Export
@@ -38,6 +38,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--dataset", metavar="DIR", help="where the run's dataset is now")
     add("--overwrite", action="store_true", help="replace an older export")
     add_json(parser)
+    add_model(parser)
     parser.set_defaults(verb=_export)
 
 
@@ -53,6 +54,7 @@ def _export(namespace: argparse.Namespace) -> int:
 
     run = RunFolder.open(namespace.run)
     import_keras()
+    import_model(namespace)
     from train.export.run import export_run
 
     with quiet_stderr():  # converters say much, and nothing that is of use

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import get_args
 
 from train.predict.config import Format, PredictConfig
-from train.verbs.startup import Verbs, import_keras, say
+from train.verbs.startup import Verbs, add_model, import_keras, import_model, say
 
 _DESCRIPTION = """\
 Reads images with a run's best weights, cropped and resized as in conversion. Results come in the
@@ -41,6 +41,7 @@ def add_parser(verbs: Verbs) -> None:
         ("--workers", "threads that prepare images (default: one per core and six more)"),
     ):
         add(flag, type=int, metavar="N", help=text)
+    add_model(parser)
     parser.set_defaults(verb=_predict)
 
 
@@ -52,6 +53,7 @@ def _predict(namespace: argparse.Namespace) -> int:
 
     run = RunFolder.open(namespace.run)
     import_keras()
+    import_model(namespace)
     from train.predict.run import predict_images
 
     try:

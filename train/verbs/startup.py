@@ -59,3 +59,24 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print a JSON summary as the last line on stdout"
     )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag `--model` of verbs that load a run's network."""
+    parser.add_argument(
+        "--model",
+        metavar="MODULE:FUNCTION",
+        help="the run's own network, if it has registered layers of its own: imports the module",
+    )
+
+
+def import_model(namespace: argparse.Namespace) -> None:
+    """Imports the module that `--model` names, so that Keras knows its layers.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    if namespace.model is not None:
+        from train.models.custom import import_builder
+
+        import_builder(namespace.model)
