@@ -60,3 +60,8 @@ print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
 """
     done = on_jax("-c", code, tiny_dataset)
     assert done.stdout == "BatchDataset 9 False\n", done.stderr
+
+
+def test_the_average_is_that_of_numpy():
+    done = on_jax(SCRIPT.with_name("averaged_training.py"))
+    assert done.stdout == "jax 8\n", done.stderr
