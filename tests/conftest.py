@@ -26,6 +26,14 @@ SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
 
 
+def pytest_collection_modifyitems(config, items):
+    """Long tests are for CI, where an hour is allowed."""
+    if os.environ.get("CI") != "true":
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Importing JAX sets this for the commands that tests start, which choose it themselves."""

@@ -74,6 +74,7 @@ def test_before_every_change_on_the_disk(
 # Real processes, at random moments
 
 NUM_MOMENTS = 30
+NUM_QUICK_MOMENTS = 6  # each kind of run once by a worker and once by the command
 ENDS = ("the command", "a worker and the command", "the command, three times")
 
 
@@ -119,7 +120,13 @@ def strike(process: subprocess.Popen[str], victims: str, chance: random.Random) 
     return struck
 
 
-@pytest.mark.parametrize("moment", range(NUM_MOMENTS))
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=[pytest.mark.long] if moment >= NUM_QUICK_MOMENTS else [])
+        for moment in range(NUM_MOMENTS)
+    ],
+)
 def test_killed_at_a_random_moment(scenes: dict[str, tuple[Scene, float]], moment: int) -> None:
     chance = random.Random(moment)
     victims = "a worker" if moment % 2 else chance.choice(ENDS)

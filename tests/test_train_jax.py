@@ -30,6 +30,7 @@ def jax():
     pytest.importorskip("jax", reason="jax is not installed")
 
 
+@pytest.mark.long
 def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
     words = [tiny_dataset, *words_of(FLAGS), "--run"]
     whole = on_jax(SCRIPT, "kill", 1_000, *words, tmp_path / "whole")
