@@ -108,7 +108,7 @@ class Board(keras.callbacks.Callback):
             self._add_scalars({**values, **raw_curves(self._journal.history[-1])}, step)
             self._add(worst_predictions(evaluation, source, self._job.info), step)
         config = self._job.config
-        is_last = self._journal.is_complete(config.epochs, config.patience)
+        is_last = self._journal.is_complete(config.epochs, config.patience, config.stopping_target)
         self._add(self._histograms.take(self.model, self._norms, is_last), step)
 
     def _opening(self) -> Iterator[Any]:
