@@ -53,7 +53,7 @@ def load_dataset(
         epochs: Epochs that one iteration goes through.
         start_step: The first iteration leaves out so many batches. In [0, batches of an epoch].
         **options: `shuffle`, `drop_remainder`, `augment`, `window`, `weights`, `rank`,
-            `num_ranks`, `labels`, `verify_records`, `on_bad_record`, `manifest`; see
+            `num_ranks`, `labels`, `verify_records`, `on_bad_record`, `manifest`, `limit`; see
             `train.SourceOptions`.
 
     Returns:

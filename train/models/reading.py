@@ -51,7 +51,7 @@ def read(x: Any, num_outputs: int, seeds: Iterator[int]) -> Any:
     attend = layers.EinsumDense(
         "bcf,fr->bcr",
         (columns, reads),
-        kernel_initializer=_small(seeds),
+        kernel_initializer=_small(seeds, 0.01),
         dtype="float32",
         name="read_attend",
     )
@@ -77,7 +77,7 @@ def _passed(x: Any, num_outputs: int, seeds: Iterator[int]) -> Any:
     pace = layers.Dense(
         1,
         activation="softplus",
-        kernel_initializer=_small(seeds),
+        kernel_initializer=_small(seeds, 0.001),
         bias_initializer=keras.initializers.Constant(math.log(math.e - 1)),  # softplus gives 1
         dtype="float32",
         name="pace",
@@ -86,9 +86,9 @@ def _passed(x: Any, num_outputs: int, seeds: Iterator[int]) -> Any:
     return pace * (num_outputs / columns)
 
 
-def _small(seeds: Iterator[int]) -> Any:
+def _small(seeds: Iterator[int], deviation: float) -> Any:
     """Returns the initialiser of kernels that shall hardly matter at first."""
-    return keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds))
+    return keras.initializers.RandomNormal(stddev=deviation, seed=next(seeds))
 
 
 def _places(count: int, each: int) -> npt.NDArray[np.float32]:
