@@ -117,6 +117,21 @@ def test_outputs_look_at_their_own_places_first() -> None:
     np.testing.assert_allclose(places, (np.arange(12) + 0.5) / 12, atol=0.03)
 
 
+def test_outputs_find_their_places_by_counting() -> None:
+    """Where twice as much text passes in a column, the text ends at half the width."""
+    model = build_model(STRIP, digits(4), seed=0)
+    pace = model.get_layer("pace")
+    pace.kernel.assign(np.zeros_like(pace.kernel))
+    pace.bias.assign([np.log(np.e**2 - 1)])  # softplus makes it 2
+    look = keras.Model(model.input, model.get_layer("read_weights").output)
+    weights = np.asarray(look(np.zeros((1, *STRIP), np.uint8)))[0]
+    places = (np.arange(16) + 0.5) @ weights / 16
+    np.testing.assert_allclose(places, (np.arange(12) + 0.5) / 24, atol=0.03)
+    end = keras.Model(model.input, model.get_layer("read_end").output)
+    left = np.asarray(end(np.zeros((1, *STRIP), np.uint8)))[0, :, 0]
+    np.testing.assert_allclose(left, np.tanh(8 - (np.arange(4) + 0.5)), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("outputs", "head", "message"),
     [
