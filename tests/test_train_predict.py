@@ -410,7 +410,12 @@ def test_a_signal_ends_with_one_line(number, code, untrained_run, sources, monke
     monkeypatch.setattr(
         "train.predict.reader.BatchReader.read", lambda *_: os.kill(os.getpid(), number)
     )
-    assert run_main("predict", untrained_run.path, *sources) == code
+    # A job in the background inherits a SIGINT that is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run_main("predict", untrained_run.path, *sources) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capfd.readouterr().err == "train: stopped.\n"
 
 

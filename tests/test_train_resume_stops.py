@@ -46,7 +46,7 @@ def test_a_signal_stops_amid_validation(tiny_dataset, whole_run, tmp_path, monke
     run, real, calls = tmp_path / "run", evaluate._evaluate_batch, count(1)
 
     def evaluate_batch(*arguments):
-        if next(calls) == 2:  # in the second epoch
+        if next(calls) == 3:  # in the second epoch: the raw weights are validated, too
             send(signal.SIGTERM)()
         return real(*arguments)
 
