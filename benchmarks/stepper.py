@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is loaded
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command does
 
 import keras
 import numpy as np
