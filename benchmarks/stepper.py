@@ -23,6 +23,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command does
 import keras
 import numpy as np
 
+from benchmarks.step_cost import AUGMENTED, BARE
 from train import load_numpy
 from train.config import TrainConfig
 from train.job import Job
@@ -30,7 +31,6 @@ from train.run import train_model
 from train.verbs.options import add_options, given_options
 
 EPOCHS = 10_000  # more than anyone asks for: the process ends when stdin does
-BARE, OURS, AUGMENTED = "bare", "ours", "augmented"
 Moment = tuple[float, float]
 """Wall clock and CPU time of all threads, in seconds."""
 

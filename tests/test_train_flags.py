@@ -101,8 +101,11 @@ def test_the_average_is_validated_and_saved_beside_the_raw_weights(base, tiny_da
     (row,) = base.history()
     assert {"validation_exact", "raw_validation_exact"} <= set(row)
     assert row["validation_loss"] != row["raw_validation_loss"]
-    average = base.load_model("last.keras").get_weights()
+    saved = base.load_model("last.keras")
+    average = saved.get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(average, raw_weights(base), strict=True))
+    raw = keras.models.load_model(base.file("last_raw.keras"), compile=False)
+    assert len(saved.trainable_variables) == len(raw.trainable_variables)  # others may train on
     plain = learn(tiny_dataset, tmp_path / "run", ema=0.0)
     assert "raw_validation_exact" not in plain.history()[0]
     assert not (tmp_path / "run" / "last_raw.keras").exists()

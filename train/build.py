@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from convert.metadata import DatasetInfo
-from train.config import Head, TrainConfig
+from train.census import ClassCounts
+from train.config import Head, Precision, TrainConfig, is_custom
 from train.errors import UsageError
 from train.evaluate import blanks_of
 
 if TYPE_CHECKING:
     import keras
-
-ClassCounts = Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
 
 # Read by TensorFlow and XLA when they choose their first kernel; on CPUs neither changes anything
 # that could differ from run to run.
@@ -102,9 +98,9 @@ def build_compiled(
     return model
 
 
-def _network(config: TrainConfig, info: DatasetInfo, precision: Any) -> keras.Model:
+def _network(config: TrainConfig, info: DatasetInfo, precision: Precision) -> keras.Model:
     """Returns the network with fresh weights; equal ones for equal seeds."""
-    from train.models.custom import build_custom, is_custom
+    from train.models.custom import build_custom
     from train.models.network import build_model
     from train.precision import computing_in
 

@@ -127,7 +127,7 @@ class TrainConfig:
         _require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
 
     def _check_numbers(self) -> None:
-        minutes = self.max_minutes
+        minutes = 1.0 if self.max_minutes is None else self.max_minutes
         for flag, value, holds, expected in (
             ("--learning-rate", self.learning_rate, 0 < self.learning_rate <= 10, "in (0, 10]"),
             ("--weight-decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
@@ -137,7 +137,7 @@ class TrainConfig:
             ("--ema", self.ema, 0 <= self.ema < 1, "in [0, 1)"),
             ("--class-balance", self.class_balance, 0 <= self.class_balance <= 1, "in [0, 1]"),
             ("--width", self.width, 0 < self.width <= _WIDEST, f"in (0, {_WIDEST:g}]"),
-            ("--max-minutes", minutes, minutes is None or 0 < minutes < math.inf, "above 0"),
+            ("--max-minutes", minutes, 0 < minutes < math.inf, "above 0"),
             (
                 "--checkpoint-minutes",
                 self.checkpoint_minutes,
@@ -145,8 +145,7 @@ class TrainConfig:
                 "0 or more",
             ),
         ):
-            shown = "none" if value is None else f"{value:g}"
-            _require(holds, f"{flag} must be {expected}, got {shown}.")
+            _require(holds, f"{flag} must be {expected}, got {value:g}.")
 
     def _check_choices(self) -> None:
         for flag, choice, choices in (
@@ -161,9 +160,14 @@ class TrainConfig:
             )
         names = ", ".join(get_args(ModelName))
         _require(
-            self.model in get_args(ModelName) or ":" in self.model,
+            self.model in get_args(ModelName) or is_custom(self.model),
             f"--model must be one of {names}, or module:function, got {self.model!r}.",
         )
+
+
+def is_custom(model: str) -> bool:
+    """Tells whether a model's name is that of a function of the user's: `module:function`."""
+    return ":" in model
 
 
 def parse_target(target: str) -> tuple[str, float]:

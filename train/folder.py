@@ -34,6 +34,7 @@ import numpy as np
 
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.storage import PART, locked, read_dataset, sync_folder, write_file, write_json
+from train.config import is_custom
 from train.environment import environment
 from train.errors import FormatError, TryAgainError, UsageError
 
@@ -214,9 +215,8 @@ class RunFolder:
             return keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             own = str(self.config().get("model"))
-            hint = "Train again."
-            if ":" in own:
-                hint = f"If its layers are those of {own}, register them and repeat --model {own}."
+            theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
+            hint = theirs if is_custom(own) else "Train again."
             raise FormatError(f"{path}: cannot be loaded as a model. {hint}") from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from train.config import TrainConfig
+
 Row = dict[str, Any]
 """A line of history.csv or of bad_records.jsonl."""
 
@@ -40,22 +42,13 @@ class Journal:
             return self.history[-1]
         return max(self.history, key=_score)
 
-    def is_complete(
-        self, epochs: int, patience: int | None = None, target: tuple[str, float] | None = None
-    ) -> bool:
-        """Tells whether a run has nothing left to train.
-
-        Args:
-            epochs: That it shall have.
-            patience: Epochs without a better one after which it stops. None: no matter how many.
-            target: A metric of the validation split, and the value that is good enough. None:
-                none is.
-        """
-        done = len(self.history)
-        if done >= epochs:
+    def is_complete(self, config: TrainConfig) -> bool:
+        """Tells whether a run has nothing left to train: by epochs, target or patience."""
+        done, patience = len(self.history), config.patience
+        if done >= config.epochs:
             return True
-        if target is not None:
-            metric, share = target
+        if config.stopping_target is not None:
+            metric, share = config.stopping_target
             if any(row[f"validation_{metric}"] >= share for row in self.history):
                 return True
         return patience is not None and done > 0 and done - self.best["epoch"] >= patience

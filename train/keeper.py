@@ -81,8 +81,7 @@ class CheckpointKeeper(keras.callbacks.Callback):
         """
         self._meter.start()
         self._write(epoch + 1, 0)
-        config = self._config
-        if self._journal.is_complete(config.epochs, config.patience, config.stopping_target):
+        if self._journal.is_complete(self._config):
             self.model.stop_training = True
         else:
             self.stop_if_asked()

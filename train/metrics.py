@@ -47,11 +47,27 @@ def character_accuracy(
         ValueError: The shapes differ, there are no records, or not one blank per output.
     """
     right = _right(labels, predictions)
+    counted = counted_positions(labels, predictions, blanks)
+    return float((right & counted).sum() / max(counted.sum(), 1))
+
+
+def counted_positions(
+    labels: Indices, predictions: Indices, blanks: Sequence[int | None]
+) -> npt.NDArray[np.bool_]:
+    """Returns which positions are characters: all but those that are rightly read as blank.
+
+    Args:
+        labels: Integers, shape (records, outputs).
+        predictions: Integers, shape (records, outputs).
+        blanks: For each output the index of its blank class, or None.
+
+    Raises:
+        ValueError: Not one blank per output.
+    """
     if len(blanks) != labels.shape[1]:
         raise ValueError(f"Expected {labels.shape[1]} blanks, one per output, got {len(blanks)}.")
     indices = np.array([blank_index(blank) for blank in blanks])
-    counted = ~(right & (labels == indices))
-    return float((right & counted).sum() / max(counted.sum(), 1))
+    return (labels != predictions) | (labels != indices)
 
 
 def per_output_accuracy(labels: Indices, predictions: Indices) -> npt.NDArray[np.float64]:

@@ -38,8 +38,6 @@ class MeasuredAdamW(keras.optimizers.AdamW):
                 the loss does not depend on it.
             trainable_variables: These variables.
         """
-        if trainable_variables is not None and not self.built:
-            self.build(trainable_variables)
         super().apply(grads, trainable_variables)
         self.gradient_norms.assign(ops.stack([_norm(gradient) for gradient in grads]))
 

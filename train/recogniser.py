@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,8 @@ class Recogniser(keras.Model):
         self._pairs = _pairs(average, self)
         self.average = average
         if average is not None:
-            average.trainable = False
+            for variable in average.trainable_variables:
+                variable.trainable = False  # not its layers: whoever loads its file can train them
             self._steps = self.add_weight(
                 shape=(), initializer="zeros", dtype="int32", trainable=False, name="averaged_steps"
             )
@@ -149,10 +151,20 @@ def inference_network(model: keras.Model) -> keras.Model:
     Args:
         model: While it is trained; its variables are up to date when this returns.
     """
-    if keras.backend.backend() == "jax":  # in the midst of training they are elsewhere
-        model.jax_state_sync()
+    fetch_variables(model)
     average = getattr(model, "average", None)
     return plain(model) if average is None else average
+
+
+def fetch_variables(model: keras.Model) -> None:
+    """Brings the variables of a model up to date: on JAX, amid training, they are elsewhere."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
+def num_parameters(model: keras.Model) -> int:
+    """Returns how many numbers training changes."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def _pairs(average: keras.Model | None, model: keras.Model) -> list[tuple[Any, Any]]:

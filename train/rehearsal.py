@@ -16,7 +16,7 @@ from train.feed import feed
 from train.input import reader_failure
 from train.job import Job
 from train.meter import memory_bytes
-from train.recogniser import inference_network
+from train.recogniser import inference_network, num_parameters
 
 _STEPS = 6  # the first builds the graph, the others tell how long one takes
 
@@ -71,7 +71,7 @@ def rehearse(config: TrainConfig) -> Rehearsal:
     step = sum(others) / len(others) if others else first
     return Rehearsal(
         model=model.name,
-        weights=_count(model),
+        weights=num_parameters(model),
         steps=steps,
         first_seconds=first,
         step_seconds=step,
@@ -111,7 +111,3 @@ class _StepTimes(keras.callbacks.Callback):
         now = time.perf_counter()
         self.seconds.append(now - self._last)
         self._last = now
-
-
-def _count(model: keras.Model) -> int:
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

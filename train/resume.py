@@ -11,13 +11,12 @@ from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.build import resolved_head
 from train.checkpoint import Checkpoint, Checkpoints
-from train.config import CHANGEABLE, TrainConfig
+from train.config import CHANGEABLE, TrainConfig, is_custom
 from train.environment import differences, environment
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
 from train.folder import CHECKPOINTS, CONFIG, EVENTS, MODELS, REPORT, RunFolder
 from train.job import Job, unchangeable
-from train.models.custom import is_custom
 from train.precision import resolved_precision
 from train.report.write import write_report
 from train.result import TrainResult, result_of
@@ -57,7 +56,7 @@ def resume_training(
         if checkpoint is not None:
             _require_unedited(stored, checkpoint, run)
             journal = journal_of(checkpoint.position)
-            if journal.is_complete(config.epochs, config.patience, config.stopping_target):
+            if journal.is_complete(config):
                 if not os.path.exists(run.file(REPORT)):  # killed before it was written
                     job = Job.open(config)
                     network, reader = run.load_model(), job.training.reader

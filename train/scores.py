@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from train.metrics import counted_positions
+
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -63,8 +65,7 @@ def top_accuracy(
     Returns:
         In [0, 1]; 0.0 where no position is left.
     """
-    indices = np.array([-1 if blank is None else blank for blank in blanks])  # -1 is no class
-    counted = (labels != predictions) | (labels != indices)
+    counted = counted_positions(labels, predictions, blanks)
     return float((ranks < TOP)[counted].sum() / max(counted.sum(), 1))
 
 

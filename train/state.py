@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from train.errors import CheckpointError
+from train.recogniser import fetch_variables
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -50,8 +51,7 @@ def build_state(model: keras.Model) -> None:
 
 def read_state(model: keras.Model) -> Arrays:
     """Returns a copy of all variables of a model that `build_state` has seen."""
-    if keras.backend.backend() == "jax":  # in the midst of an epoch they are elsewhere
-        model.jax_state_sync()
+    fetch_variables(model)
     return {
         f"{group}/{index}": np.array(keras.ops.convert_to_numpy(variable))
         for group, variables in _GROUPS.items()

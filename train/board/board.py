@@ -107,8 +107,7 @@ class Board(keras.callbacks.Callback):
             values = validation_curves(evaluation, source.output_names)
             self._add_scalars({**values, **raw_curves(self._journal.history[-1])}, step)
             self._add(worst_predictions(evaluation, source, self._job.info), step)
-        config = self._job.config
-        is_last = self._journal.is_complete(config.epochs, config.patience, config.stopping_target)
+        is_last = self._journal.is_complete(self._job.config)
         self._add(self._histograms.take(self.model, self._norms, is_last), step)
 
     def _opening(self) -> Iterator[Any]:

@@ -47,12 +47,13 @@ def worst_predictions(
     worst = np.argsort(-evaluation.losses, kind="stable")[:NUM_IMAGES]
     records = np.concatenate([source.order.records(0, index, index + 1) for index in worst])
     images, _ = source.reader.gather(records)
+    confidences = evaluation.label_confidences
     rows = [
         (
             number,
             text_of(evaluation.labels[index].tolist(), info),
             text_of(evaluation.predictions[index].tolist(), info),
-            f"{evaluation.label_confidences[index]:.1%}",
+            f"{confidences[index]:.1%}",
             f"{evaluation.losses[index]:.2f}",
             source_row,
         )

@@ -15,11 +15,6 @@ from train.errors import UsageError
 Builder = Callable[..., keras.Model]
 
 
-def is_custom(name: str) -> bool:
-    """Tells whether a model's name is that of a function of the user's."""
-    return ":" in name
-
-
 def import_builder(name: str) -> Builder:
     """Imports a function that builds models; modules in the current folder are found.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import keras
 from keras import layers
 
+from train.config import ModelName
 from train.models.cnn import cnn
 from train.models.heads import separate_heads, shared_head
 from train.models.parts import he, layer_seeds, normalise, poolings
@@ -93,8 +94,9 @@ def _check(outputs: Mapping[str, int], network: str, head: str) -> None:
                 "An output's name must be of ASCII letters, digits and _ . > -, and not begin "
                 f"with _ > or -, got {name!r}."
             )
-    if network not in (*BLOCKS, "cnn"):
-        raise ValueError(f"`name` must be one of {', '.join((*BLOCKS, 'cnn'))}, got {network!r}.")
+    networks = get_args(ModelName)
+    if network not in networks:
+        raise ValueError(f"`name` must be one of {', '.join(networks)}, got {network!r}.")
     if head not in ("shared", "separate"):
         raise ValueError(f"`head` must be 'shared' or 'separate', got {head!r}.")
     if head == "shared" and len(set(outputs.values())) > 1:

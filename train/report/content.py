@@ -15,6 +15,7 @@ from train.census import ClassCounts
 from train.evaluation import Evaluation, worst_records
 from train.folder import BAD_RECORDS, BEST, RunFolder
 from train.journal import Row
+from train.recogniser import num_parameters
 from train.source import BatchSource
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def gather(
         history=[{name: _number(text) for name, text in row.items()} for row in run.history()],
         best=best["epoch"],
         bad_records=_num_lines(run.file(BAD_RECORDS)),
-        parameters=sum(math.prod(weight.shape) for weight in model.trainable_variables),
+        parameters=num_parameters(model),
         model_bytes=os.path.getsize(run.file(BEST)),
         class_counts=class_counts,
         validation=validation,

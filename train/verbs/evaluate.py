@@ -120,12 +120,13 @@ def _misread(result: RunEvaluation) -> list[dict[str, Any]]:
     from train.evaluate import text_of
 
     evaluation, info = result.evaluation, result.info
+    confidences = evaluation.label_confidences
     return [
         {
             "row": row,
             "label": text_of(evaluation.labels[record].tolist(), info),
             "prediction": text_of(evaluation.predictions[record].tolist(), info),
-            "confidence": float(evaluation.label_confidences[record]),
+            "confidence": float(confidences[record]),
         }
         for record, row in zip(result.worst, result.rows, strict=True)
     ]
