@@ -18,6 +18,7 @@ from convert.engine import run_local
 from convert.errors import FormatError, TooManyBadRowsError, TryAgainError, UsageError
 from convert.image import ImageOptions
 from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
+from convert.local import locked
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
@@ -27,7 +28,6 @@ from convert.report import ConvertResult
 from convert.retry import adopt_shards, retryable_rows
 from convert.shard import ShardJob
 from convert.staging import Staging, staging_key
-from convert.storage import locked
 from convert.summary import Progress, ShardSummary, merge_sources
 
 _REASONS_SHOWN = 10

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
+from convert.local import exchange, sync_folder
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
-from convert.storage import exchange, read_dataset, sync_folder
+from convert.storage import read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
 
 

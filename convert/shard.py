@@ -17,13 +17,16 @@ import google_crc32c
 import numpy as np
 
 from convert.errors import ImageError, TryAgainError
+from convert.filesystem import WRITE_BYTES
 from convert.format import RecordLayout, layout_of_image, padded_varints
 from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
+from convert.local import publish
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
+from convert.source_reader import SourceReader
 from convert.sources import Content, SourceStream
-from convert.storage import WRITE_BYTES, SourceReader, publish, sha256_file
+from convert.storage import sha256_file
 from convert.summary import Progress, ShardSummary, Sources
 
 _REPORT_SECONDS = 0.2

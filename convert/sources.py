@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from convert.errors import ImageError
-from convert.storage import SourceReader
+from convert.source_reader import SourceReader
 
 READ_THREADS = 16
 """Small files on a slow disk are bound by latency: so many reads are under way at once."""

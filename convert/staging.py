@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from convert.index import SUFFIX
+from convert.local import PART, write_file
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
 from convert.png import DECODER_VERSION
-from convert.storage import PART, sha256_file, write_file, write_json
+from convert.storage import sha256_file, write_json
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__

@@ -186,8 +186,8 @@ class Steps:
         return os.path.abspath(whole).startswith(self._inside)
 
     def _step(self, kind: str) -> None:
-        if self._renameat2 is None and (storage := sys.modules.get("convert.storage")):
-            self._renameat2, storage._renameat2 = storage._renameat2, self._rename
+        if self._renameat2 is None and (local := sys.modules.get("convert.local")):
+            self._renameat2, local._renameat2 = local._renameat2, self._rename
         self._count += 1
         self._on_step(self._count, kind)
 

@@ -18,8 +18,9 @@ from fault_injection import faulty
 
 from convert.errors import TryAgainError
 from convert.image import ImageOptions
+from convert.local import locked
 from convert.shard import ShardJob, write_shard
-from convert.storage import locked, read_dataset
+from convert.storage import read_dataset
 
 KINDS = ("plain raw", "plain png", "overwrite raw", "retry png")
 MEMORY = Path("/dev/shm")  # where there is none, a disk will do

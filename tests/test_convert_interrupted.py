@@ -18,7 +18,7 @@ from fault_cases import end, end_all, processes, wait_for, workers
 from fault_injection import faulty
 
 from convert.errors import TryAgainError
-from convert.storage import locked
+from convert.local import locked
 
 NUM_ROWS = 24
 # A shard for each row: there is always a middle to be stopped in.

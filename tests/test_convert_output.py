@@ -10,7 +10,8 @@ from convert_cases import convert, digests, draw_sources, options_of, png
 from convert import output as module
 from convert.errors import ShardfeedError, UsageError
 from convert.job import convert_dataset
-from convert.storage import exchange, read_dataset
+from convert.local import exchange
+from convert.storage import read_dataset
 
 OURS = ["i", "m.csv", "out"]
 

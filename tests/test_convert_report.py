@@ -10,7 +10,7 @@ from convert_cases import convert, draw_sources
 
 from convert.errors import FormatError
 from convert.report import ConvertResult
-from convert.storage import SourceReader
+from convert.source_reader import SourceReader
 from convert.summary import Progress, Sources, merge_sources
 
 

@@ -15,7 +15,8 @@ from convert.errors import TryAgainError
 from convert.image import ImageOptions
 from convert.plan import Plan
 from convert.shard import ShardJob, write_shard
-from convert.storage import SourceReader, sha256_file
+from convert.source_reader import SourceReader
+from convert.storage import sha256_file
 from convert.summary import Progress, ShardSummary
 
 NUM_ROWS = 150  # more than are under way at once

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from convert import storage
+from convert import local, source_reader
 from convert.errors import ImageError, TryAgainError
-from convert.storage import SourceReader, exchange, locked, publish, write_file, write_json
+from convert.local import exchange, locked, publish, write_file
+from convert.source_reader import SourceReader
+from convert.storage import write_json
 
 
 @pytest.fixture(params=["renameat2", "a file system without it"])
 def rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a test with the system call, and with what stands in for it."""
     if request.param != "renameat2":
-        monkeypatch.setattr(storage, "_renameat2", lambda *arguments: False)
+        monkeypatch.setattr(local, "_renameat2", lambda *arguments: False)
 
 
 @pytest.mark.usefixtures("rename")
@@ -190,7 +192,7 @@ def test_io_errors_are_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, passes: bool
 ) -> None:
     (tmp_path / "b.png").write_bytes(b"content")
-    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(source_reader.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(os, "open", failing(errno.EIO, times=times))
     reader = SourceReader(str(tmp_path))
     if passes:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from convert.local import write_file
 from convert.metadata import DatasetInfo
-from convert.storage import write_file
 from train.folder import CLASS_COUNTS, RunFolder
 from train.records import Ints, RecordReader
 

@@ -23,7 +23,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from convert.storage import sha256_file, sync_folder
+from convert.local import sync_folder
+from convert.storage import sha256_file
 from train.journal import Row
 
 CHECKPOINT, STATE = "checkpoint.json", "state.npz"

@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from convert.local import PART, locked, sync_folder, write_file
 from convert.metadata import DATASET_JSON, DatasetInfo
-from convert.storage import PART, locked, read_dataset, sync_folder, write_file, write_json
+from convert.storage import read_dataset, write_json
 from train.config import is_custom
 from train.environment import environment
 from train.errors import FormatError, TryAgainError, UsageError

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from convert.storage import PART, exchange, sync_folder, write_file
+from convert.local import PART, exchange, sync_folder, write_file
 from train.errors import TryAgainError, UsageError
 
 _REMEDY = "Name another --output, or replace it with --overwrite."

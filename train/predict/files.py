@@ -13,7 +13,7 @@ from convert.config import Box
 from convert.image import ImageOptions, recorded_options, render, to_array
 from convert.manifest import BOX_COLUMNS, Manifest, read_manifest
 from convert.metadata import DatasetInfo
-from convert.storage import SourceReader
+from convert.source_reader import SourceReader
 from train.errors import ImageError, UsageError
 from train.predict.inputs import Bytes, Piece, Sample, attempt, spans
 from train.predict.truth import TruthFinder

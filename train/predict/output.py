@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from convert.storage import PART, sync_folder
+from convert.local import PART, sync_folder
 from train.errors import TryAgainError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.storage import write_file
+from convert.local import write_file
 from train.census import count_classes, write_class_counts
 from train.evaluate import blanks_of, evaluate_source
 from train.evaluation import Evaluation

@@ -1,0 +1,257 @@
+"""HDFS behind the interface of a file system, without Java."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import posixpath
+import re
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import TryAgainError, UsageError
+from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
+from convert.hdfs_client import HdfsClient
+
+if TYPE_CHECKING:
+    from hdfs_native import AsyncClient
+
+SCHEME = "hdfs://"
+_ADDRESS = re.compile(r"hdfs://([^/]*)(/.*)?", re.DOTALL)
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """Returns the authority and the path of an `hdfs://` address.
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise UsageError(f"{address!r} is no address. Write hdfs://HOST:PORT/PATH.")
+    return found[1], posixpath.normpath(found[2] or "/")
+
+
+class HdfsFileSystem(FileSystem):
+    """The files of one HDFS; errors and messages are those of `FileSystem`.
+
+    What fails for a passing reason for too long raises `TryAgainError`.
+
+    Args:
+        authority: `host:port`, or the name of a group of NameNodes; empty: `fs.defaultFS`.
+
+    Raises:
+        UsageError: hdfs-native is not installed, or the settings name no such file system.
+    """
+
+    is_local = False
+
+    def __init__(self, authority: str) -> None:
+        self._client = HdfsClient(authority)
+
+    def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
+        """Returns a part of a file; see `FileSystem`."""
+        return self._client.call(path, lambda client: _read(client, path, start, length))
+
+    def read_limited(self, path: str, limit: int | None) -> bytes:
+        """Returns a file that is not too large.
+
+        Args:
+            path: The file.
+            limit: Size in bytes above which it is not read. None: no limit.
+
+        Raises:
+            OSError: With EFBIG if it is larger; otherwise as `read`.
+        """
+        return self._client.call(path, lambda client: _read(client, path, 0, None, limit))
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """Yields a file's content; the next piece is on its way meanwhile."""
+        size = self._status(path).size
+        pending: Future[bytes] | None = None
+        for start in range(0, size, PIECE_BYTES):
+            stop = min(start + PIECE_BYTES, size)
+            try:
+                piece = pending.result() if pending else self.read(path, start, stop - start)
+            except OSError:  # now with patience
+                piece = self.read(path, start, stop - start)
+            pending = self._read_ahead(path, stop, size) if stop < size else None
+            yield piece
+
+    def _read_ahead(self, path: str, start: int, size: int) -> Future[bytes]:
+        length = min(PIECE_BYTES, size - start)
+        return self._client.start(path, lambda client: _read(client, path, start, length))
+
+    @contextlib.contextmanager
+    def create(self, path: str) -> Iterator[HdfsWriter]:
+        """Makes a new file; see `FileSystem`."""
+        writer = HdfsWriter(self._client, path)
+        try:
+            yield writer
+            writer.close()
+            kept = self._status(path).size
+            if kept != writer.size:
+                raise OSError(errno.EIO, f"HDFS kept {kept} of {writer.size} bytes", path)
+        except BaseException:
+            # The file is never closed: that would complete it as it is.
+            with contextlib.suppress(OSError, TryAgainError):
+                self._client.once(path, lambda client: client.delete(_name(path)))
+            raise
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Writes a small file whole or not at all; see `FileSystem`."""
+        part = f"{path}.part-{uuid.uuid4().hex}"
+        with self.create(part) as file:
+            file.write(content)
+        self._rename(part, path, overwrite=True)
+
+    def publish(self, part: str, path: str) -> bool:
+        """Moves a file to its name; see `FileSystem`."""
+        try:
+            self._rename(part, path, overwrite=False)
+        except FileExistsError:
+            self.remove(part)
+            return False
+        return True
+
+    def move(self, folder: str, target: str) -> None:
+        """Renames a folder; see `FileSystem`."""
+        try:
+            self._rename(folder, target, overwrite=False)
+        except FileExistsError:
+            try:  # the NameNode replaces an empty folder, and no other, in one step
+                self._rename(folder, target, overwrite=True)
+            except OSError as error:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from error
+
+    def _rename(self, source: str, target: str, *, overwrite: bool) -> None:
+        tries = 0
+
+        async def rename(client: AsyncClient) -> None:
+            nonlocal tries
+            tries += 1
+            try:
+                await client.rename(_name(source), _name(target), overwrite=overwrite)
+            except FileNotFoundError:
+                if tries == 1:
+                    raise
+                # The answer to an earlier try may have been lost: then the target is there.
+                await client.get_file_info(_name(target))
+
+        self._client.call(source, rename)
+
+    def names(self, folder: str) -> list[str]:
+        """Returns the names in a folder."""
+        name = _name(folder)
+
+        async def collect(client: AsyncClient) -> list[str]:
+            return [entry.path async for entry in client.list_status(name)]
+
+        paths = self._client.call(folder, collect)
+        if paths == [name]:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+        return [posixpath.basename(path) for path in paths]
+
+    def status(self, path: str) -> Status | None:
+        """Returns what stands under a name; see `FileSystem`."""
+        try:
+            return self._status(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _status(self, path: str) -> Status:
+        found = self._client.call(path, lambda client: client.get_file_info(_name(path)))
+        return Status(is_folder=found.isdir, size=found.length)
+
+    def make_folder(self, path: str) -> None:
+        """Makes a folder and those above it."""
+        self._client.call(path, lambda client: client.mkdirs(_name(path), create_parent=True))
+
+    def remove(self, path: str) -> None:
+        """Deletes a file or an empty folder, if there is one."""
+        self._client.call(path, lambda client: client.delete(_name(path)))
+
+    def remove_tree(self, path: str) -> None:
+        """Deletes a folder, as far as possible."""
+        with contextlib.suppress(OSError):
+            self._client.call(path, lambda client: client.delete(_name(path), recursive=True))
+
+
+class HdfsWriter:
+    """A file of HDFS that is being written; `create` makes and completes it.
+
+    Args:
+        client: Of its file system.
+        path: The file; it must not exist.
+
+    Attributes:
+        size: Bytes written so far.
+    """
+
+    def __init__(self, client: HdfsClient, path: str) -> None:
+        self._client, self._path = client, path
+        self._buffer = bytearray()
+        self._pending: Future[Any] | None = None
+        self.size = 0
+        tries = 0
+
+        async def create(client: AsyncClient) -> Any:
+            from hdfs_native import WriteOptions
+
+            nonlocal tries
+            tries += 1
+            # A second try may meet the file of the first one, whose answer was lost.
+            options = WriteOptions(overwrite=tries > 1, create_parent=False)
+            return await client.create(_name(path), options)
+
+        self._file = client.call(path, create)
+
+    def write(self, content: bytes, /) -> None:
+        """Adds bytes at the end.
+
+        Raises:
+            OSError: They, or those before them, could not be written.
+        """
+        self._buffer += content
+        self.size += len(content)
+        if len(self._buffer) >= WRITE_BYTES:
+            self._send()
+
+    def _send(self) -> None:
+        """Begins to write the buffer, when what was sent before has been written."""
+        self._wait()
+        content, self._buffer = bytes(self._buffer), bytearray()
+        self._pending = self._client.start(self._path, lambda client: self._file.write(content))
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+    def close(self) -> None:
+        """Completes the file."""
+        if self._buffer:
+            self._send()
+        self._wait()
+        self._client.once(self._path, lambda client: self._file.close())
+
+
+async def _read(
+    client: AsyncClient, path: str, start: int, length: int | None, limit: int | None = None
+) -> bytes:
+    file = await client.read(_name(path))
+    size = file.size
+    if limit is not None and size > limit:
+        raise OSError(errno.EFBIG, f"{size} bytes are more than {limit}", path)
+    wanted = size - start if length is None else length
+    if start + wanted > size:  # hdfs-native would panic
+        raise OSError(errno.EIO, f"ends after {size} bytes", path)
+    content: bytes = await file.read_range(start, wanted)
+    return content
+
+
+def _name(address: str) -> str:
+    return split_address(address)[1]

@@ -1,0 +1,172 @@
+"""Calls to one HDFS: with a time limit each, tried again where that may help.
+
+`hdfs-native` itself waits minutes for a NameNode that refuses, and for ever for a DataNode that
+hangs. So a plain TCP connection is tried first, and its calls run as tasks that can be given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from convert.errors import TryAgainError, UsageError
+from convert.hadoop import default_authority, namenodes, read_settings
+from convert.hdfs_errors import PassingError, translate
+
+if TYPE_CHECKING:
+    from hdfs_native import AsyncClient
+
+Result = TypeVar("Result")
+Call = Callable[["AsyncClient"], Coroutine[Any, Any, Result]]
+
+RETRY_SECONDS = "SHARDFEED_HDFS_RETRY_SECONDS"
+"""The environment variable that says for how long a call is tried again; 120 by default."""
+
+_CALL_SECONDS = 60.0  # of one answer: what takes longer hangs
+_CONNECT_SECONDS = 3.0
+_FIRST_SECONDS = 15.0  # an address that never answered is more likely wrong than restarting
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+_settings: dict[str, str] = {}
+
+
+def use_settings(settings: dict[str, str]) -> None:
+    """Gives Hadoop's settings to all clients that this process makes from now on.
+
+    Args:
+        settings: {name: value}; they go before those of `HADOOP_CONF_DIR`.
+    """
+    _settings.update(settings)
+
+
+class HdfsClient:
+    """Runs calls to one HDFS; threads may share it, forked processes not.
+
+    Args:
+        authority: `host:port`, or the name of a group of NameNodes; empty: `fs.defaultFS`.
+
+    Raises:
+        UsageError: hdfs-native is not installed, or the settings name no such file system.
+    """
+
+    def __init__(self, authority: str) -> None:
+        _require_library()
+        settings = {**read_settings(), **_settings}
+        authority = authority or default_authority(settings)
+        self._namenodes = namenodes(authority, settings)
+        if f"dfs.ha.namenodes.{authority}" not in settings:
+            authority = "{}:{}".format(*self._namenodes[0])  # hdfs-native knows no default port
+        self._authority = authority
+        self._seconds = _retry_seconds()
+        self._has_answered = False
+        self._client: AsyncClient | None = None
+        self._lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="hdfs", daemon=True).start()
+
+    def call(self, path: str, call: Call[Result]) -> Result:
+        """Makes a call, again and again while it fails for a reason that may pass.
+
+        Args:
+            path: What it is about, for messages.
+            call: Takes the client; must be harmless if it is made twice.
+
+        Raises:
+            OSError: It failed for good; the errno is that of a local disk.
+            TryAgainError: It failed for a passing reason for too long.
+        """
+        started, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                return self.once(path, call)
+            except PassingError as error:
+                limit = self._seconds if self._has_answered else min(self._seconds, _FIRST_SECONDS)
+                if time.monotonic() + pause - started > limit:
+                    raise TryAgainError(
+                        f"{path}: HDFS fails: {error.strerror}. "
+                        "Once it works again, run the same command again."
+                    ) from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def once(self, path: str, call: Call[Result]) -> Result:
+        """Makes a call that is not tried again.
+
+        Raises:
+            OSError: It failed; a `PassingError` for a reason that may pass.
+        """
+        future = self.start(path, call)
+        try:
+            return future.result()
+        except OSError:
+            raise
+        except BaseException:  # Ctrl-C, SIGTERM
+            future.cancel()
+            raise
+
+    def start(self, path: str, call: Call[Result]) -> Future[Result]:
+        """Begins a call.
+
+        Returns:
+            Its result to be; it fails as `once` does.
+        """
+        return asyncio.run_coroutine_threadsafe(self._run(path, call), self._loop)
+
+    async def _run(self, path: str, call: Call[Result]) -> Result:
+        try:
+            client = await self._connected()
+            result = await asyncio.wait_for(call(client), _CALL_SECONDS)
+        except Exception as error:
+            failure = translate(error, path)
+            if isinstance(failure, PassingError):
+                self._client = None  # its connections may be dead
+            raise failure from error
+        self._has_answered = True
+        return result
+
+    async def _connected(self) -> AsyncClient:
+        """Returns the client; a new one if a NameNode can be reached."""
+        if self._client is None:
+            from hdfs_native import AsyncClient
+
+            await self._loop.run_in_executor(None, self._require_namenode)
+            self._client = AsyncClient(f"hdfs://{self._authority}", dict(_settings) or None)
+        return self._client
+
+    def _require_namenode(self) -> None:
+        """Raises `PassingError` unless a NameNode accepts connections."""
+        problems = []
+        for host, port in self._namenodes:
+            try:
+                socket.create_connection((host, port), _CONNECT_SECONDS).close()
+                return
+            except OSError as error:
+                problems.append(f"{host}:{port}: {(error.strerror or str(error)).lower()}")
+        raise PassingError(errno.EIO, f"no NameNode answers ({'; '.join(problems)})")
+
+
+def _require_library() -> None:
+    try:
+        import hdfs_native  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "hdfs:// addresses need hdfs-native: pip install 'shardfeed[hdfs]'."
+        ) from error
+
+
+def _retry_seconds() -> float:
+    text = os.environ.get(RETRY_SECONDS, "120")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UsageError(f"{RETRY_SECONDS} must be a number of seconds, got {text!r}.")
+    return seconds

@@ -1,0 +1,113 @@
+"""Reading source files safely: only regular files, only below the root."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import stat
+import time
+
+from convert.errors import ImageError, TryAgainError
+from convert.filesystem import WRITE_BYTES
+
+_READ_TRIES = 3
+
+_BAD_SOURCE = {
+    errno.ENOENT: ("missing", "no such file"),
+    errno.ENOTDIR: ("missing", "a folder of its path is a file"),
+    errno.ENAMETOOLONG: ("missing", "its path is too long"),
+    errno.EACCES: ("unreadable", "permission denied"),
+    errno.EPERM: ("unreadable", "permission denied"),
+    errno.ELOOP: ("not_a_file", "its links form a loop"),
+    errno.ENXIO: ("not_a_file", "a socket or a device without a reader"),
+}
+
+
+class SourceReader:
+    """Reads the manifest's files below one root.
+
+    Args:
+        root: The folder; paths and links that lead out of it are refused.
+        max_bytes: Size above which a file is refused unread. None: no limit.
+    """
+
+    def __init__(self, root: str, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
+        self._root = os.path.realpath(root)
+        self._inside = os.path.join(self._root, "")
+        # Resolving a folder costs a system call a component; a manifest has few folders.
+        self._folder = functools.lru_cache(maxsize=4096)(self._resolve)
+
+    def read(self, path: str) -> bytes:
+        """Returns a whole source file.
+
+        Raises:
+            ImageError: It is missing, no regular file, outside the root or unreadable.
+            TryAgainError: The disk failed several times.
+        """
+        for attempt in range(_READ_TRIES):
+            try:
+                return self._read(path)
+            except ValueError as error:
+                raise ImageError("missing", "its path has a null byte") from error
+            except OSError as error:
+                if error.errno in _BAD_SOURCE:
+                    reason, detail = _BAD_SOURCE[error.errno]
+                    raise ImageError(reason, detail) from error  # type: ignore[arg-type]
+                failure = error
+                time.sleep(0.1 * 4**attempt)
+        raise TryAgainError(
+            f"{path}: cannot be read: {failure.strerror}. Run the same command again."
+        ) from failure
+
+    def _read(self, path: str) -> bytes:
+        folder, slash, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise ImageError("not_a_file", "a folder, expected an image file")
+        full = self._folder(folder + slash) + name
+        status = os.lstat(full)
+        if stat.S_ISLNK(status.st_mode):
+            full = self._require_inside(os.path.realpath(full))
+            status = os.lstat(full)
+        self._require_file(status)  # before it is opened: opening a device can act on it
+        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            self._require_file(status)
+            if self._max_bytes is not None and status.st_size > self._max_bytes:
+                raise ImageError(
+                    "too_large", f"{status.st_size} bytes are more than {self._max_bytes}"
+                )
+            return _read_all(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
+
+    def _resolve(self, folder: str) -> str:
+        """Returns a folder of the manifest, without links, with a slash at its end."""
+        return self._require_inside(
+            os.path.join(os.path.realpath(os.path.join(self._root, folder)), "")
+        )
+
+    def _require_inside(self, path: str) -> str:
+        if not path.startswith(self._inside):
+            raise ImageError("outside_root", "its path leads out of --root")
+        return path
+
+    @staticmethod
+    def _require_file(status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+            kind = "a link to itself" if stat.S_ISLNK(status.st_mode) else kind
+            raise ImageError("not_a_file", f"{kind}, expected an image file")
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Returns the rest of a file that is expected to have `size` bytes."""
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data  # one byte more was asked for: this is the end
+    pieces = [data]
+    while pieces[-1]:
+        pieces.append(os.read(descriptor, WRITE_BYTES))
+    return b"".join(pieces)
