@@ -41,7 +41,9 @@ _JAVA_FLAGS = (
     "-XX:TieredStopAtLevel=1",  # a daemon that lives for minutes never earns the better compiler
     *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
 )
-_START_SECONDS = 120  # 6 where two cores are idle
+_START_SECONDS = 120  # 4 where two cores are idle
+# What the DataNode says when it, or the NameNode, has started and its blocks are known.
+_REPORTED = b"Successfully sent block report"
 # Below those that Linux gives to outgoing connections: nobody takes the port of a killed daemon,
 # and a client that knocks there cannot reach itself.
 _PORTS = range(20_000, 32_000)
@@ -85,11 +87,12 @@ class Hadoop:
         self._jars = prepare()
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logged = 0  # bytes of the DataNode's log that are older than the last start
+        self._usable = False
         ports = _free_ports(4)
         self.url = f"hdfs://127.0.0.1:{ports[0]}"
         self.conf_dir = folder / "conf"
         self._settings = folder / "settings"
-        self._address = ("127.0.0.1", ports[0])
         write_configuration(self._settings, self.conf_dir, folder / "data", ports)
         if self._launch("namenode", "-format", "-nonInteractive").wait(_START_SECONDS):
             raise self._ended("namenode")
@@ -102,9 +105,10 @@ class Hadoop:
         self.stop()
 
     def start(self) -> None:
-        """Starts the daemons that do not run, and returns when files can be written and read."""
-        self._start("namenode")
-        self._start("datanode")
+        """Brings up what is killed or paused, and returns when files can be written and read."""
+        self.start_namenode(wait=False)
+        self.start_datanode(wait=False)
+        self.resume_datanode()
         self.wait()
 
     def stop(self) -> None:
@@ -138,6 +142,7 @@ class Hadoop:
 
     def pause_datanode(self) -> None:
         """SIGSTOP: connections stay open and nothing comes."""
+        self._usable = False
         self._processes["datanode"].send_signal(signal.SIGSTOP)
 
     def resume_datanode(self) -> None:
@@ -150,10 +155,18 @@ class Hadoop:
         Raises:
             RuntimeError: A daemon ended, or two minutes were not enough.
         """
+        if self._usable:
+            return
         end = time.monotonic() + _START_SECONDS
-        while not self._listens():  # the client would wait three minutes for it
+        # Before that a client would be patient: minutes with a NameNode that is not there, half a
+        # minute with a block that an unreported DataNode was to take.
+        while not self._reported():
             self._check(end)
             time.sleep(0.05)
+        self._probe(end)
+        self._usable = True
+
+    def _probe(self, end: float) -> None:
         command = [sys.executable, "-c", _PROBE, self.url]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as probe:
             try:
@@ -166,13 +179,22 @@ class Hadoop:
     def _start(self, name: str) -> None:
         process = self._processes.get(name)
         if process is None or process.poll() is not None:
+            log = self._folder / "datanode.log"
+            self._logged = log.stat().st_size if log.exists() else 0
+            self._usable = False
             self._processes[name] = self._launch(name)
 
     def _kill(self, name: str) -> None:
+        self._usable = False
         process = self._processes.pop(name, None)
         if process:
             process.kill()
             process.wait()
+
+    def _reported(self) -> bool:
+        with (self._folder / "datanode.log").open("rb") as log:
+            log.seek(self._logged)
+            return _REPORTED in log.read()
 
     def _launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         # setpriv makes the kernel kill the daemon when its parent is gone, then becomes Java.
@@ -182,13 +204,6 @@ class Hadoop:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(self._address, timeout=1).close()
-        except OSError:
-            return False
-        return True
 
     def _check(self, end: float) -> None:
         for name, process in self._processes.items():
