@@ -59,11 +59,16 @@ class FileSystem(ABC):
         """
 
     @abstractmethod
-    def stream(self, path: str) -> Iterator[bytes]:
-        """Yields a file's content in pieces of at most `PIECE_BYTES`.
+    def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yields a part of a file in pieces of at most `PIECE_BYTES`; by default all of it.
+
+        Args:
+            path: The file.
+            start: The first byte. In [0, size].
+            length: Bytes. None: up to the end.
 
         Raises:
-            OSError: It is missing, a folder, or cannot be read.
+            OSError: It is missing, a folder, shorter than asked for, or cannot be read.
         """
 
     @abstractmethod

@@ -68,14 +68,17 @@ class HdfsFileSystem(FileSystem):
         """
         return self._client.call(path, lambda client: _read(client, path, 0, None, limit))
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """Yields a file's content; the next piece is on its way meanwhile."""
-        size = self._status(path).size
+    def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yields a part of a file; the next piece is on its way meanwhile."""
+        status = self._status(path)
+        if status.is_folder:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        end = status.size if length is None else start + length
         pending: Future[bytes] | None = None
         for start in range(0, size, PIECE_BYTES):
             stop = min(start + PIECE_BYTES, size)
             try:
-                piece = pending.result() if pending else self.read(path, start, stop - start)
+                piece = pending.result() if pending else self.read(path, place, stop - place)
             except OSError:  # now with patience
                 piece = self.read(path, start, stop - start)
             pending = self._read_ahead(path, stop, size) if stop < size else None

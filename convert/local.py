@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -36,8 +37,9 @@ class LocalFileSystem(FileSystem):
             raise OSError(errno.EIO, f"ends after {start + len(content)} bytes", path)
         return content
 
-    def stream(self, path: str) -> Iterator[bytes]:
-        """Yields a file's content; see `FileSystem`."""
+    def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yields a part of a file; see `FileSystem`."""
+        left = sys.maxsize if length is None else length
         with open(path, "rb", buffering=0) as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece

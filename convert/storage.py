@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from convert.errors import FormatError
@@ -64,6 +65,22 @@ def sha256_file(path: str) -> str:
     for piece in filesystem_of(path).stream(path):
         digest.update(piece)
     return digest.hexdigest()
+
+
+def read_lines(path: str) -> Iterator[bytes]:
+    """Yields a file's lines, each with its end, wherever it is kept; only a part is in memory.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    rest = b""
+    for piece in filesystem_of(path).stream(path):
+        lines = (rest + piece).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
 
 
 def write_json(path: str, value: Any) -> None:
