@@ -75,17 +75,17 @@ class HdfsFileSystem(FileSystem):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         end = status.size if length is None else start + length
         pending: Future[bytes] | None = None
-        for start in range(0, size, PIECE_BYTES):
-            stop = min(start + PIECE_BYTES, size)
+        for place in range(start, end, PIECE_BYTES):
+            stop = min(place + PIECE_BYTES, end)
             try:
                 piece = pending.result() if pending else self.read(path, place, stop - place)
             except OSError:  # now with patience
-                piece = self.read(path, start, stop - start)
-            pending = self._read_ahead(path, stop, size) if stop < size else None
+                piece = self.read(path, place, stop - place)
+            pending = self._read_ahead(path, stop, end) if stop < end else None
             yield piece
 
-    def _read_ahead(self, path: str, start: int, size: int) -> Future[bytes]:
-        length = min(PIECE_BYTES, size - start)
+    def _read_ahead(self, path: str, start: int, end: int) -> Future[bytes]:
+        length = min(PIECE_BYTES, end - start)
         return self._client.start(path, lambda client: _read(client, path, start, length))
 
     @contextlib.contextmanager

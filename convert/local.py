@@ -41,9 +41,13 @@ class LocalFileSystem(FileSystem):
         """Yields a part of a file; see `FileSystem`."""
         left = sys.maxsize if length is None else length
         with open(path, "rb", buffering=0) as file:
-            while piece := file.read(PIECE_BYTES):
+            file.seek(start)
+            while piece := file.read(min(PIECE_BYTES, left)):
+                left -= len(piece)
                 yield piece
 
+        if length is not None and left:
+            raise OSError(errno.EIO, f"ends after {start + length - left} bytes", path)
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
         """Makes a new file; see `FileSystem`."""
