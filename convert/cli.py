@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, get_args
 
 from convert.command import OneLineParser, run_verb
-from convert.config import SPLITS, Alpha, ConvertConfig, Encoding, Resample, RowOrder
+from convert.config import SPLITS, Alpha, ConvertConfig, Encoding, EngineName, Resample, RowOrder
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -141,6 +141,8 @@ def _add_shard_flags(group: argparse._ArgumentGroup) -> None:
     add("--name", help="first part of the shards' names (default: images)")
     add("--seed", type=int, metavar="N", help="seed of splits and order (default: 0)")
     add("--shard-bytes", type=int, metavar="N", help="size of a shard (default: 128 MiB)")
+    add("--engine", choices=get_args(EngineName), help="processes here (default), or Spark")
+    add("--master", metavar="URL", help="Spark's cluster (default: that of spark-submit)")
     add("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add(
         "--max-bad-fraction",

@@ -13,6 +13,7 @@ from convert.errors import UsageError
 Alpha = Literal["drop", "black", "white"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Encoding = Literal["raw", "png", "jpeg"]
+EngineName = Literal["local", "spark"]
 RowOrder = Literal["shuffled", "source"]
 
 SPLITS = ("train", "validation", "test")
@@ -60,7 +61,9 @@ class ConvertConfig:
         name: First part of the shards' file names.
         seed: Seed of the split and of the order. In [0, 2**63).
         shard_bytes: Size to cut shards at, in bytes.
-        workers: Processes. None: one per usable core.
+        engine: Where shards are written: in processes of this machine, or by a Spark cluster.
+        master: Address of the Spark cluster, as `local[2]`. None: that of `spark-submit`.
+        workers: Processes of the local engine. None: one per usable core.
         max_bad_fraction: Share of rows that may be left out. In [0, 1].
         overwrite: Replace a finished dataset.
         retry_quarantined: Give the rows that a finished dataset left out another chance.
@@ -94,6 +97,8 @@ class ConvertConfig:
     name: str = "images"
     seed: int = 0
     shard_bytes: int = 128 * 1024 * 1024
+    engine: EngineName = "local"
+    master: str | None = None
     workers: int | None = None
     max_bad_fraction: float = 0.01
     overwrite: bool = False
@@ -119,6 +124,18 @@ class ConvertConfig:
             0 <= self.max_bad_fraction <= 1,
             f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
         )
+        _require(
+            self.engine in get_args(EngineName),
+            f"--engine must be one of {', '.join(get_args(EngineName))}, got {self.engine!r}.",
+        )
+        for flag, value, engine in (
+            ("--master", self.master, "spark"),
+            ("--workers", self.workers, "local"),
+        ):
+            _require(
+                value is None or self.engine == engine,
+                f"{flag} is of --engine {engine}, got --engine {self.engine}.",
+            )
         _require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
         _require(
             not (self.overwrite and self.retry_quarantined),

@@ -120,6 +120,24 @@ class FileSystem(ABC):
         """
 
     @abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Returns the names of the files in a folder, links followed, and their bytes.
+
+        Raises:
+            OSError: There is no such folder.
+        """
+
+    @abstractmethod
+    def files_below(self, folder: str) -> Iterator[str]:
+        """Yields the paths of all files below a folder, relative to it, in any order.
+
+        Files and folders whose name starts with a dot are passed over.
+
+        Raises:
+            OSError: A folder cannot be listed.
+        """
+
+    @abstractmethod
     def status(self, path: str) -> Status | None:
         """Returns what stands under a name, links followed; None if nothing does."""
 

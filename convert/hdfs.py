@@ -17,7 +17,7 @@ from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
 from convert.hdfs_client import HdfsClient
 
 if TYPE_CHECKING:
-    from hdfs_native import AsyncClient
+    from hdfs_native import AsyncClient, FileStatus
 
 SCHEME = "hdfs://"
 _ADDRESS = re.compile(r"hdfs://([^/]*)(/.*)?", re.DOTALL)
@@ -38,7 +38,7 @@ def split_address(address: str) -> tuple[str, str]:
 class HdfsFileSystem(FileSystem):
     """The files of one HDFS; errors and messages are those of `FileSystem`.
 
-    What fails for a passing reason for too long raises `TryAgainError`.
+    What fails for a passing reason for too long raises `UnavailableError`.
 
     Args:
         authority: `host:port`, or the name of a group of NameNodes; empty: `fs.defaultFS`.
@@ -148,15 +148,35 @@ class HdfsFileSystem(FileSystem):
 
     def names(self, folder: str) -> list[str]:
         """Returns the names in a folder."""
+        return [posixpath.basename(entry.path) for entry in self._list(folder)]
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Returns the files in a folder and their sizes."""
+        entries = self._list(folder)
+        return {posixpath.basename(e.path): e.length for e in entries if not e.isdir}
+
+    def files_below(self, folder: str) -> Iterator[str]:
+        """Yields the paths of all files below a folder; see `FileSystem`."""
+        above = [""]
+        while above:
+            inside = above.pop()
+            for entry in self._list(f"{folder}/{inside}"):
+                name = posixpath.basename(entry.path)
+                if entry.isdir and not name.startswith("."):
+                    above.append(f"{inside}{name}/")
+                elif not name.startswith("."):
+                    yield inside + name
+
+    def _list(self, folder: str) -> list[FileStatus]:
         name = _name(folder)
 
-        async def collect(client: AsyncClient) -> list[str]:
-            return [entry.path async for entry in client.list_status(name)]
+        async def collect(client: AsyncClient) -> list[FileStatus]:
+            return [entry async for entry in client.list_status(name)]
 
-        paths = self._client.call(folder, collect)
-        if paths == [name]:
+        entries = self._client.call(folder, collect)
+        if [entry.path for entry in entries] == [name]:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-        return [posixpath.basename(path) for path in paths]
+        return entries
 
     def status(self, path: str) -> Status | None:
         """Returns what stands under a name; see `FileSystem`."""

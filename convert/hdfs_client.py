@@ -16,9 +16,9 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convert.errors import TryAgainError, UsageError
+from convert.errors import UsageError
 from convert.hadoop import default_authority, namenodes, read_settings
-from convert.hdfs_errors import PassingError, translate
+from convert.hdfs_errors import PassingError, UnavailableError, translate
 
 if TYPE_CHECKING:
     from hdfs_native import AsyncClient
@@ -80,7 +80,7 @@ class HdfsClient:
 
         Raises:
             OSError: It failed for good; the errno is that of a local disk.
-            TryAgainError: It failed for a passing reason for too long.
+            UnavailableError: It failed for a passing reason for too long.
         """
         started, pause = time.monotonic(), _FIRST_PAUSE
         while True:
@@ -89,7 +89,7 @@ class HdfsClient:
             except PassingError as error:
                 limit = self._seconds if self._has_answered else min(self._seconds, _FIRST_SECONDS)
                 if time.monotonic() + pause - started > limit:
-                    raise TryAgainError(
+                    raise UnavailableError(
                         f"{path}: HDFS fails: {error.strerror}. "
                         "Once it works again, run the same command again."
                     ) from error

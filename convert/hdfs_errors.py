@@ -11,6 +11,8 @@ import errno
 import os
 import re
 
+from convert.errors import TryAgainError
+
 _RPC = re.compile(r'RPCError\("(?P<kind>[\w.$]+)", "(?P<message>(?:[^"\\]|\\.)*)')
 
 # The end of a Java class's name -> what it means. All others may pass.
@@ -37,6 +39,10 @@ _RENAMES = {
 }
 _DENIED = ("SASL", "GSSAPI", "Kerberos")
 _PASSING = (ConnectionError, TimeoutError, asyncio.TimeoutError, InterruptedError)
+
+
+class UnavailableError(TryAgainError):
+    """HDFS has failed for passing reasons, again and again."""
 
 
 class PassingError(OSError):

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 
 from convert.config import ConvertConfig
+from convert.download import load_manifest, load_vocabulary
 from convert.errors import UsageError
-from convert.manifest import Manifest, manifest_sha256, read_manifest
+from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
-from convert.names import manifest_from_names
 from convert.output import check_output, is_unsettled
 from convert.plan import plan_id, plan_options
 from convert.staging import Staging, staging_key
-from convert.vocabulary import read_vocabulary
+from convert.storage import absolute, filesystem_of, sha256_file
 
 
 def find_complete(
@@ -26,11 +26,12 @@ def find_complete(
     """
     if config.overwrite or config.retry_quarantined or is_unsettled(config.dataset):
         return None
-    if not os.path.exists(os.path.join(config.dataset, DATASET_JSON)):
+    where = os.path.join(config.dataset, DATASET_JSON)
+    if not filesystem_of(where).exists(where):
         return None
     try:
         if config.from_names is None:
-            digest = manifest_sha256(config.manifest)
+            digest = sha256_file(config.manifest)
         else:
             digest = open_manifest(config).sha256
     except OSError:
@@ -43,16 +44,14 @@ def find_complete(
 
 def open_manifest(config: ConvertConfig) -> Manifest:
     """Reads the manifest, or makes it from file names."""
-    if config.from_names is None:
-        return read_manifest(config.manifest)
-    return manifest_from_names(config.manifest, config.from_names)
+    return load_manifest(config.manifest, config.from_names)
 
 
 def source_root(config: ConvertConfig) -> str:
     """Returns the folder that the manifest's paths start from."""
     if config.root is not None:
         return config.root
-    whole = os.path.abspath(config.manifest)
+    whole = absolute(config.manifest)
     return os.path.dirname(whole) if config.from_names is None else whole
 
 
@@ -64,5 +63,5 @@ def given_vocabularies(flags: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         key = output if equals else "*"
         if key in given:
             raise UsageError(f"--vocabulary is given twice for {key.replace('*', 'all outputs')}.")
-        given[key] = read_vocabulary(path if equals else flag)
+        given[key] = load_vocabulary(path if equals else flag)
     return given

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 import numpy as np
@@ -14,8 +15,15 @@ import numpy as np
 from convert.config import SPLITS, ConvertConfig
 from convert.describe import describe
 from convert.duplicates import Duplicates, find_duplicates
-from convert.engine import run_local
-from convert.errors import FormatError, TooManyBadRowsError, TryAgainError, UsageError
+from convert.engines import Engine, open_engine
+from convert.errors import (
+    FormatError,
+    ShardfeedError,
+    TooManyBadRowsError,
+    TryAgainError,
+    UsageError,
+)
+from convert.hdfs_errors import UnavailableError
 from convert.image import ImageOptions
 from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
 from convert.local import locked
@@ -28,6 +36,7 @@ from convert.report import ConvertResult
 from convert.retry import adopt_shards, retryable_rows
 from convert.shard import ShardJob
 from convert.staging import Staging, staging_key
+from convert.storage import absolute, filesystem_of, is_remote
 from convert.summary import Progress, ShardSummary, merge_sources
 
 _REASONS_SHOWN = 10
@@ -68,16 +77,16 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
     root = source_root(config)
-    if not os.path.isdir(root):
+    if not filesystem_of(root).is_folder(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
+    parent = os.path.dirname(absolute(config.dataset))
     try:
-        os.makedirs(os.path.dirname(os.path.abspath(config.dataset)), exist_ok=True)
+        filesystem_of(parent).make_folder(parent)
     except OSError as error:
         raise UsageError(
             f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
         ) from error
-    waiting = f"waiting for another convert that writes {config.dataset}"
-    with locked(lock_path(config.dataset), lambda: say(waiting)):
+    with _alone(config.dataset, say):
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
         retry = _rows_to_retry(config, say) if found is not None else []
         if found is not None and not retry:
@@ -85,7 +94,35 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
-        return _Conversion(config, plan, root, say).run(found, retry, started)
+        with open_engine(config) as engine:
+            conversion = _Conversion(config, plan, root, engine, say)
+            try:
+                return conversion.run(found, retry, started)
+            except (OSError, TryAgainError) as error:
+                info = None if found else _finished_meanwhile(config, plan, error)
+                if info is None:
+                    raise
+                say(f"another convert has finished {config.dataset} meanwhile")
+                Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+                return _complete(config.dataset, info, started)
+
+
+def _alone(dataset: str, say: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Lets no other converter of this machine write a dataset; on HDFS there are no locks."""
+    if is_remote(dataset):
+        return nullcontext()
+    waiting = f"waiting for another convert that writes {dataset}"
+    return locked(lock_path(dataset), lambda: say(waiting))
+
+
+def _finished_meanwhile(config: ConvertConfig, plan: Plan, error: Exception) -> DatasetInfo | None:
+    """Returns the dataset if another converter has finished it, which may be what went wrong."""
+    if not is_remote(config.dataset) or config.overwrite or isinstance(error, UnavailableError):
+        return None
+    try:
+        return check_output(config.dataset, plan.plan_id, overwrite=False)
+    except (ShardfeedError, OSError):
+        return None
 
 
 def _rows_to_retry(config: ConvertConfig, say: Callable[[str], None]) -> list[int]:
@@ -105,8 +142,8 @@ def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     records = sum(info.num_records(split) for split in info.splits)
     path = os.path.join(dataset, QUARANTINE)
     try:
-        with open(path, "rb") as file:
-            quarantined = sum(1 for _ in file)
+        pieces = filesystem_of(path).stream(path)
+        quarantined = sum(piece.count(b"\n") for piece in pieces)
     except FileNotFoundError as error:
         raise FormatError(
             f"{path}: missing. Restore it, or convert again with --overwrite."
@@ -126,11 +163,17 @@ class _Conversion:
     """One run over the shards that are not done yet."""
 
     def __init__(
-        self, config: ConvertConfig, plan: Plan, root: str, say: Callable[[str], None]
+        self,
+        config: ConvertConfig,
+        plan: Plan,
+        root: str,
+        engine: Engine,
+        say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
         self._root = root
+        self._engine = engine
         self._say = say
         self._staging = Staging(config.dataset, staging_key(plan.plan_id, root))
         self._progress = Progress()
@@ -147,9 +190,11 @@ class _Conversion:
         self._staging.prepare()
         files = plan.files()
         if old is None:
-            summaries = self._staging.finished(files)
+            summaries = self._staging.finished(files, self._engine.intact)
         else:
-            summaries = adopt_shards(config.dataset, old, plan, retry, self._staging)
+            summaries = adopt_shards(
+                config.dataset, old, plan, retry, self._staging, self._engine.intact
+            )
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:
             self._say(f"going on: {resumed:,} rows are already done")
@@ -203,11 +248,9 @@ class _Conversion:
             reporter.add(progress)
 
         specs = (self._plan.shard(*place) for place in todo)
-        num_workers = min(self._config.num_workers, len(todo))
         summaries = {}
         try:
-            for summary in run_local(self._shard_job(), specs, num_workers, on_progress):
-                self._staging.record(summary)
+            for summary in self._engine.write(self._shard_job(), specs, on_progress):
                 summaries[summary.file] = summary
         finally:
             reporter.close()

@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
@@ -45,9 +46,9 @@ class LocalFileSystem(FileSystem):
             while piece := file.read(min(PIECE_BYTES, left)):
                 left -= len(piece)
                 yield piece
-
         if length is not None and left:
             raise OSError(errno.EIO, f"ends after {start + length - left} bytes", path)
+
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
         """Makes a new file; see `FileSystem`."""
@@ -86,6 +87,19 @@ class LocalFileSystem(FileSystem):
         """Returns the names in a folder."""
         return os.listdir(folder)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Returns the files in a folder and their sizes."""
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+
+    def files_below(self, folder: str) -> Iterator[str]:
+        """Yields the paths of all files below a folder; see `FileSystem`."""
+        for parent, folders, files in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                if not name.startswith("."):
+                    yield Path(parent, name).relative_to(folder).as_posix()
+
     def status(self, path: str) -> Status | None:
         """Returns what stands under a name; see `FileSystem`."""
         try:
@@ -110,6 +124,10 @@ class LocalFileSystem(FileSystem):
     def remove_tree(self, path: str) -> None:
         """Deletes a folder, as far as possible."""
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def sync_folder(path: str) -> None:

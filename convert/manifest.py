@@ -69,23 +69,25 @@ class Manifest:
         return f"row {row} (line {line_of(self.path, row)})" if is_text else f"row {row}"
 
 
-def read_manifest(path: str) -> Manifest:
+def read_manifest(file: str, path: str | None = None) -> Manifest:
     """Reads a manifest, its format told by the file's suffix.
 
     Args:
-        path: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` file, text in UTF-8.
+        file: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` file, text in UTF-8.
+        path: What messages call it. None: as it is.
 
     Raises:
         UsageError: The file cannot be read as a manifest.
     """
     import pyarrow as pa
 
+    path = path or file
     readers = {
-        ".csv": lambda: _read_delimited(path, ","),
-        ".tsv": lambda: _read_delimited(path, "\t"),
-        ".jsonl": lambda: _read_json_lines(path),
-        ".ndjson": lambda: _read_json_lines(path),
-        ".parquet": lambda: _read_parquet(path),
+        ".csv": lambda: _read_delimited(file, path, ","),
+        ".tsv": lambda: _read_delimited(file, path, "\t"),
+        ".jsonl": lambda: _read_json_lines(file, path),
+        ".ndjson": lambda: _read_json_lines(file, path),
+        ".parquet": lambda: _read_parquet(file, path),
     }
     suffix = Path(path).suffix.lower()
     if suffix not in readers:
@@ -93,7 +95,7 @@ def read_manifest(path: str) -> Manifest:
             f"{path}: a manifest ends in {', '.join(readers)}, got {suffix or 'no suffix'!r}."
         )
     try:
-        digest = manifest_sha256(path)
+        digest = _sha256(file)
         columns = readers[suffix]()
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such manifest. Check the path.") from error
@@ -131,25 +133,20 @@ def line_of(path: str, row: int) -> int:
         return next(islice(lines, row, None))
 
 
-def manifest_sha256(path: str) -> str:
-    """Returns the digest of a manifest's bytes, in hexadecimal.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(file: str) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _read_delimited(path: str, delimiter: str) -> dict[str, pa.Array]:
+def _read_delimited(file: str, path: str, delimiter: str) -> dict[str, pa.Array]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        header = next(filter(None, csv.reader(file, delimiter=delimiter)), [])
+    with open(file, encoding="utf-8-sig", newline="") as lines:
+        header = next(filter(None, csv.reader(lines, delimiter=delimiter)), [])
     _check_header(path, header)
     table = arrow_csv.read_csv(
-        path,
+        file,
         # One thread, so that an error names its row.
         read_options=arrow_csv.ReadOptions(use_threads=False),
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -162,13 +159,13 @@ def _read_delimited(path: str, delimiter: str) -> dict[str, pa.Array]:
     return _as_text(path, table)
 
 
-def _read_json_lines(path: str) -> dict[str, pa.Array]:
+def _read_json_lines(file: str, path: str) -> dict[str, pa.Array]:
     import pyarrow as pa
 
     tables: list[pa.Table] = []
     names: list[str] | None = None
-    with Path(path).open(encoding="utf-8-sig") as file:
-        objects = _json_objects(path, file)
+    with open(file, encoding="utf-8-sig") as lines:
+        objects = _json_objects(path, lines)
         while rows := list(islice(objects, _JSON_ROWS_AT_ONCE)):
             names = names or list(rows[0])
             columns = [[_json_text(row.get(name)) for row in rows] for name in names]
@@ -211,10 +208,10 @@ def _json_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _read_parquet(path: str) -> dict[str, pa.Array]:
+def _read_parquet(file: str, path: str) -> dict[str, pa.Array]:
     from pyarrow import parquet
 
-    table = parquet.read_table(path)
+    table = parquet.read_table(file)
     table.validate(full=True)  # a damaged file can hold text that is not UTF-8, and worse
     return _as_text(path, table)
 

@@ -6,9 +6,10 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from convert.errors import UsageError
+from convert.filesystem import FileSystem
+from convert.local import LocalFileSystem
 from convert.manifest import Manifest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -17,8 +18,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 TEXT_COLUMN = "text"
 """The column of a group without a name."""
 
+_LOCAL = LocalFileSystem()
 
-def manifest_from_names(folder: str, expression: str) -> Manifest:
+
+def manifest_from_names(folder: str, expression: str, files: FileSystem = _LOCAL) -> Manifest:
     """Makes a manifest of the image files below a folder, in the order of their paths.
 
     Args:
@@ -26,6 +29,7 @@ def manifest_from_names(folder: str, expression: str) -> Manifest:
         expression: Regular expression that is searched for in each file's name or, if it has a
             slash, in its path below the folder. Its named groups become columns; without any,
             its first group becomes the column `text`.
+        files: Where the folder is.
 
     Returns:
         The manifest; columns are empty for a file whose name does not match. Its digest is that
@@ -36,9 +40,9 @@ def manifest_from_names(folder: str, expression: str) -> Manifest:
     """
     import pyarrow as pa
 
-    if not os.path.isdir(folder):
+    if not files.is_folder(folder):
         raise UsageError(f"{folder}: no such folder. --from-names takes a folder of images.")
-    paths = sorted(_image_paths(folder))
+    paths = sorted(_image_paths(folder, files))
     if not paths:
         raise UsageError(f"{folder}: no image in it; they end in {', '.join(SUFFIXES)}.")
     pattern = re.compile(expression)
@@ -64,22 +68,19 @@ def manifest_from_names(folder: str, expression: str) -> Manifest:
     )
 
 
-def _image_paths(folder: str) -> Iterator[str]:
+def _image_paths(folder: str, files: FileSystem) -> Iterator[str]:
     """Yields the paths of images below a folder, with slashes."""
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                path = Path(parent, name).relative_to(folder).as_posix()
-                try:
-                    path.encode()
-                except UnicodeEncodeError as error:
-                    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-                    raise UsageError(
-                        f"{folder}: the name {shown!r} is not UTF-8. Rename the file."
-                    ) from error
-                yield path
-
-
-def _refuse(error: OSError) -> None:
-    raise UsageError(f"{error.filename}: cannot be listed: {error.strerror}.") from error
+    try:
+        for path in files.files_below(folder):
+            if not path.lower().endswith(SUFFIXES):
+                continue
+            try:
+                path.encode()
+            except UnicodeEncodeError as error:
+                shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+                raise UsageError(
+                    f"{folder}: the name {shown!r} is not UTF-8. Rename the file."
+                ) from error
+            yield path
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be listed: {error.strerror}.") from error

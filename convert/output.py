@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.local import exchange, sync_folder
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import absolute, filesystem_of, read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
 
 
@@ -23,7 +21,11 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
     Raises:
         UsageError: Something else stands there that must not be replaced.
     """
-    if not os.path.lexists(output) or (os.path.isdir(output) and not os.listdir(output)):
+    files = filesystem_of(output)
+    status = files.status(output)
+    if status is None and not os.path.islink(output):
+        return None
+    if status is not None and status.is_folder and not files.names(output):
         return None
     try:
         info = read_dataset(output)
@@ -40,11 +42,11 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
             f"{plan_id[:8]}): the manifest or an option differs. "
             "Choose another output, or replace it with --overwrite."
         )
+    sizes = files.sizes(output)
     for file, (size, _) in info.files().items():
-        path = os.path.join(output, file)
-        if not os.path.isfile(path) or os.path.getsize(path) != size:
+        if sizes.get(file) != size:
             raise ShardfeedError(
-                f"{path}: missing or not of its {size} bytes. "
+                f"{os.path.join(output, file)}: missing or not of its {size} bytes. "
                 "Restore it, or convert again with --overwrite."
             )
     return info
@@ -61,25 +63,26 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
     Raises:
         TryAgainError: Something else took the output's name meanwhile.
     """
-    output = os.path.abspath(output)
-    if overwrite and os.path.exists(os.path.join(output, DATASET_JSON)):
+    output = absolute(output)
+    files = filesystem_of(output)
+    if overwrite and files.exists(os.path.join(output, DATASET_JSON)):
         old = _old_prefix(output) + read_dataset(output).dataset_id[:16]
-        if os.path.exists(os.path.join(old, DATASET_JSON)):
+        if files.exists(os.path.join(old, DATASET_JSON)):
             _remove_dataset(old)  # a run was killed between the two steps below
-        while os.path.lexists(old):
+        while files.exists(old):
             old += "-"  # it keeps files of others
-        os.rename(folder, old)
-        exchange(old, output)
-    else:
-        try:
-            os.rename(folder, output)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                raise
-            raise TryAgainError(
-                f"{output}: appeared while converting and is not empty. Run the same command again."
-            ) from error
-    sync_folder(os.path.dirname(output))
+        if files.is_local:
+            files.move(folder, old)
+            exchange(old, output)
+            sync_folder(os.path.dirname(output))
+            return
+        files.move(output, old)  # HDFS swaps no names: a run killed here finds its work in staging
+    try:
+        files.move(folder, output)
+    except FileExistsError as error:
+        raise TryAgainError(
+            f"{output}: appeared while converting and is not empty. Run the same command again."
+        ) from error
 
 
 def remove_replaced(output: str, say: Callable[[str], None]) -> None:
@@ -87,27 +90,28 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
 
     Only what a folder's own `dataset.json` lists is deleted; files that are not ours stay.
     """
-    prefix = _old_prefix(os.path.abspath(output))
-    parent, start = os.path.split(prefix)
-    for name in [name for name in os.listdir(parent) if name.startswith(start)]:
+    files = filesystem_of(output)
+    parent, start = os.path.split(_old_prefix(absolute(output)))
+    for name in [name for name in files.names(parent) if name.startswith(start)]:
         folder = os.path.join(parent, name)
-        if os.path.exists(os.path.join(folder, DATASET_JSON)):
+        if files.exists(os.path.join(folder, DATASET_JSON)):
             _remove_dataset(folder)
-        elif os.path.isdir(folder) and not os.listdir(folder):
-            os.rmdir(folder)  # a run was killed right before this
+        elif files.is_folder(folder) and not files.names(folder):
+            files.remove(folder)  # a run was killed right before this
         else:
             continue  # an earlier run has told of it
-        if os.path.isdir(folder):
-            kept = ", ".join(sorted(os.listdir(folder))[:3])
+        if files.is_folder(folder):
+            kept = ", ".join(sorted(files.names(folder))[:3])
             say(f"the replaced dataset is deleted, but {folder} keeps files of others: {kept}")
 
 
 def is_unsettled(output: str) -> bool:
     """Tells whether a run is at work on an output, or was killed before it had cleared up."""
-    if os.path.lexists(lock_path(output)):
+    files = filesystem_of(output)
+    if files.is_local and os.path.lexists(lock_path(output)):
         return True
-    parent, start = os.path.split(_old_prefix(os.path.abspath(output)))
-    return os.path.isdir(parent) and any(name.startswith(start) for name in os.listdir(parent))
+    parent, start = os.path.split(_old_prefix(absolute(output)))
+    return files.is_folder(parent) and any(name.startswith(start) for name in files.names(parent))
 
 
 def lock_path(output: str) -> str:
@@ -123,7 +127,7 @@ def _old_prefix(output: str) -> str:
 
 def _remove_dataset(folder: str) -> None:
     """Deletes what a dataset's `dataset.json` lists, and the folder if that empties it."""
-    info = read_dataset(folder)
+    info, files = read_dataset(folder), filesystem_of(folder)
     # dataset.json goes last: until then the folder says what is left to delete.
     for file in [
         *info.files(),
@@ -133,6 +137,6 @@ def _remove_dataset(folder: str) -> None:
         SUCCESS,
         DATASET_JSON,
     ]:
-        Path(folder, file).unlink(missing_ok=True)
-    if not os.listdir(folder):
-        os.rmdir(folder)
+        files.remove(os.path.join(folder, file))
+    if not files.names(folder):
+        files.remove(folder)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +16,8 @@ from convert.metadata import QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan
 from convert.records import ShardRecords
 from convert.shard import image_digest
-from convert.staging import Staging, is_intact
+from convert.staging import Intact, Staging, is_intact
+from convert.storage import filesystem_of
 from convert.summary import ShardSummary, merge_sources
 
 
@@ -33,7 +32,8 @@ def retryable_rows(output: str) -> list[int]:
     """
     path = os.path.join(output, QUARANTINE)
     try:
-        entries = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+        text = filesystem_of(path).read(path).decode()
+        entries = [json.loads(line) for line in text.splitlines()]
         known = all(type(e["row"]) is int and e["reason"] in REASONS for e in entries)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise FormatError(f"{path}: cannot be read. Convert again with --overwrite.") from error
@@ -43,7 +43,7 @@ def retryable_rows(output: str) -> list[int]:
 
 
 def adopt_shards(
-    output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging
+    output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging, intact: Intact
 ) -> dict[str, ShardSummary]:
     """Takes a dataset's shards over into staging, but those in which some rows belong.
 
@@ -55,33 +55,20 @@ def adopt_shards(
         plan: The plan that it was made by.
         rows: Manifest rows whose shards are to be written again.
         to: Where they go.
+        intact: Compares sizes and digests.
 
     Returns:
         The summaries of all shards that are in staging then.
     """
     shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
-    finished = to.finished(plan.files())
+    finished = to.finished(plan.files(), intact)
     for file, place in plan.files().items():
         if file in finished or np.isin(plan.shard_rows(*place), rows).any():
             continue
-        for name in shards[file].files:
-            _link(os.path.join(output, name), os.path.join(to.dataset, name))
-        if is_intact(to.dataset, shards[file]):
-            finished[file] = _summary(to.dataset, info, shards[file])
-            to.record(finished[file])
-        else:
-            for name in shards[file].files:  # whose place the shard's writer would find taken
-                os.unlink(os.path.join(to.dataset, name))
+        if is_intact(output, shards[file]):
+            finished[file] = _summary(output, info, shards[file])
+            to.adopt(output, finished[file])
     return finished
-
-
-def _link(source: str, target: str) -> None:
-    """Gives a file a second name, or copies it where that cannot be."""
-    Path(target).unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _summary(folder: str, info: DatasetInfo, shard: Shard) -> ShardSummary:

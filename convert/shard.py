@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -10,26 +11,27 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import google_crc32c
 import numpy as np
 
 from convert.errors import ImageError, TryAgainError
-from convert.filesystem import WRITE_BYTES
 from convert.format import RecordLayout, layout_of_image, padded_varints
+from convert.hdfs_errors import PassingError
+from convert.hdfs_sources import open_sources
 from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
-from convert.local import publish
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
-from convert.source_reader import SourceReader
+from convert.source_reader import Reader
 from convert.sources import Content, SourceStream
-from convert.storage import sha256_file
+from convert.storage import filesystem_of, sha256_file, write_json
 from convert.summary import Progress, ShardSummary, Sources
 
 _REPORT_SECONDS = 0.2
+_WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons
 _BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
 _HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
 
@@ -43,16 +45,19 @@ class ShardJob:
         staging: Folder of the conversion in progress.
         num_labels: Class indices in a record.
         image: How sources become images.
+        hadoop: Settings of HDFS that go before those of the worker's machine.
     """
 
     root: str
     staging: str
     num_labels: int
     image: ImageOptions
+    hadoop: dict[str, str] = field(default_factory=dict)
 
-    def source_reader(self) -> SourceReader:
+    def source_reader(self) -> Reader:
         """Returns what reads the sources."""
-        return SourceReader(self.root, _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES)
+        max_bytes = _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES
+        return open_sources(self.root, max_bytes)
 
 
 def write_shard(
@@ -63,8 +68,9 @@ def write_shard(
 ) -> ShardSummary:
     """Writes one shard into the staging folder, and its index if its images are encoded.
 
-    A file appears under its name only when it is whole; a second writer of the same shard
-    finds the name taken and drops its own copy, whose bytes are equal.
+    A file appears under its name only when it is whole and its summary is noted down; a second
+    writer of the same shard finds the name taken and drops its own copy, whose bytes are equal.
+    Where HDFS fails for a passing reason, the shard is begun again.
 
     Args:
         job: What all shards share.
@@ -78,42 +84,55 @@ def write_shard(
         OSError: The shard could not be written.
         MemoryError: An image does not fit in memory.
     """
-    writer = _Writer(job, spec, report, on_row)
+    for attempt in range(1, _WRITE_TRIES + 1):
+        writer = _Writer(job, spec, report, on_row)
+        try:
+            return _write(job, spec, writer)
+        except PassingError:
+            if attempt == _WRITE_TRIES:
+                raise
+            writer.take_back()
+            time.sleep(attempt)
+    raise AssertionError("the last try returns or raises")
+
+
+def _write(job: ShardJob, spec: ShardSpec, writer: _Writer) -> ShardSummary:
+    """Writes one shard, notes down its summary, and publishes it."""
+    files = filesystem_of(job.staging)
     attempt = os.path.join(job.staging, "attempts", f"{spec.file}.{uuid.uuid4().hex}")
     target = os.path.join(job.staging, "dataset", spec.file)
     index = attempt + SUFFIX
     try:
-        with open(attempt, "xb", buffering=WRITE_BYTES) as file:
+        with files.create(attempt) as file:
             summary = writer.write(file)
-            _finish(file, summary.bytes, spec.file)
         if writer.index is not None:
-            with open(index, "xb") as file:
+            with files.create(index) as file:
                 file.write(writer.index)
-                _finish(file, summary.index_bytes or 0, spec.file + SUFFIX)
+        # First: whoever finds the shard finds what tells whether it is whole.
+        record_summary(job.staging, summary)
+        if writer.index is not None:
             _publish(index, target + SUFFIX, summary.index_sha256)
         _publish(attempt, target, summary.sha256)
-    finally:
-        for part in filter(os.path.exists, (attempt, index)):
-            os.unlink(part)
+    except BaseException:
+        with contextlib.suppress(OSError, TryAgainError):
+            for part in (attempt, index):
+                files.remove(part)
+        raise
     return summary
+
+
+def record_summary(staging: str, summary: ShardSummary) -> None:
+    """Notes down what became of a shard, where a resume looks for it."""
+    write_json(os.path.join(staging, "done", f"{summary.file}.json"), summary.to_json())
 
 
 def _publish(part: str, target: str, digest: str | None) -> None:
     """Moves a file to its place; one that another writer put there before must be the same."""
-    if not publish(part, target) and sha256_file(target) != digest:
+    if not filesystem_of(target).publish(part, target) and sha256_file(target) != digest:
         raise TryAgainError(
             f"{os.path.basename(target)}: another process wrote it, out of other files. "
             "Run the same command again."
         )
-
-
-def _finish(file: Any, size: int, name: str) -> None:
-    """Brings a file to the disk; raises if the disk did not keep all of it."""
-    file.flush()
-    os.fsync(file.fileno())
-    kept = os.fstat(file.fileno()).st_size
-    if kept != size:
-        raise OSError(0, f"the disk kept {kept} of {size} bytes", name)
 
 
 def image_digest(content: bytes) -> int:
@@ -230,6 +249,10 @@ class _Writer:
                 detail=error.detail,
             )
         )
+
+    def take_back(self) -> None:
+        """Reports that all of it has to be done again."""
+        self._report(Progress().since(self._sent))
 
     def _send(self, seconds: float) -> None:
         """Reports what is new.

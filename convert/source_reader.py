@@ -7,6 +7,7 @@ import functools
 import os
 import stat
 import time
+from typing import Protocol
 
 from convert.errors import ImageError, TryAgainError
 from convert.filesystem import WRITE_BYTES
@@ -22,6 +23,18 @@ _BAD_SOURCE = {
     errno.ELOOP: ("not_a_file", "its links form a loop"),
     errno.ENXIO: ("not_a_file", "a socket or a device without a reader"),
 }
+
+
+class Reader(Protocol):
+    """Reads the manifest's files below one root."""
+
+    def read(self, path: str) -> bytes:
+        """Returns a whole source file.
+
+        Raises:
+            ImageError: It is missing, no file, outside the root or unreadable.
+            TryAgainError: It could not be read for a passing reason.
+        """
 
 
 class SourceReader:

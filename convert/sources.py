@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from convert.errors import ImageError
-from convert.source_reader import SourceReader
+from convert.source_reader import Reader
 
 READ_THREADS = 16
 """Small files on a slow disk are bound by latency: so many reads are under way at once."""
@@ -38,7 +38,7 @@ class SourceStream:
         wait_seconds: Time that the caller has waited for files.
     """
 
-    def __init__(self, reader: SourceReader, paths: list[str]) -> None:
+    def __init__(self, reader: Reader, paths: list[str]) -> None:
         self._reader = reader
         self._paths = paths
         self._num_read = self._read_bytes = 0

@@ -11,26 +11,38 @@ so a resume never mixes bytes of different origin.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from convert.config import usable_cores
+from convert.errors import TryAgainError
 from convert.index import SUFFIX
-from convert.local import PART, write_file
+from convert.local import PART
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
 from convert.png import DECODER_VERSION
-from convert.storage import sha256_file, write_json
+from convert.shard import record_summary
+from convert.storage import absolute, filesystem_of, is_remote, sha256_file
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__
 
+Intact = Callable[[str, Sequence[Shard]], list[bool]]
+"""Tells of each of some shards in a folder whether its files have its sizes and digests."""
+
 
 class Staging:
     """The folder of one conversion in progress.
+
+    On HDFS, where nothing can be locked, several converters may be at work in it: what one has
+    published, no other deletes or replaces.
 
     Args:
         output: The dataset folder to be.
@@ -38,56 +50,91 @@ class Staging:
     """
 
     def __init__(self, output: str, key: str) -> None:
-        parent, name = os.path.split(os.path.abspath(output))
+        parent, name = os.path.split(absolute(output))
         self.path = os.path.join(parent, f".{name}.staging-{key[:16]}")
         self.dataset = os.path.join(self.path, "dataset")
+        self._attempts = os.path.join(self.path, "attempts")
         self._done = os.path.join(self.path, "done")
+        self._files = filesystem_of(output)
 
     def prepare(self) -> None:
         """Makes the folders and drops what a killed run left half-written."""
-        shutil.rmtree(os.path.join(self.path, "attempts"), ignore_errors=True)
-        for folder in ("attempts", "done", "dataset"):
-            os.makedirs(os.path.join(self.path, folder), exist_ok=True)
-        for folder in (self._done, self.dataset):  # the latter becomes the output as it is
-            for part in Path(folder).glob(f"*{PART}*"):
-                part.unlink()
+        if self._files.is_local:  # elsewhere another converter may be writing it
+            self._files.remove_tree(self._attempts)
+        for folder in (self._attempts, self._done, self.dataset):
+            self._files.make_folder(folder)
+        if self._files.is_local:
+            for folder in (self._done, self.dataset):
+                for part in Path(folder).glob(f"*{PART}*"):
+                    part.unlink()
 
     def exists(self) -> bool:
         """Tells whether an earlier run left something, were it only to be removed."""
-        return os.path.lexists(self.path)
+        return self._files.exists(self.path)
 
     def remove(self) -> None:
         """Deletes the folder."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self._files.remove_tree(self.path)
 
-    def finished(self, files: Iterable[str]) -> dict[str, ShardSummary]:
+    def finished(self, files: Iterable[str], intact: Intact) -> dict[str, ShardSummary]:
         """Returns the summaries of shards that an earlier run finished.
 
-        A shard counts if its file has the size and the digest of its summary. One that does not
-        is deleted, so that it is written again.
+        A shard counts if its files have the sizes and the digests of its summary. A file that has
+        not is deleted, so that it is written again.
+
+        Args:
+            files: Names of all shards.
+            intact: Compares sizes and digests.
         """
-        summaries = {}
+        # In this order: a shard that is there had its summary noted down before.
+        present = set(self._files.names(self.dataset))
+        recorded = set(self._files.names(self._done))
+        known = {file: self._summary(file) for file in files if f"{file}.json" in recorded}
+        found = [s for file, s in known.items() if s is not None and file in present]
+        whole = intact(self.dataset, [summary.shard for summary in found])
+        summaries = {s.file: s for s, is_whole in zip(found, whole, strict=True) if is_whole}
         for file in files:
-            shard = os.path.join(self.dataset, file)
-            summary = self._summary(file)
-            if summary is not None and is_intact(self.dataset, summary.shard):
-                summaries[file] = summary
-            else:
-                Path(shard).unlink(missing_ok=True)
-                Path(shard + SUFFIX).unlink(missing_ok=True)
+            if file not in summaries:
+                self._remove_unknown({file, file + SUFFIX} & present, known.get(file))
         return summaries
+
+    def _remove_unknown(self, names: Iterable[str], summary: ShardSummary | None) -> None:
+        """Deletes those of a shard's files that are not as they were noted down."""
+        noted = {} if summary is None else summary.shard.files
+        for name in names:
+            path = os.path.join(self.dataset, name)
+            if name not in noted or not _matches(path, *noted[name]):
+                self._files.remove(path)
 
     def _summary(self, file: str) -> ShardSummary | None:
         try:
-            text = Path(self._done, f"{file}.json").read_text(encoding="utf-8")
-            summary = ShardSummary.from_json(json.loads(text))
+            content = self._files.read(os.path.join(self._done, f"{file}.json"))
+            summary = ShardSummary.from_json(json.loads(content))
         except (OSError, ValueError, TypeError, KeyError):
             return None
         return summary if summary.file == file else None
 
-    def record(self, summary: ShardSummary) -> None:
-        """Notes that a shard is finished."""
-        write_json(os.path.join(self._done, f"{summary.file}.json"), summary.to_json())
+    def adopt(self, folder: str, summary: ShardSummary) -> None:
+        """Takes a shard over out of a finished dataset, by a second name where that can be.
+
+        Args:
+            folder: The dataset's folder, on the same file system.
+            summary: Of the shard.
+        """
+        record_summary(self.path, summary)
+        for name in summary.shard.files:
+            part = os.path.join(self._attempts, f"{name}.{uuid.uuid4().hex}")
+            self._copy(os.path.join(folder, name), part)
+            self._files.publish(part, os.path.join(self.dataset, name))
+
+    def _copy(self, source: str, target: str) -> None:
+        if self._files.is_local:
+            with contextlib.suppress(OSError):
+                os.link(source, target)
+                return
+        with self._files.create(target) as file:
+            for piece in self._files.stream(source):
+                file.write(piece)
 
     def forget(self, summaries: Iterable[ShardSummary]) -> None:
         """Makes the next run write shards again, so that their bad rows get another chance.
@@ -95,8 +142,8 @@ class Staging:
         Where no other shard is left to go on from, the whole folder goes.
         """
         for summary in summaries:
-            Path(self._done, f"{summary.file}.json").unlink(missing_ok=True)
-        if not os.listdir(self._done):
+            self._files.remove(os.path.join(self._done, f"{summary.file}.json"))
+        if not self._files.names(self._done):
             self.remove()
 
     def commit(self, output: str, info: DatasetInfo, quarantine: str, *, overwrite: bool) -> None:
@@ -111,14 +158,30 @@ class Staging:
         Raises:
             TryAgainError: Something else took the output's name meanwhile.
         """
-        folder = self.dataset
-        write_file(os.path.join(folder, QUARANTINE), quarantine)
-        write_file(os.path.join(folder, FEATURES_JSON), features_json(info))
-        write_file(os.path.join(folder, DATASET_INFO_JSON), dataset_info_json(info))
-        write_file(os.path.join(folder, DATASET_JSON), info.to_json())
-        write_file(os.path.join(folder, SUCCESS), "")
-        put_in_place(folder, output, overwrite=overwrite)
+        texts = {
+            QUARANTINE: quarantine,
+            FEATURES_JSON: features_json(info),
+            DATASET_INFO_JSON: dataset_info_json(info),
+            DATASET_JSON: info.to_json(),
+            SUCCESS: "",
+        }
+        for name, text in texts.items():
+            self._files.replace(os.path.join(self.dataset, name), text.encode())
+        self._require_complete({file: size for file, (size, _) in info.files().items()}, texts)
+        put_in_place(self.dataset, output, overwrite=overwrite)
         self.remove()
+
+    def _require_complete(self, sizes: Mapping[str, int], texts: Collection[str]) -> None:
+        """Looks once more at what becomes the output; drops what killed writers left in it."""
+        found = self._files.sizes(self.dataset)
+        for name in found.keys() - sizes.keys() - set(texts):
+            self._files.remove(os.path.join(self.dataset, name))
+        missing = [name for name, size in sizes.items() if found.get(name) != size]
+        if missing:
+            raise TryAgainError(
+                f"{os.path.join(self.dataset, missing[0])}: gone, or changed by another process. "
+                "Run the same command again."
+            )
 
 
 def staging_key(plan_id: str, root: str) -> str:
@@ -128,22 +191,35 @@ def staging_key(plan_id: str, root: str) -> str:
         plan_id: The plan's digest.
         root: Folder of the sources. Not part of the plan, which is the same on every machine.
     """
+    where = root if is_remote(root) else os.path.realpath(root)
+    content = json.dumps([plan_id, where, library_versions()])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def library_versions() -> list[str | None]:
+    """Returns the versions of all that makes the pixels: where they are equal, the bytes are."""
     from PIL import features
 
     versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
-    versions.append(DECODER_VERSION)
-    content = json.dumps([plan_id, os.path.realpath(root), versions])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return [*versions, DECODER_VERSION]
+
+
+def are_intact(folder: str, shards: Sequence[Shard]) -> list[bool]:
+    """Tells of each of some shards what `is_intact` does, on all cores of this machine."""
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return list(pool.map(partial(is_intact, folder), shards))
 
 
 def is_intact(folder: str, shard: Shard) -> bool:
     """Tells whether a shard's files, in some folder, have its sizes and digests."""
+    return all(_matches(os.path.join(folder, name), *claim) for name, claim in shard.files.items())
+
+
+def _matches(path: str, size: int, digest: str) -> bool:
+    """Tells whether there is a file of a size and a digest."""
     try:
-        return all(
-            os.path.getsize(path) == size and sha256_file(path) == digest
-            for name, (size, digest) in shard.files.items()
-            for path in (os.path.join(folder, name),)
-        )
+        status = filesystem_of(path).status(path)
+        return status is not None and status.size == size and sha256_file(path) == digest
     except OSError:
         return False

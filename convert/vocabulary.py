@@ -35,14 +35,18 @@ class Vocabularies:
         return self.classes[self.outputs[output]]
 
 
-def read_vocabulary(path: str) -> tuple[str, ...]:
+def read_vocabulary(file: str, path: str) -> tuple[str, ...]:
     """Reads a file with one class a line, UTF-8, in index order.
+
+    Args:
+        file: The file.
+        path: What messages call it.
 
     Raises:
         UsageError: The file cannot be read, is empty, or names a class twice.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        lines = Path(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"{path}: cannot read the vocabulary: {reason}.") from error

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from convert.errors import ImageError, ShardfeedError, TryAgainError
+from convert.hdfs_client import use_settings
 from convert.image import render
 from convert.plan import ShardSpec
 from convert.shard import ShardJob, write_shard
@@ -33,6 +34,7 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
         position: Shared integer, set to the index of the row that is being decoded.
     """
     settle()
+    use_settings(job.hadoop)
 
     def on_row(index: int) -> None:
         position.value = index
@@ -49,6 +51,7 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
 def try_row(job: ShardJob, spec: ShardSpec, index: int) -> None:
     """Reads and decodes one row of a shard and forgets it: does this end the process?"""
     settle()
+    use_settings(job.hadoop)
     try:
         data = job.source_reader().read(spec.paths[index])
         render(data, job.image, None if spec.boxes is None else spec.boxes[index])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from convert.manifest import Manifest, read_manifest
+from convert.download import load_manifest
+from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
-from convert.names import manifest_from_names
 from train.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def source_finder(folder: str, info: DatasetInfo, manifest: str | None) -> Calla
     def opened() -> Manifest:
         assert manifest is not None
         expression = info.options.get("from_names")
-        found = manifest_from_names(manifest, expression) if expression else read_manifest(manifest)
+        found = load_manifest(manifest, expression)
         if found.sha256 != info.manifest_sha256:
             raise UsageError(
                 f"{manifest}: not the manifest of {folder}: its sha256 is {found.sha256}, "

@@ -10,10 +10,13 @@ from functools import partial
 from itertools import islice
 
 from convert.config import Box
+from convert.download import load_manifest
+from convert.hdfs_sources import open_sources
 from convert.image import ImageOptions, recorded_options, render, to_array
-from convert.manifest import BOX_COLUMNS, Manifest, read_manifest
+from convert.manifest import BOX_COLUMNS, Manifest
 from convert.metadata import DatasetInfo
 from convert.source_reader import SourceReader
+from convert.storage import absolute
 from train.errors import ImageError, UsageError
 from train.predict.inputs import Bytes, Piece, Sample, attempt, spans
 from train.predict.truth import TruthFinder
@@ -77,7 +80,7 @@ class ManifestInputs:
     """
 
     def __init__(self, path: str, root: str | None, info: DatasetInfo) -> None:
-        self._manifest: Manifest = read_manifest(path)
+        self._manifest: Manifest = load_manifest(path)
         self._paths = self._manifest.column("path", "--manifest")
         self.total: int | None = self._manifest.num_rows
         self._truth = TruthFinder(self._manifest.columns, info)
@@ -85,8 +88,8 @@ class ManifestInputs:
         boxes = BOX_COLUMNS if info.image["row_boxes"] else ()
         self._boxes = [self._manifest.column(name, "the run's crop boxes") for name in boxes]
         self._options = raw_options(info)
-        folder = os.path.dirname(os.path.abspath(path)) if root is None else root
-        self._reader = SourceReader(folder)
+        folder = os.path.dirname(absolute(path)) if root is None else root
+        self._reader = open_sources(folder)
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
         """Yields the pieces of each batch."""
