@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from browser import Browser, open_browser
 from convert_cases import BOX, SIZE, convert, write_manifest
+from hadoop_fixtures import hadoop, hdfs  # noqa: F401
 from train_cases import train
 
 from convert import ConvertConfig

