@@ -1,9 +1,12 @@
-"""The records of a finished shard, for our own tools: mapped into memory, any one at a time."""
+"""The records of a finished shard, for our own tools: mapped into memory, any one at a time.
+
+A shard on HDFS is read into memory instead: keep one at a time.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from convert.format import (
 from convert.index import SUFFIX, parse_index
 from convert.mapping import REPAIR, map_file
 from convert.metadata import DatasetInfo, Shard
+from convert.storage import filesystem_of
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -33,21 +37,25 @@ class ShardRecords:
         shard: The shard.
 
     Attributes:
-        memory: The mapped file.
+        memory: The file, mapped or read.
 
     Raises:
         FormatError: The file or its index is missing, or does not have its size.
+        TryAgainError: HDFS fails for a passing reason.
     """
 
     def __init__(self, folder: str, info: DatasetInfo, shard: Shard) -> None:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
         path = os.path.join(folder, shard.file)
-        self.memory = map_file(path, shard.bytes)
+        self.memory = self._open(path, shard.bytes)
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
             self._starts = _read_index(path + SUFFIX, shard)
+
+    def _open(self, path: str, size: int) -> Bytes:
+        return map_file(path, size) if filesystem_of(path).is_local else _read_file(path, size)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -118,10 +126,77 @@ class ShardRecords:
         return int(from_padded_varints(self[number][start : start + VARINT_BYTES])[0])
 
 
+class FewRecords(ShardRecords):
+    """The records of a shard on HDFS, each read when it is asked for; its `memory` is empty."""
+
+    def _open(self, path: str, size: int) -> Bytes:
+        _check_size(path, size)
+        self._path = path
+        self._last: tuple[int, Bytes] | None = None
+        return np.empty(0, np.uint8)
+
+    def __getitem__(self, number: int) -> Bytes:
+        """Returns a record's bytes, frame included.
+
+        Raises:
+            FormatError: They cannot be read.
+            TryAgainError: HDFS fails for a passing reason.
+        """
+        if self._last is None or self._last[0] != number:
+            start, stop = self.byte_range(number, number + 1)
+            try:
+                content = filesystem_of(self._path).read(self._path, start, stop - start)
+            except OSError as error:
+                raise _unreadable(self._path, error) from error
+            self._last = number, np.frombuffer(content, np.uint8)
+        return self._last[1]
+
+
+def _read_file(path: str, size: int) -> Bytes:
+    """Reads a file of HDFS.
+
+    Args:
+        path: The file.
+        size: What it must be, in bytes.
+
+    Returns:
+        Its content, uint8, shape (size,), read-only.
+    """
+    _check_size(path, size)
+    content = np.empty(size, np.uint8)
+    start = 0
+    try:
+        for piece in filesystem_of(path).stream(path, 0, size):
+            content[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+            start += len(piece)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    content.flags.writeable = False
+    return content
+
+
+def _check_size(path: str, size: int) -> None:
+    """Raises `FormatError` unless a file of HDFS has its size."""
+    try:
+        status = filesystem_of(path).status(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if status is None:
+        raise _unreadable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if status.is_folder:
+        raise _unreadable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    if status.size != size:
+        raise FormatError(f"{path}: {status.size} bytes, expected {size}. {REPAIR}")
+
+
+def _unreadable(path: str, error: OSError) -> FormatError:
+    return FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}")
+
+
 def _read_index(path: str, shard: Shard) -> Ints:
     try:
-        return parse_index(Path(path).read_bytes(), shard.records, shard.bytes)
+        return parse_index(filesystem_of(path).read(path), shard.records, shard.bytes)
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
+        raise _unreadable(path, error) from error
     except ValueError as error:
         raise FormatError(f"{path}: {error}. {REPAIR}") from error

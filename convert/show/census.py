@@ -66,15 +66,14 @@ def take_census(
 
     Raises:
         FormatError: A shard is missing or damaged.
+        TryAgainError: HDFS fails for a passing reason.
     """
     tally = _Tally(info, sought)
     lengths = [np.empty(0, np.int64)]
     for shard in info.splits[split]:
-        labels = _ShardLabels(folder, info, shard)
-        for chunk in labels.chunks():
-            tally.add(chunk, labels.path)
+        counted = tally.add_shard(_ShardLabels(folder, info, shard))
         if not info.is_raw:
-            lengths.append(labels.lengths())
+            lengths.append(counted)
     sizes = [size for shard in info.splits[split] for size, _ in shard.files.values()]
     return SplitCensus(
         records=info.num_records(split),
@@ -106,6 +105,12 @@ class _Tally:
         self._records = 0
         self.lengths = np.zeros(len(info.outputs) + 1, np.int64)
         self.sought: list[Ints] = []
+
+    def add_shard(self, labels: _ShardLabels) -> Ints:
+        """Counts a shard, which is forgotten then; returns its records' lengths in bytes."""
+        for chunk in labels.chunks():
+            self.add(chunk, labels.path)
+        return labels.lengths()
 
     def add(self, labels: Ints, path: str) -> None:
         """Counts some records.

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 from PIL import Image, features
 
@@ -15,6 +16,7 @@ from convert.show.font import Typeface, find_typeface
 from convert.show.sample import SampledRecord, read_sample
 from convert.show.sheet import Caption, draw_sheet
 from convert.show.table import shown
+from convert.storage import absolute, filesystem_of, is_remote
 from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names
@@ -108,14 +110,15 @@ def check_folder(sheets: str, dataset: str) -> None:
     Raises:
         UsageError: It cannot be made, or lies in the dataset, which must hold nothing else.
     """
-    inside = os.path.join(os.path.realpath(sheets), "")
-    if inside.startswith(os.path.join(os.path.realpath(dataset), "")):
+    whole = absolute if is_remote(dataset) else os.path.realpath
+    inside = is_remote(sheets) == is_remote(dataset)
+    if inside and os.path.join(whole(sheets), "").startswith(os.path.join(whole(dataset), "")):
         raise UsageError(
             f"--sheets {sheets}: is inside the dataset {dataset}, which keeps to what convert "
             "wrote. Choose another folder."
         )
     try:
-        os.makedirs(sheets, exist_ok=True)
+        filesystem_of(sheets).make_folder(sheets)
     except OSError as error:
         raise UsageError(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
 
@@ -125,17 +128,27 @@ def write_png(path: str, image: Image.Image) -> None:
 
     Raises:
         UsageError: It may not be written there.
-        TryAgainError: The disk is full or failed.
+        TryAgainError: The disk is full or failed, or HDFS did.
     """
-    part = f"{path}.part-{os.getpid()}"
     try:
-        try:
-            with open(part, "wb") as file:
-                image.save(file, "PNG", compress_level=9)
-            os.replace(part, path)
-        finally:
-            if os.path.exists(part):
-                os.unlink(part)
+        if is_remote(path):
+            buffer = BytesIO()
+            image.save(buffer, "PNG", compress_level=9)
+            filesystem_of(path).replace(path, buffer.getvalue())
+        else:
+            _write_here(path, image)
     except OSError as error:
         kind = TryAgainError if error.errno in _PASSING else UsageError
         raise kind(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def _write_here(path: str, image: Image.Image) -> None:
+    """Writes a PNG on this machine."""
+    part = f"{path}.part-{os.getpid()}"
+    try:
+        with open(part, "wb") as file:
+            image.save(file, "PNG", compress_level=9)
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)

@@ -18,7 +18,7 @@ from convert.show.gallery import Gallery, check_folder, missing_note, write_png
 from convert.show.overview import ShowResult, image_kind
 from convert.show.sample import choose, read_sample
 from convert.show.table import brief, counted
-from convert.storage import read_dataset
+from convert.storage import absolute, is_remote, read_dataset, read_lines
 from convert.vocabulary import BLANK
 
 _MAX_COUNT = 1000  # cards of the smallest kind; a sheet of more is no picture to look at
@@ -66,8 +66,8 @@ def show_dataset(config: ShowConfig) -> ShowResult:
     Raises:
         FormatError: It is no finished dataset, or damaged.
         UsageError: It has no such split or class, or the sheets' folder cannot be used.
-        TryAgainError: A sheet could not be written for a passing reason, or the dataset was
-            replaced meanwhile.
+        TryAgainError: HDFS failed or a sheet could not be written for a passing reason, or the
+            dataset was replaced meanwhile.
     """
     info = read_dataset(config.dataset)
     splits = _splits(info, config)
@@ -162,12 +162,11 @@ def _count_reasons(folder: str) -> dict[str, int]:
     path = os.path.join(folder, QUARANTINE)
     reasons: Counter[str] = Counter()
     try:
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                reason = json.loads(line)["reason"]
-                if reason not in REASONS:
-                    raise ValueError(f"unknown reason {reason!r}")
-                reasons[reason] += 1
+        for line in read_lines(path):
+            reason = json.loads(line.decode())["reason"]
+            if reason not in REASONS:
+                raise ValueError(f"unknown reason {reason!r}")
+            reasons[reason] += 1
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -186,7 +185,7 @@ def _draw_sheets(
     """
     sheets, notes = {}, []
     missing: set[str] = set()
-    name = os.path.basename(os.path.abspath(config.dataset))
+    name = os.path.basename(absolute(config.dataset))
     for split, census in censuses.items():
         numbers, described = _choose(config, split, census)
         if not numbers:
@@ -195,7 +194,8 @@ def _draw_sheets(
         gallery = Gallery(folder=config.dataset, info=info, split=split, numbers=numbers)
         subtitle = f"{split}: {described}, {image_kind(info.image)}, seed {config.seed}"
         sheet, lacking = gallery.draw(name, subtitle)
-        path = os.path.normpath(os.path.join(config.sheets, f"{name}-{split}.png"))
+        path = os.path.join(config.sheets, f"{name}-{split}.png")
+        path = path if is_remote(path) else os.path.normpath(path)
         write_png(path, sheet)
         missing |= lacking
         sheets[split] = path

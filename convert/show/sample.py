@@ -6,15 +6,18 @@ import bisect
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import numpy as np
 from PIL import Image
 
 from convert.decode import open_image
 from convert.errors import FormatError, ImageError
-from convert.metadata import DatasetInfo
-from convert.records import ShardRecords
+from convert.metadata import DatasetInfo, Shard
+from convert.records import FewRecords, ShardRecords
+from convert.storage import is_remote
+
+_READ_BYTES = 1 << 20  # of a shard on HDFS stream in the time that reading one record takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,20 +69,27 @@ def read_sample(
 
     Raises:
         FormatError: A shard is missing, or one of these records is damaged.
+        TryAgainError: HDFS fails for a passing reason.
     """
     shards = info.splits[split]
     ends = list(accumulate(shard.records for shard in shards))
-    opened = -1
+    for index, group in groupby(numbers, lambda number: bisect.bisect_right(ends, number)):
+        first = ends[index] - shards[index].records
+        yield from _read_shard(folder, info, shards[index], [number - first for number in group])
+
+
+def _read_shard(
+    folder: str, info: DatasetInfo, shard: Shard, numbers: Sequence[int]
+) -> Iterator[SampledRecord]:
+    """Yields records of a shard, by their numbers in it; forgets the shard at the end."""
+    are_few = is_remote(folder) and len(numbers) * _READ_BYTES < shard.bytes
+    records = (FewRecords if are_few else ShardRecords)(folder, info, shard)
     for number in numbers:
-        index = bisect.bisect_right(ends, number)
-        if index != opened:
-            records, opened = ShardRecords(folder, info, shards[index]), index
-        place = number - (ends[index] - shards[index].records)
         try:
-            yield _read(info, records, place)
+            yield _read(info, records, number)
         except (ValueError, ImageError) as error:
-            path = os.path.join(folder, shards[index].file)
-            raise FormatError(f"{path}: record {place} is damaged: {error}.") from error
+            path = os.path.join(folder, shard.file)
+            raise FormatError(f"{path}: record {number} is damaged: {error}.") from error
 
 
 def _read(info: DatasetInfo, records: ShardRecords, number: int) -> SampledRecord:

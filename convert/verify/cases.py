@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -15,9 +14,10 @@ from convert.format import FOOTER_BYTES, HEADER_BYTES, layout_of_image, masked_c
 from convert.index import SUFFIX, parse_index
 from convert.metadata import DatasetInfo, Shard
 from convert.plan import ShardSpec
-from convert.storage import sha256_file
+from convert.storage import filesystem_of, sha256_file
 from convert.verify.findings import Kind, Problem, RecordFindings
-from convert.verify.sidecars import file_problem
+from convert.verify.reader import open_reader
+from convert.verify.sidecars import file_size
 from convert.verify.spans import Span, SpanReport, part_of
 
 _HEADER = struct.Struct("<QI")  # length of a record's content, masked CRC of the length
@@ -59,9 +59,9 @@ class ShardCase:
         self._whole = 0
         self._num_near = 0
         self._failure = ""
-        problem = file_problem(self._path, f"shard of {shard.records:,} records")
-        self.problems = [] if problem is None else [problem]
-        self._size = os.stat(self._path).st_size if problem is None else None
+        found = file_size(self._path, f"shard of {shard.records:,} records")
+        self.problems = [found] if isinstance(found, Problem) else []
+        self._size = None if isinstance(found, Problem) else found
         self.readable = min(self._size or 0, shard.bytes)
         smallest = info.layout if info.is_raw else layout_of_image(len(info.outputs), 0)
         self.capacity = min(shard.records, self.readable // smallest.stride)
@@ -166,20 +166,24 @@ class ShardCase:
 
     def _ends(self) -> Ints:
         """Returns where each record ends, as far as that can be found."""
-        problem = file_problem(self._path + SUFFIX, "index")
-        if problem is not None:
-            self.problems.append(problem)
+        found = file_size(self._path + SUFFIX, "index")
+        if isinstance(found, Problem):
+            self.problems.append(found)
             return self._ends_by_frames()
-        ends = self._ends_by_index()
+        ends = self._ends_by_index(found)
         return self._ends_by_frames() if ends is None else ends[ends <= self.readable]
 
-    def _ends_by_index(self) -> Ints | None:
-        """Returns where each record ends by the index, or None if it is not sound."""
+    def _ends_by_index(self, size: int) -> Ints | None:
+        """Returns where each record ends by the index, or None if it is not sound.
+
+        Args:
+            size: Of the index, in bytes.
+        """
         shard = self.shard
         try:
-            text = _read(self._path + SUFFIX, (shard.index_bytes or 0) + 1)
-            if len(text) != shard.index_bytes:
+            if size != shard.index_bytes:
                 raise ValueError(f"it does not have its {shard.index_bytes:,} bytes")
+            text = filesystem_of(self._path).read(self._path + SUFFIX)
             if hashlib.sha256(text).hexdigest() != shard.index_sha256:
                 raise ValueError("its sha256 differs")
             return parse_index(text, shard.records, shard.bytes)[1:]
@@ -192,11 +196,11 @@ class ShardCase:
     def _ends_by_frames(self) -> Ints:
         """Returns where each record ends by the records' own lengths, up to a damaged one."""
         ends: list[int] = []
-        start = 0
+        start, size = 0, self._size or 0
         try:
-            with open(self._path, "rb", buffering=0) as file:
+            with open_reader(self._path, 0, size) as reader:
                 while start < self.readable and len(ends) < self.shard.records:
-                    header = os.pread(file.fileno(), HEADER_BYTES, start)
+                    header = reader.read(start, min(HEADER_BYTES, size - start))
                     length = _length(header)
                     if length is None:
                         self._lose(len(ends))
@@ -234,9 +238,3 @@ def _length(header: bytes) -> int | None:
     length, crc = _HEADER.unpack(header)
     is_sound = masked_crc(google_crc32c.value(header[: HEADER_BYTES - 4])) == crc
     return length if is_sound else None
-
-
-def _read(path: str, limit: int) -> bytes:
-    """Returns at most `limit` bytes of a file."""
-    with Path(path).open("rb") as file:
-        return file.read(limit)

@@ -16,6 +16,7 @@ from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan, ShardSpec, make_plan
 from convert.quarantine import Quarantined
 from convert.shard import ShardJob
+from convert.storage import filesystem_of
 from convert.verify.findings import Problem, first_problems, shown
 from convert.verify.sidecars import given_classes
 
@@ -81,7 +82,7 @@ class Expectation:
         Raises:
             UsageError: Their folder is not there.
         """
-        if not os.path.isdir(self._root):
+        if not filesystem_of(self._root).is_folder(self._root):
             raise UsageError(
                 f"--root {self._root}: no such folder. The manifest's paths start there."
             )

@@ -15,10 +15,10 @@ from convert.sources import Content, SourceStream
 from convert.verify.columns import Columns, columns_of_equal, columns_of_unequal
 from convert.verify.findings import shown
 from convert.verify.pictures import compare, decode
+from convert.verify.reader import open_reader
 from convert.verify.spans import Inspection, Span, SpanReport, empty_report, pieces
 
 _CHUNK_BYTES = 1 << 20  # hashed and checked while it still is in a core's cache
-_AHEAD_BYTES = 8 << 20  # asked of the disk before it is needed, so that neither waits for the other
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,16 +32,17 @@ def inspect(job: Inspection, span: Span, on_bytes: Callable[[int], None]) -> Spa
         on_bytes: Called with the number of bytes of records that were checked since the last call.
 
     Raises:
-        TryAgainError: A source could not be read for a passing reason.
+        TryAgainError: The shard or a source could not be read for a passing reason.
         MemoryError: An image does not fit in memory.
     """
     report = empty_report(span)
     inspector = _Inspector(job, span, report)
     digest = hashlib.sha256() if span.is_hashed else None
     try:
-        with open(os.path.join(job.folder, span.file), "rb", buffering=0) as file:
+        path = os.path.join(job.folder, span.file)
+        with open_reader(path, span.offset, span.offset + span.bytes) as reader:
             for first, stop, start, end in _chunks(span, job.info):
-                data = _read(file.fileno(), span.offset + start, end - start)
+                data = reader.read(span.offset + start, end - start)
                 if digest is not None:
                     digest.update(data)
                 if stop > first:
@@ -61,24 +62,6 @@ def _chunks(span: Span, info: DatasetInfo) -> Iterator[tuple[int, int, int, int]
             yield 0, 0, start, min(start + _CHUNK_BYTES, span.bytes)
         return
     yield from pieces(span, info.layout.stride, _CHUNK_BYTES)
-
-
-def _read(descriptor: int, offset: int, length: int) -> bytes:
-    """Returns bytes of a file, and has the disk fetch those that come next.
-
-    Raises:
-        OSError: They cannot be read, or the file ends before.
-    """
-    if hasattr(os, "posix_fadvise"):
-        after = offset + length
-        os.posix_fadvise(descriptor, after, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-    data = os.pread(descriptor, length, offset)
-    while len(data) < length:
-        more = os.pread(descriptor, length - len(data), offset + len(data))
-        if not more:
-            raise OSError(0, "it became shorter while it was read")
-        data += more
-    return data
 
 
 class _Inspector:

@@ -69,8 +69,8 @@ def verify_dataset(config: VerifyConfig) -> VerifyResult:
     Raises:
         FormatError: There is no dataset, or its description cannot be read.
         UsageError: The manifest is not that of the dataset, or cannot be read.
-        TryAgainError: A source could not be read, workers died, or the dataset was replaced
-            meanwhile.
+        TryAgainError: HDFS or a source could not be read, workers died, or the dataset was
+            replaced meanwhile.
     """
     started = time.monotonic()
     info = read_dataset(config.dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,13 +10,13 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from convert.errors import REASONS
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
 from convert.plan import plan_id
 from convert.quarantine import Quarantined
+from convert.storage import filesystem_of, read_lines
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.verify.findings import Problem, first_problems, shown
 from convert.vocabulary import BLANK
@@ -30,8 +31,8 @@ _IMAGE_OPTIONS = (
 )
 
 
-def file_problem(path: str, noun: str = "file") -> Problem | None:
-    """Tells what keeps a path from being a regular file; nothing is opened.
+def file_size(path: str, noun: str = "file") -> int | Problem:
+    """Returns a file's bytes, or what keeps a path from being a regular file; nothing is opened.
 
     Args:
         path: The path.
@@ -39,16 +40,32 @@ def file_problem(path: str, noun: str = "file") -> Problem | None:
     """
     name = os.path.basename(path)
     try:
-        status = os.stat(path)
+        other, size = _look_at(path)
     except FileNotFoundError:
         message = f"missing {noun}" + (", a link that leads nowhere" * os.path.islink(path))
         return Problem(kind="missing", file=name, message=message)
     except OSError as error:
         return Problem(kind="unreadable", file=name, message=f"cannot be read: {error.strerror}")
-    if stat.S_ISREG(status.st_mode):
-        return None
-    found = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-    return Problem(kind="not_a_file", file=name, message=f"{found}, expected a file")
+    if other:
+        return Problem(kind="not_a_file", file=name, message=f"{other}, expected a file")
+    return size
+
+
+def _look_at(path: str) -> tuple[str, int]:
+    """Returns what a path is if it is no regular file, and its size in bytes.
+
+    Raises:
+        OSError: There is nothing, or it may not be looked at.
+    """
+    files = filesystem_of(path)
+    if files.is_local:
+        found = os.stat(path)
+        other = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
+        return other * (not stat.S_ISREG(found.st_mode)), found.st_size
+    status = files.status(path)
+    if status is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return "a folder" * status.is_folder, status.size
 
 
 def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
@@ -98,11 +115,11 @@ def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:
 
 def _read(path: str, limit: int) -> tuple[bytes, Problem | None]:
     """Returns at most `limit` bytes of a file, or why there are none."""
-    if problem := file_problem(path):
-        return b"", problem
+    found = file_size(path)
+    if isinstance(found, Problem):
+        return b"", found
     try:
-        with open(path, "rb") as file:
-            return file.read(limit), None
+        return filesystem_of(path).read(path, 0, min(found, limit)), None
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return b"", Problem(kind="unreadable", file=os.path.basename(path), message=message)
@@ -131,19 +148,19 @@ def check_quarantine(folder: str) -> tuple[list[Quarantined] | None, list[Proble
         The rows, or None if they are not all known; and what is wrong.
     """
     path = os.path.join(folder, QUARANTINE)
-    if problem := file_problem(path):
-        return None, [problem]
+    found = file_size(path)
+    if isinstance(found, Problem):
+        return None, [found]
     rows: list[Quarantined] = []
     messages = []
     try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                last = rows[-1].row if rows else -1
-                entry = _entry(line, last)
-                if isinstance(entry, str):
-                    messages.append(f"line {number} {entry}")
-                else:
-                    rows.append(entry)
+        for number, line in enumerate(read_lines(path), 1):
+            last = rows[-1].row if rows else -1
+            entry = _entry(line, last)
+            if isinstance(entry, str):
+                messages.append(f"line {number} {entry}")
+            else:
+                rows.append(entry)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         return None, [Problem(kind="unreadable", file=QUARANTINE, message=message)]
@@ -178,12 +195,13 @@ def _entry(line: bytes, last: int) -> Quarantined | str:
 def find_foreign(folder: str, info: DatasetInfo) -> list[Problem]:
     """Finds what is in a dataset's folder and not of the dataset."""
     known = {*info.files(), DATASET_JSON, SUCCESS, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON}
-    problems = []
-    for name in sorted(set(os.listdir(folder)) - known):
+    files, problems = filesystem_of(folder), []
+    for name in sorted(set(files.names(folder)) - known):
         if name.startswith(_HIDDEN):
             continue
         message = f"foreign file: {DATASET_JSON} does not list it"
-        if Path(folder, name).is_dir():
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) if files.is_local else files.is_folder(path):  # a link to itself
             message = f"foreign file, a folder: {DATASET_JSON} does not list it"
         elif _SHARD_NAME.fullmatch(name):
             message = f"foreign file, a shard of another dataset: {DATASET_JSON} does not list it"
