@@ -28,6 +28,8 @@ _NOT_IN_PLAN_ID = {
     "root": "a path of this machine",
     "vocabulary": "its classes are",
     "workers": "changes no byte",
+    "engine": "changes no byte",
+    "master": "changes no byte",
     "max_bad_fraction": "changes no byte",
     "overwrite": "changes no byte",
     "retry_quarantined": "changes no byte that a fresh conversion would not have",
