@@ -16,7 +16,6 @@ from convert_cases import COMMAND, PATIENCE, command, png, write_manifest
 from convert_cases import convert as convert_dataset
 from verify_cases import RESTORE, STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, problems, verify
 
-import convert.verify.inspection
 import convert.verify.run
 import convert.verify.throughput
 from convert.errors import FormatError, TryAgainError, UsageError
@@ -185,15 +184,15 @@ def test_identical_pictures_are_warnings(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = convert.verify.inspection._read
+    whole = os.pread
     failing = os.stat(dataset / TRAIN[1]).st_ino
 
-    def read(descriptor: int, offset: int, length: int) -> bytes:
+    def read(descriptor: int, length: int, offset: int) -> bytes:
         if os.fstat(descriptor).st_ino == failing:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return whole(descriptor, offset, length)
+        return whole(descriptor, length, offset)
 
-    monkeypatch.setattr(convert.verify.inspection, "_read", read)
+    monkeypatch.setattr(os, "pread", read)
     result = verify(dataset)
     assert [problem.line() for problem in result.problems] == [
         f"{TRAIN[1]}: cannot be read to its end: Input/output error"
