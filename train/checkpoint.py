@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,7 @@ CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 
 _FORMAT = 1
 _NAME = re.compile(r"epoch-(\d{4,})-step-(\d{8,})")
-_PART, _OLD = ".part-", ".old-"  # of the names of folders that are not finished, or half deleted
+PART, OLD = ".part-", ".old-"  # of the names of folders that are not finished, or half deleted
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -88,6 +88,13 @@ class Checkpoint:
             return {name: stored[name] for name in stored.files}
 
 
+def checkpoint_names(names: Iterable[str]) -> list[str]:
+    """Returns those names that are a checkpoint's, the oldest first."""
+    found = [match for match in map(_NAME.fullmatch, names) if match]
+    found.sort(key=lambda match: (int(match[1]), int(match[2])))
+    return [match.string for match in found]
+
+
 class Checkpoints:
     """The checkpoints of a run.
 
@@ -102,10 +109,7 @@ class Checkpoints:
 
     def names(self) -> list[str]:
         """Returns the names of all checkpoints, the oldest first."""
-        names = os.listdir(self.path) if os.path.isdir(self.path) else []
-        found = [match for match in map(_NAME.fullmatch, names) if match]
-        found.sort(key=lambda match: (int(match[1]), int(match[2])))
-        return [match.string for match in found]
+        return checkpoint_names(os.listdir(self.path) if os.path.isdir(self.path) else [])
 
     def write(self, position: Position, arrays: Arrays, models: Mapping[str, str]) -> None:
         """Writes a checkpoint and deletes those that are too old.
@@ -122,7 +126,7 @@ class Checkpoints:
         if os.path.isdir(path):
             return
         os.makedirs(self.path, exist_ok=True)
-        part = os.path.join(self.path, _PART + position.name)
+        part = os.path.join(self.path, PART + position.name)
         os.mkdir(part)
         try:
             _write_content(part, position, arrays, models)
@@ -138,14 +142,14 @@ class Checkpoints:
         """Returns the newest checkpoint that is whole.
 
         Args:
-            on_damage: Told path and problem of each newer one that is not.
+            on_damage: Told name and problem of each newer one that is not.
         """
         for name in reversed(self.names()):
             path = os.path.join(self.path, name)
             try:
                 return _read(path)
             except ValueError as problem:
-                on_damage(path, str(problem))
+                on_damage(name, str(problem))
         return None
 
     def tidy(self, newest: Checkpoint | None) -> None:
@@ -155,12 +159,12 @@ class Checkpoints:
         for name in names[known:]:
             self._delete(name)
         for name in os.listdir(self.path) if os.path.isdir(self.path) else []:
-            if name.startswith((_PART, _OLD)):
+            if name.startswith((PART, OLD)):
                 shutil.rmtree(os.path.join(self.path, name))
 
     def _delete(self, name: str) -> None:
         """Deletes a checkpoint so that a half of it never looks like a whole one."""
-        old = os.path.join(self.path, _OLD + name)
+        old = os.path.join(self.path, OLD + name)
         os.rename(os.path.join(self.path, name), old)
         shutil.rmtree(old)
 

@@ -4,6 +4,7 @@ ShardfeedError              exit 1
 ├── UsageError              exit 2: an option, a split or a run folder does not fit
 │   └── MismatchError       exit 2: two things that must be the same are not
 ├── TryAgainError           exit 75: the disk, or another process that trains the same run
+│   └── OvertakenError      exit 75: another machine has gone on with a run on HDFS
 ├── RecordError             exit 1: a record or a shard is not what the dataset says
 ├── CheckpointError         exit 1: no checkpoint of a run can be used
 ├── DivergedError           exit 1: the loss is no number any more
@@ -23,6 +24,7 @@ __all__ = [
     "FormatError",
     "ImageError",
     "MismatchError",
+    "OvertakenError",
     "RecordError",
     "ShardfeedError",
     "StoppedError",
@@ -49,6 +51,10 @@ class MismatchError(UsageError):
     def __str__(self) -> str:
         # Only the line ends between our lines are meant: what is quoted stays on its line.
         return "\n".join(str(ShardfeedError(line)) for line in self.lines)
+
+
+class OvertakenError(TryAgainError):
+    """Another machine has gone on with a run on HDFS; what this one did since is void."""
 
 
 class RecordError(ShardfeedError):

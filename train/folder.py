@@ -26,7 +26,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,22 +34,26 @@ import numpy as np
 from convert.local import PART, locked, sync_folder, write_file
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.storage import read_dataset, write_json
+from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
 from train.environment import environment
-from train.errors import FormatError, TryAgainError, UsageError
+from train.errors import FormatError, TryAgainError
 
 if TYPE_CHECKING:
     import keras
 
-CONFIG, ENVIRONMENT, HISTORY, LOG = "config.json", "environment.json", "history.csv", "log.txt"
+HISTORY, LOG = "history.csv", "log.txt"
 BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
 EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
 REPORT = "report.html"
 
 MODELS = (BEST, LAST, LAST_RAW)
-
-_LOCK = ".lock"
+FILES = (
+    DATASET_JSON, ENVIRONMENT, CONFIG, LOG, HISTORY, BAD_RECORDS, DIVERGED, CLASS_COUNTS, *MODELS,
+    REPORT,
+)  # fmt: skip
+"""All of a run but its folders."""
 
 
 class RunFolder:
@@ -58,10 +61,16 @@ class RunFolder:
 
     Args:
         path: The folder; it must exist.
+        address: What the user calls it. None: the path.
+        upload: Called where a resume may begin and at the end, to copy it to its address.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, address: str | None = None, upload: Callable[[], None] = lambda: None
+    ) -> None:
         self.path = path
+        self.address = address or path
+        self.upload = upload
 
     @classmethod
     def create(cls, path: str | None) -> RunFolder:
@@ -70,22 +79,7 @@ class RunFolder:
         Raises:
             UsageError: The folder exists, or cannot be made.
         """
-        try:
-            if path is None:
-                return cls(_next_number("runs"))
-            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-            if not _is_unborn(path):
-                os.mkdir(path)
-            return cls(path)
-        except FileExistsError as error:
-            is_run = os.path.exists(os.path.join(path or "", CONFIG))
-            raise UsageError(
-                f"{path}: exists already. "
-                + (f"It is a run: go on with `train resume {path}`. " if is_run else "")
-                + "Name a new folder with --run, or remove this one."
-            ) from error
-        except OSError as error:
-            raise UsageError(f"{path or 'runs'}: cannot be made: {error.strerror}.") from error
+        return cls(make_folder(path))
 
     @classmethod
     def open(cls, path: str) -> RunFolder:
@@ -95,12 +89,16 @@ class RunFolder:
             FormatError: There is none.
         """
         if not os.path.isfile(os.path.join(path, CONFIG)):
-            raise FormatError(f"{path}: no {CONFIG} in it, so it is no run. `train` makes runs.")
+            raise no_run(path)
         return cls(path)
 
     def file(self, name: str) -> str:
         """Returns the path of one of the run's files."""
         return os.path.join(self.path, name)
+
+    def shown(self, name: str) -> str:
+        """Returns what the user calls one of the run's files."""
+        return os.path.join(self.address, name)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -115,7 +113,7 @@ class RunFolder:
                 f"{self.path}: another process is training this run. Wait for it, or stop it."
             )
 
-        with locked(self.file(_LOCK), refuse):
+        with locked(self.file(LOCK), refuse):
             yield
 
     @contextlib.contextmanager
@@ -130,7 +128,7 @@ class RunFolder:
         except OSError as error:
             raise TryAgainError(
                 f"{self.file(name)}: cannot be written: {error.strerror or error}. "
-                f"Free space or repair the disk, then go on with `train resume {self.path}`."
+                f"Free space or repair the disk, then go on with `train resume {self.address}`."
             ) from error
 
     def write_start(self, options: Mapping[str, Any], info: DatasetInfo) -> None:
@@ -138,7 +136,7 @@ class RunFolder:
         with self.writing(CONFIG):
             write_file(self.file(DATASET_JSON), info.to_json())
             write_json(self.file(ENVIRONMENT), environment())
-            write_json(self.file(CONFIG), {**options, "run": self.path})
+            write_json(self.file(CONFIG), {**options, "run": self.address})
 
     def write_config(self, options: Mapping[str, Any]) -> None:
         """Writes config.json again, where a resume changes what it may."""
@@ -157,7 +155,7 @@ class RunFolder:
                 return dict(content)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        raise FormatError(f"{self.file(CONFIG)}: damaged. Restore it, or train again.")
+        raise FormatError(f"{self.shown(CONFIG)}: damaged. Restore it, or train again.")
 
     def dataset_info(self) -> DatasetInfo:
         """Returns what the run remembers of its dataset."""
@@ -190,12 +188,17 @@ class RunFolder:
 
     def restore_model(self, path: str | None, name: str) -> None:
         """Puts a copy in a model's place, or removes the model if there is no copy."""
+        if path is None:
+            self.remove(name)
+            return
         with self.writing(name):
-            if path is None:
-                Path(self.file(name)).unlink(missing_ok=True)
-            else:
-                shutil.copyfile(path, self.file(PART + name))
-                _replace(self.file(PART + name), self.file(name))
+            shutil.copyfile(path, self.file(PART + name))
+            _replace(self.file(PART + name), self.file(name))
+
+    def remove(self, name: str) -> None:
+        """Removes one of the run's files, if it is there."""
+        with self.writing(name):
+            Path(self.file(name)).unlink(missing_ok=True)
 
     def models(self) -> dict[str, str]:
         """Returns the paths of the saved models that are there, by name."""
@@ -211,23 +214,25 @@ class RunFolder:
 
         path = self.file(name)
         if not os.path.isfile(path):
-            raise FormatError(f"{path}: no such file; the run ended before its first epoch did.")
+            raise FormatError(
+                f"{self.shown(name)}: no such file; the run ended before its first epoch did."
+            )
         try:
             return keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             own = str(self.config().get("model"))
             theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
             hint = theirs if is_custom(own) else "Train again."
-            raise FormatError(f"{path}: cannot be loaded as a model. {hint}") from error
+            raise FormatError(f"{self.shown(name)}: cannot be loaded as a model. {hint}") from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
-        """Writes arrays as a .npz file, and returns its path."""
+        """Writes arrays as a .npz file, and returns what the user calls it."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **dict(arrays))
         with self.writing(name):
             Path(self.file(PART + name)).write_bytes(buffer.getvalue())
             _replace(self.file(PART + name), self.file(name))
-        return self.file(name)
+        return self.shown(name)
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes history.csv; without rows there is none."""
@@ -239,17 +244,17 @@ class RunFolder:
         self._write_rows(HISTORY, text.getvalue())
 
     def write_bad_records(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Writes bad_records.jsonl and returns its path; without rows there is none."""
+        """Writes bad_records.jsonl, without rows none; returns what the user calls it."""
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         self._write_rows(BAD_RECORDS, "".join(lines))
-        return self.file(BAD_RECORDS)
+        return self.shown(BAD_RECORDS)
 
     def _write_rows(self, name: str, text: str) -> None:
+        if not text:
+            self.remove(name)
+            return
         with self.writing(name):
-            if text:
-                write_file(self.file(name), text)
-            else:
-                Path(self.file(name)).unlink(missing_ok=True)
+            write_file(self.file(name), text)
 
     def history(self) -> list[dict[str, str]]:
         """Returns the rows of history.csv; none before the first epoch's end."""
@@ -270,27 +275,9 @@ class RunFolder:
         return tell
 
 
-def _is_unborn(path: str) -> bool:
-    """Tells whether a folder is empty, or what a run left that was killed before it was one."""
-    early = (_LOCK, DATASET_JSON, ENVIRONMENT)
-    return os.path.isdir(path) and all(
-        name in early or name.startswith(tuple(file + PART for file in (*early, CONFIG)))
-        for name in os.listdir(path)
-    )
-
-
-def _next_number(parent: str) -> str:
-    """Makes the first numbered folder that is free; two runs never get the same."""
-    os.makedirs(parent, exist_ok=True)
-    taken = [int(name) for name in os.listdir(parent) if name.isdecimal()]
-    for number in count(max(taken, default=0) + 1):
-        path = os.path.join(parent, str(number))
-        try:
-            os.mkdir(path)
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("count() never ends")
+def no_run(path: str) -> FormatError:
+    """Returns the error that a folder is none that `train` made."""
+    return FormatError(f"{path}: no {CONFIG} in it, so it is no run. `train` makes runs.")
 
 
 def _replace(part: str, path: str) -> None:

@@ -104,7 +104,7 @@ class CheckpointKeeper(keras.callbacks.Callback):
         self._write(epoch, step)
         raise StoppedError(
             f"stopped by {what} in epoch {epoch + 1} after step {step}; a checkpoint is "
-            f"written. Go on with `train resume {self._run.path}`.",
+            f"written. Go on with `train resume {self._run.address}`.",
             number,
         )
 
@@ -126,4 +126,5 @@ class CheckpointKeeper(keras.callbacks.Callback):
         )
         with self._run.writing(CHECKPOINTS):
             self._checkpoints.write(position, read_state(self.model), self._run.models())
+        self._run.upload()
         self._written = time.monotonic()

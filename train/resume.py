@@ -9,14 +9,16 @@ from typing import Any
 
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
+from train.birth import CONFIG
 from train.build import resolved_head
 from train.checkpoint import Checkpoint, Checkpoints
 from train.config import CHANGEABLE, TrainConfig, is_custom
 from train.environment import differences, environment
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
-from train.folder import CHECKPOINTS, CONFIG, EVENTS, MODELS, REPORT, RunFolder
+from train.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
 from train.job import Job, unchangeable
+from train.opening import resumed_run
 from train.precision import resolved_precision
 from train.report.write import write_report
 from train.result import TrainResult, result_of
@@ -31,7 +33,7 @@ def resume_training(
     """Goes on with a run until nothing is left to do.
 
     Args:
-        path: The run's folder.
+        path: The run's folder, or its address on HDFS.
         changes: {option: value} for options that were asked for. Those in `config.CHANGEABLE` may
             differ from the run's, all others must be equal.
         say: Called with one line for each thing a user may want to know meanwhile.
@@ -40,13 +42,13 @@ def resume_training(
         MismatchError: The dataset or an option is not the run's.
         FormatError: The run or the dataset cannot be read.
         CheckpointError: No checkpoint can be used.
-        TryAgainError: Another process trains the run, or the disk is full or damaged.
+        TryAgainError: Another process trains the run, the disk is full or damaged, or the run
+            cannot be uploaded.
         StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
         RecordError: A record is damaged.
         DivergedError: The loss became infinite or not a number.
     """
-    run = RunFolder.open(path)
-    with run.locked():
+    with resumed_run(path, say) as run:
         stored = run.config()
         _require_named(stored, changes, run)
         config = _config(stored, changes, run)
@@ -58,15 +60,17 @@ def resume_training(
             journal = journal_of(checkpoint.position)
             if journal.is_complete(config):
                 if not os.path.exists(run.file(REPORT)):  # killed before it was written
+                    _cut_back(run, checkpoint, tell)
                     job = Job.open(config)
                     network, reader = run.load_model(), job.training.reader
                     write_report(run, network, journal.best, reader, job.validation)
-                say(f"{run.path} is complete: {len(journal.history)} epochs are done")
-                return result_of(run.path, journal, checkpoint.position.seconds)
+                    run.upload()
+                say(f"{run.address} is complete: {len(journal.history)} epochs are done")
+                return result_of(run.address, journal, checkpoint.position.seconds)
         job = Job.open(config)
         model = job.model()
         _cut_back(run, checkpoint, tell)
-        run.write_config({**job.options, "run": stored.get("run", run.path)})
+        run.write_config({**job.options, "run": stored.get("run", run.address)})
         _warn(run, tell)
         tell(_opening(run, job, checkpoint))
         return train_session(job, model, run, checkpoint, tell)
@@ -78,8 +82,8 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     missing = [name for name in names if name not in stored]
     if missing:
         raise FormatError(
-            f"{run.file(CONFIG)}: has no {missing[0]!r}, so another version of shardfeed wrote it. "
-            "Resume with that version, or start a new run."
+            f"{run.shown(CONFIG)}: has no {missing[0]!r}, so another version of shardfeed wrote "
+            "it. Resume with that version, or start a new run."
         )
     config = TrainConfig(**{name: stored[name] for name in names})
     asked = replace(config, **changes)
@@ -96,7 +100,7 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
         pairs = [(name, stored[name], getattr(asked, name)) for name in different]
         allowed = ", ".join("--" + name.replace("_", "-") for name in CHANGEABLE)
         raise MismatchError(
-            f"{run.path} was started with other options.",
+            f"{run.address} was started with other options.",
             _sides(pairs, "in the run", "asked for"),
             f"Only {allowed} may change. Leave the others out, or start a new run.",
         )
@@ -108,7 +112,7 @@ def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: R
     name = str(stored.get("model"))
     if is_custom(name) and "model" not in changes:
         raise UsageError(
-            f"{run.path}: its model is built by {name}, which is imported only if it is named. "
+            f"{run.address}: its model is built by {name}, which is imported only if it is named. "
             f"If you trust it, repeat --model {name}."
         )
 
@@ -120,7 +124,7 @@ def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: Ru
     if names:
         pairs = [(name, ours[name], theirs.get(name)) for name in names]
         raise MismatchError(
-            f"{run.file(CONFIG)} was edited since the checkpoint was written.",
+            f"{run.shown(CONFIG)} was edited since the checkpoint was written.",
             _sides(pairs, "in the checkpoint", f"in {CONFIG}"),
             "Put it back as it was, or start a new run.",
         )
@@ -169,7 +173,7 @@ def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
     """
     damaged: list[tuple[str, str]] = []
     newest = Checkpoints(run.file(CHECKPOINTS)).newest(
-        lambda path, problem: damaged.append((path, problem))
+        lambda name, problem: damaged.append((run.shown(f"{CHECKPOINTS}/{name}"), problem))
     )
     if newest is None:
         _refuse_to_start_again(run, damaged)
@@ -185,7 +189,7 @@ def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -
         path, problem = damaged[0]
         what = f"{path}: damaged: {problem}; no other checkpoint is whole"
     elif len(run.history()) > 1:  # the first epoch's row is written before its checkpoint
-        what = f"{run.file(CHECKPOINTS)}: its checkpoints are gone"
+        what = f"{run.shown(CHECKPOINTS)}: its checkpoints are gone"
     else:
         return
     raise CheckpointError(
@@ -203,13 +207,14 @@ def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
     for name in MODELS:
         copy = os.path.join(checkpoint.path, name) if checkpoint else None
         run.restore_model(copy if checkpoint and name in checkpoint.models else None, name)
+    run.remove(REPORT)  # it tells of fewer epochs
     run.write_history(journal.history)
     run.write_bad_records(journal.bad_records)
     with run.writing(EVENTS):
         sizes = checkpoint.position.events if checkpoint else {}
         damaged = cut_back(run.file(EVENTS), sizes)
     if damaged:
-        tell(f"{run.file(EVENTS)}: {', '.join(damaged)} lost points that were in the checkpoint")
+        tell(f"{run.shown(EVENTS)}: {', '.join(damaged)} lost points that were in the checkpoint")
 
 
 def _warn(run: RunFolder, tell: Say) -> None:
@@ -225,8 +230,8 @@ def _warn(run: RunFolder, tell: Say) -> None:
 def _opening(run: RunFolder, job: Job, checkpoint: Checkpoint | None) -> str:
     steps, epochs = job.training.num_steps, job.config.epochs
     if checkpoint is None:
-        return f"{run.path}: no checkpoint yet; starts again: {epochs} epochs of {steps} steps"
+        return f"{run.address}: no checkpoint yet; starts again: {epochs} epochs of {steps} steps"
     epoch, step = checkpoint.position.epoch, checkpoint.position.step
     if step == steps:
-        return f"{run.path}: goes on in epoch {epoch + 1}/{epochs}, after its last step"
-    return f"{run.path}: goes on in epoch {epoch + 1}/{epochs} after step {step}/{steps}"
+        return f"{run.address}: goes on in epoch {epoch + 1}/{epochs}, after its last step"
+    return f"{run.address}: goes on in epoch {epoch + 1}/{epochs} after step {step}/{steps}"

@@ -8,6 +8,7 @@ from train.config import TrainConfig
 from train.folder import RunFolder
 from train.job import Job
 from train.memory import window_warning
+from train.opening import new_run
 from train.result import TrainResult
 from train.session import train_session
 
@@ -26,14 +27,13 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         FormatError: The dataset is no valid one.
         RecordError: A record is damaged.
         DivergedError: The loss became infinite or not a number.
-        TryAgainError: The disk is full or damaged.
+        TryAgainError: The disk is full or damaged, or the run cannot be uploaded.
         StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
     """
     job = Job.open(config)
     # Before there is a folder: what cannot be built leaves nothing behind.
     model = job.model()
-    run = RunFolder.create(config.run)
-    with run.locked():
+    with new_run(config.run, say) as run:
         run.write_start(job.options, job.info)
         tell = run.teller(say)
         tell(_opening(job, run))
@@ -41,6 +41,7 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         window = min(job.training.order.window, reader.num_records)
         if warning := window_warning(window, reader.record_bytes):
             tell(f"warning: {warning}")
+        run.upload()
         return train_session(job, model, run, None, tell)
 
 
@@ -53,7 +54,7 @@ def _opening(job: Job, run: RunFolder) -> str:
         else "no validation split, so the last epoch counts as the best"
     )
     return (
-        f"{run.path}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
+        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
         f"train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
         f"{job.config.epochs} epochs of {job.training.num_steps} steps"

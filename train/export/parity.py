@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.storage import read_dataset
+from convert.storage import filesystem_of, read_dataset
 from train.errors import UsageError
 from train.evaluate import require_fit
 from train.export.formats import Images, Probabilities, Runner
@@ -83,7 +82,7 @@ def expect(run: RunFolder, model: keras.Model, dataset: str | None) -> Expected:
         UsageError: The dataset is not there, or is another.
     """
     path = dataset or run.config()["dataset"]
-    if dataset is None and not os.path.isdir(path):
+    if dataset is None and not filesystem_of(path).is_folder(path):
         raise UsageError(
             f"{path}: the run's dataset, on whose images an export is checked, is not there. "
             "Say where it is with --dataset."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.metadata import DatasetInfo
+from convert.storage import absolute
 from train.census import ClassCounts
 from train.evaluation import Evaluation, worst_records
 from train.folder import BAD_RECORDS, BEST, RunFolder
@@ -60,7 +61,7 @@ class Content:
     """What a report tells.
 
     Attributes:
-        path: The run's folder.
+        path: The run's folder, as the user calls it.
         info: The dataset.
         options: Content of config.json.
         environment: Content of environment.json.
@@ -88,7 +89,7 @@ class Content:
     @property
     def name(self) -> str:
         """What the run is called: its folder, of a numbered one with the folder around it."""
-        parent, name = os.path.split(os.path.abspath(self.path))
+        parent, name = os.path.split(absolute(self.path))
         return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
 
     def column(self, name: str) -> list[tuple[float, float]]:
@@ -119,7 +120,7 @@ def gather(
         validation: What these weights read in the validation split, or None.
     """
     return Content(
-        path=run.path,
+        path=run.address,
         info=run.dataset_info(),
         options=run.config(),
         environment=run.environment(),

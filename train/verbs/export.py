@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
+from convert.storage import is_remote
+from train.errors import UsageError
 from train.export.config import ExportConfig, FormatName
 from train.verbs.startup import Verbs, add_json, add_model, import_keras, import_model, quiet_stderr
 
@@ -26,7 +28,7 @@ def add_parser(verbs: Verbs) -> None:
         "export", help="write a run's network for others to serve", description=_DESCRIPTION
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="folder of a run")
+    add("run", metavar="RUN", help="folder of a run, or hdfs://...")
     add(
         "--to",
         metavar="FORMAT",
@@ -50,18 +52,28 @@ def _export(namespace: argparse.Namespace) -> int:
         dataset=namespace.dataset,
         overwrite=namespace.overwrite,
     )
-    from train.folder import RunFolder
+    from train.opening import read_run
 
-    run = RunFolder.open(namespace.run)
-    import_keras()
-    import_model(namespace)
-    from train.export.run import export_run
+    _require_output(namespace)
+    with read_run(namespace.run) as run:
+        import_keras()
+        import_model(namespace)
+        from train.export.run import export_run
 
-    with quiet_stderr():  # converters say much, and nothing that is of use
-        exports = export_run(run, config, lambda export: print(export, flush=True))
+        with quiet_stderr():  # converters say much, and nothing that is of use
+            exports = export_run(run, config, lambda export: print(export, flush=True))
     if namespace.json:
-        print(json.dumps(_as_json(run.path, config, exports)), flush=True)
+        print(json.dumps(_as_json(run.address, config, exports)), flush=True)
     return 0
+
+
+def _require_output(namespace: argparse.Namespace) -> None:
+    """Raises `UsageError` unless the place to write at is on a disk of this machine."""
+    if is_remote(namespace.output or namespace.run):
+        raise UsageError(
+            "exports are checked where they are written, on a disk of this machine. "
+            "Name a local path with --output."
+        )
 
 
 def _as_json(run: str, config: ExportConfig, exports: list[Export]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def add_parser(verbs: Verbs) -> None:
         "predict", help="read image files, a manifest or a split", description=_DESCRIPTION
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="folder of a run")
+    add("run", metavar="RUN", help="folder of a run, or hdfs://...")
     add(
         "images",
         metavar="IMAGE",
@@ -49,18 +49,18 @@ def _predict(namespace: argparse.Namespace) -> int:
     given = {field.name: getattr(namespace, field.name) for field in fields(PredictConfig)}
     given["images"] = tuple(given["images"])
     config = PredictConfig(**{name: value for name, value in given.items() if value is not None})
-    from train.folder import RunFolder
+    from train.opening import read_run
 
-    run = RunFolder.open(namespace.run)
-    import_keras()
-    import_model(namespace)
-    from train.predict.run import predict_images
+    with read_run(namespace.run) as run:
+        import_keras()
+        import_model(namespace)
+        from train.predict.run import predict_images
 
-    try:
-        result = predict_images(run, config, say)
-    except SystemExit:  # so SIGTERM arrives; Ctrl-C is told by whoever called
-        say("stopped.")
-        raise
+        try:
+            result = predict_images(run, config, say)
+        except SystemExit:  # so SIGTERM arrives; Ctrl-C is told by whoever called
+            say("stopped.")
+            raise
     say(result.summary)
     if result.accuracy is not None:
         say(result.accuracy)

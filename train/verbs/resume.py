@@ -17,7 +17,7 @@ def add_parser(verbs: Verbs) -> None:
         description="Goes on with a run where its newest whole checkpoint stands. Options are the "
         "run's own; those below may change. More epochs stretch the learning rate's schedule.",
     )
-    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument("run", metavar="RUN", help="folder of a run, or hdfs://...")
     parser.add_argument(
         "--dataset", metavar="DIR", help="the run's dataset, if it has another place now"
     )
@@ -28,9 +28,9 @@ def add_parser(verbs: Verbs) -> None:
 
 def _resume(namespace: argparse.Namespace) -> int:
     changes = {name: value for name, value in given_options(namespace).items() if name != "run"}
-    from train.folder import RunFolder
+    from train.opening import require_run
 
-    RunFolder.open(namespace.run)  # quickly, before Keras is loaded
+    require_run(namespace.run)  # quickly, before Keras is loaded
     import_keras()
     from train.resume import resume_training
 
