@@ -63,4 +63,4 @@ system-packages: ## Prints the line that installs all system packages.
 	@echo apt-get install --yes --no-install-recommends $$(.ci/system-packages --all)
 
 clean: ## Removes what make made.
-	rm -rf $(VENV) .peers build
+	rm -rf $(VENV) .peers .hadoop build

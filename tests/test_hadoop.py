@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hadoop_jars
@@ -64,6 +66,38 @@ def test_the_configuration_names_it_and_a_stand_by_that_is_down(hadoop, hdfs):
     settings = {"HADOOP_CONF_DIR": str(hadoop.conf_dir)}
     assert client("hdfs://testns", path, "by name", **settings) == "by name"
     assert client(hadoop.url, path) == "by name"
+
+
+def test_daemons_die_with_the_process_that_started_them(hadoop, tmp_path):
+    script = (
+        "import pathlib, sys, time; from hadoop import Hadoop\n"
+        "hadoop = Hadoop(pathlib.Path(sys.argv[1]))\n"
+        "hadoop.start_namenode(wait=False)\n"
+        "print(hadoop._processes['namenode'].pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    folder = Path(__file__).parent
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+        daemon = Path("/proc", process.stdout.readline().strip())
+        wait_until(lambda: b"java" in (daemon / "cmdline").read_bytes().split(b"\0")[0])
+        process.kill()
+    wait_until(lambda: not alive(daemon))
+
+
+def alive(process: Path) -> bool:
+    try:
+        return ") Z " not in (process / "stat").read_text()  # a zombie waits for its funeral
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("a minute was not enough")
 
 
 def test_an_old_java_is_named(tmp_path, monkeypatch):
