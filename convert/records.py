@@ -35,6 +35,8 @@ class ShardRecords:
         folder: The dataset's folder.
         info: Its description.
         shard: The shard.
+        memory: Where the shard lies. None: it is mapped here.
+        index: Content of its index. None: it is read here.
 
     Attributes:
         memory: The file, mapped or read.
@@ -44,15 +46,23 @@ class ShardRecords:
         TryAgainError: HDFS fails for a passing reason.
     """
 
-    def __init__(self, folder: str, info: DatasetInfo, shard: Shard) -> None:
+    def __init__(
+        self,
+        folder: str,
+        info: DatasetInfo,
+        shard: Shard,
+        *,
+        memory: Bytes | None = None,
+        index: bytes | None = None,
+    ) -> None:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
         path = os.path.join(folder, shard.file)
-        self.memory = self._open(path, shard.bytes)
+        self.memory = self._open(path, shard.bytes) if memory is None else memory
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
-            self._starts = _read_index(path + SUFFIX, shard)
+            self._starts = _read_index(path + SUFFIX, shard, index)
 
     def _open(self, path: str, size: int) -> Bytes:
         return map_file(path, size) if filesystem_of(path).is_local else _read_file(path, size)
@@ -193,9 +203,10 @@ def _unreadable(path: str, error: OSError) -> FormatError:
     return FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}")
 
 
-def _read_index(path: str, shard: Shard) -> Ints:
+def _read_index(path: str, shard: Shard, content: bytes | None) -> Ints:
     try:
-        return parse_index(filesystem_of(path).read(path), shard.records, shard.bytes)
+        content = filesystem_of(path).read(path) if content is None else content
+        return parse_index(content, shard.records, shard.bytes)
     except OSError as error:
         raise _unreadable(path, error) from error
     except ValueError as error:

@@ -51,6 +51,8 @@ ELSEWHERE = {
     "verify_records": "test_train_bad_records",
     "on_bad_record": "test_train_bad_records",
     "manifest": "test_train_bad_records",
+    "cache": "test_train_cache",
+    "cache_bytes": "test_train_cache",
 }
 """Flags that change something else than the weights, and where that is tested."""
 

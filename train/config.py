@@ -16,7 +16,8 @@ OnBadRecord = Literal["stop", "skip"]
 
 CHANGEABLE = (
     "dataset", "epochs", "patience", "target", "max_minutes", "checkpoint_minutes",
-    "keep_checkpoints", "verify_records", "on_bad_record", "manifest",
+    "keep_checkpoints", "verify_records", "on_bad_record", "manifest", "cache",
+    "cache_bytes",
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
@@ -69,6 +70,9 @@ class TrainConfig:
             `always`, or never (`off`).
         on_bad_record: `stop`, or `skip`: another record stands in for a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
+        cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
+            one in the user's cache, for others none.
+        cache_bytes: What the cache may take. None: half of what is free there, with what it has.
     """
 
     dataset: str
@@ -100,6 +104,8 @@ class TrainConfig:
     verify_records: VerifyRecords = "first"
     on_bad_record: OnBadRecord = "stop"
     manifest: str | None = None
+    cache: str | None = None
+    cache_bytes: int | None = None
 
     def __post_init__(self) -> None:
         self._check_counts()
@@ -121,6 +127,7 @@ class TrainConfig:
             ("--patience", 1 if self.patience is None else self.patience),
             ("--overfit", 1 if self.overfit is None else self.overfit),
             ("--keep-checkpoints", self.keep_checkpoints),
+            ("--cache-bytes", 1 if self.cache_bytes is None else self.cache_bytes),
         ):
             _require(value >= 1, f"{flag} must be at least 1, got {value}.")
         # Keras takes seeds of 32 bits.

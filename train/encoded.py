@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from io import BytesIO
 from typing import Any
 
@@ -23,8 +23,9 @@ from train.records import (
     Ints,
     Labels,
     RecordReader,
-    ShardFile,
+    UnreadableError,
 )
+from train.shards import ShardFile
 
 NOT_DECODABLE = "has an image that cannot be decoded"
 
@@ -37,23 +38,40 @@ def open_reader(files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -
     return (RawReader if info.is_raw else EncodedReader)(files, info, **options)
 
 
-class _UndecodableError(Exception):
-    """A record's image cannot be decoded; the argument is the record's number."""
-
-
 class EncodedReader(RecordReader):
     """Reads records that hold PNG or JPEG files; otherwise as `RecordReader`.
 
     The decoders let go of Python's lock while they work, so threads decode side by side.
+
+    Args:
+        files: The shards.
+        info: What they hold.
+        indexes: Content of the shards' indexes. None: they are files of this machine.
+        **options: Those of `RecordReader`.
     """
 
-    def __init__(self, files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -> None:
+    def __init__(
+        self,
+        files: Sequence[ShardFile],
+        info: DatasetInfo,
+        *,
+        indexes: Sequence[bytes] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(files, info, **options)
-        self._shards = [ShardRecords(file.folder, info, file.shard) for file in self.files]
+        self._shards = [
+            ShardRecords(
+                file.folder,
+                info,
+                file.shard,
+                memory=None if self.far is None else self.far.memory(number),
+                index=None if indexes is None else indexes[number],
+            )
+            for number, file in enumerate(self.files)
+        ]
         self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
 
-    def labels(self, records: Ints) -> Ints:
-        """Returns the labels of some records, unchecked."""
+    def _labels_of(self, records: Ints) -> Ints:
         shards, places = self._find(records)
         labels = np.empty((len(records), len(self._info.outputs)), np.int64)
         for shard in np.unique(shards).tolist():
@@ -70,15 +88,6 @@ class EncodedReader(RecordReader):
         return self._shards[shard].memory
 
     def _read(self, records: Ints) -> tuple[Bytes, Labels]:
-        while True:
-            try:
-                return self._decode(records)
-            except _UndecodableError as error:  # told, or replaced like any other bad record
-                self._set_bad(error.args[0], NOT_DECODABLE)
-                records = self._sound(records)
-
-    def _decode(self, records: Ints) -> tuple[Bytes, Labels]:
-        """Decodes all records, a few in a call."""
         images = np.empty((len(records), *self.image_shape), np.uint8)
         varints = np.empty((len(records), VARINT_BYTES * len(self._info.outputs)), np.uint8)
         found = list(
@@ -91,8 +100,11 @@ class EncodedReader(RecordReader):
                 self._decode_into(images[index], number, self._shards[shard].image(place))
                 varints[index] = self._shards[shard].label_bytes(place)
 
-        for done in self._pool.map(fill, range(0, len(found), _RECORDS_PER_CALL)):
-            assert done is None  # taking the results raises what a call raised
+        starts = range(0, len(found), _RECORDS_PER_CALL)
+        calls = [self._pool.submit(fill, start) for start in starts]
+        wait(calls)  # for all of them: the shards are held no longer than this takes
+        for call in calls:
+            call.result()  # raises what it raised
         return images, from_padded_varints(varints).astype(np.int32)
 
     def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
@@ -104,7 +116,7 @@ class EncodedReader(RecordReader):
                     pixels = np.asarray(decoded)
             image[...] = pixels.reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over
-            raise _UndecodableError(number) from error
+            raise UnreadableError(number, NOT_DECODABLE) from error
 
     def _problems(self, records: Ints) -> dict[int, str]:
         found = zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)

@@ -138,7 +138,13 @@ class RunEvaluation:
 
 
 def evaluate_run(
-    run: RunFolder, dataset: str | None = None, split: str | None = None, num_worst: int = WORST
+    run: RunFolder,
+    dataset: str | None = None,
+    split: str | None = None,
+    num_worst: int = WORST,
+    *,
+    cache: str | None = None,
+    cache_bytes: int | None = None,
 ) -> RunEvaluation:
     """Evaluates a run's best weights.
 
@@ -147,6 +153,8 @@ def evaluate_run(
         dataset: Another dataset of the same outputs. None: the run's own.
         split: None: `test` if there is one, else `validation`.
         num_worst: Wrongly read records to name. At least 0.
+        cache: As in `train.SourceOptions`. None: for the run's own dataset, that of the run.
+        cache_bytes: As in `train.SourceOptions`.
 
     Raises:
         UsageError: `num_worst` is negative, the dataset does not fit the run, or has no such split.
@@ -158,7 +166,11 @@ def evaluate_run(
     info, trained = read_dataset(path), run.dataset_info()
     require_fit(path, info, trained)
     split = split or choose_split(path, info)
-    source = open_source(path, split, BATCH_SIZE, seed=0, shuffle=False)
+    if cache is None and dataset is None:
+        cache = run.config().get("cache")
+    source = open_source(
+        path, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
+    )
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
     worst, counts = worst_records(evaluation, num_worst), read_class_counts(run)
     return RunEvaluation(

@@ -45,7 +45,7 @@ def load_dataset(
     new order in every epoch.
 
     Args:
-        path: A folder that `convert` made, or several.
+        path: A folder that `convert` made, also on HDFS, or several.
         split: `train`, `validation` or `test`.
         batch_size: Records of a batch, of all ranks together. At least 1.
         seed: Seed of order and augmentation, in [0, 2**63).
@@ -53,8 +53,8 @@ def load_dataset(
         epochs: Epochs that one iteration goes through.
         start_step: The first iteration leaves out so many batches. In [0, batches of an epoch].
         **options: `shuffle`, `drop_remainder`, `augment`, `window`, `weights`, `rank`,
-            `num_ranks`, `labels`, `verify_records`, `on_bad_record`, `manifest`, `limit`; see
-            `train.SourceOptions`.
+            `num_ranks`, `labels`, `verify_records`, `on_bad_record`, `manifest`, `limit`,
+            `cache`, `cache_bytes`; see `train.SourceOptions`.
 
     Returns:
         Elements `(images, labels)`: images uint8 in [0, 255], shape (batch, height, width,

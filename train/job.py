@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import absolute, read_dataset
 from train.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.census import count_classes
 from train.config import CHANGEABLE, TrainConfig
@@ -53,6 +53,8 @@ class Job:
             "on_bad_record": config.on_bad_record,
             "manifest": config.manifest,
             "limit": config.overfit,
+            "cache": config.cache,
+            "cache_bytes": config.cache_bytes,
         }
         train_options: SourceOptions = {
             **options,
@@ -80,7 +82,8 @@ class Job:
         """The options, those that depend on the dataset resolved, and its id."""
         return {
             **asdict(self.config),
-            "dataset": os.path.abspath(self.config.dataset),
+            "dataset": absolute(self.config.dataset),
+            "cache": self.config.cache and os.path.abspath(self.config.cache),
             "dataset_id": self.info.dataset_id,
             "window": self.training.order.window,
             "head": resolved_head(self.config, self.info),

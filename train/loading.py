@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import TypedDict, Unpack
 
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.augment import augment as default_augment
+from train.cache.ahead import FetchAhead
+from train.cache.opening import open_shards, read_indexes, wanted_folder
+from train.cache.shards import CachedShards
 from train.config import OnBadRecord, VerifyRecords
 from train.encoded import open_reader
 from train.errors import UsageError
@@ -17,7 +21,8 @@ from train.mixture import MixedOrder, MixedReadAhead
 from train.order import RecordOrder, default_window
 from train.origin import source_finder
 from train.readahead import ReadAhead
-from train.records import RecordReader, ShardFile
+from train.records import RecordReader
+from train.shards import ShardFile, mean_record_bytes
 from train.source import Ahead, Augment, BatchSource, LabelForm, Order
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -41,6 +46,9 @@ class SourceOptions(TypedDict, total=False):
         on_bad_record: `stop`, or `skip`: the next sound record stands in for a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
         limit: Only the first so many records of each dataset, to debug with. None: all.
+        cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
+            `$XDG_CACHE_HOME/shardfeed` or `~/.cache/shardfeed`, for others none.
+        cache_bytes: What the cache may take. None: half of what is free there, with what it has.
     """
 
     shuffle: bool | None
@@ -55,6 +63,8 @@ class SourceOptions(TypedDict, total=False):
     on_bad_record: OnBadRecord
     manifest: str | None
     limit: int | None
+    cache: str | None
+    cache_bytes: int | None
 
 
 def open_source(
@@ -72,15 +82,22 @@ def open_source(
     Raises:
         FormatError: A folder is no finished dataset.
         UsageError: The options do not fit each other or the dataset.
+        TryAgainError: The cache is full of what others need.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     folders = [os.fspath(path) for path in several]
     infos = [read_dataset(folder) for folder in folders]
     _check(folders, infos, split, batch_size, options)
-    reader = _open_reader(folders, infos, split, options)
+    files = _files(folders, infos, split)
     shuffle = options.get("shuffle")
     shuffle = split == "train" if shuffle is None else shuffle
-    order, ahead = _order(reader, infos, split, seed, shuffle, options)
+    cache = wanted_folder(folders, options.get("cache"), options.get("cache_bytes"))
+    orders = _orders(files, infos, split, seed, shuffle, cache is not None, options)
+    far = None
+    if cache is not None:
+        far = open_shards(cache, options.get("cache_bytes"), files, orders)
+    reader = _open_reader(files, folders[0], infos[0], far, options)
+    order, ahead = _mixed(reader, orders, seed, options)
     drop = options.get("drop_remainder")
     augment = options.get("augment", False)
     if augment:
@@ -172,50 +189,84 @@ def _require_equal(path: str, info: DatasetInfo, other_path: str, other: Dataset
         )
 
 
-def _open_reader(
-    folders: list[str], infos: list[DatasetInfo], split: str, options: SourceOptions
-) -> RecordReader:
-    files = [
+def _files(folders: list[str], infos: list[DatasetInfo], split: str) -> list[ShardFile]:
+    return [
         ShardFile(folder=folder, shard=shard)
         for folder, info in zip(folders, infos, strict=True)
         for shard in info.splits[split]
     ]
+
+
+def _open_reader(
+    files: list[ShardFile],
+    folder: str,
+    info: DatasetInfo,
+    far: CachedShards | None,
+    options: SourceOptions,
+) -> RecordReader:
+    more = {} if far is None or info.is_raw else {"indexes": read_indexes(files)}
     return open_reader(
         files,
-        infos[0],
+        info,
         verify=options.get("verify_records", "first"),
         on_bad=options.get("on_bad_record", "stop"),
-        source_of=source_finder(folders[0], infos[0], options.get("manifest")),
+        source_of=source_finder(folder, info, options.get("manifest")),
+        far=far,
+        **more,
     )
 
 
-def _order(
-    reader: RecordReader,
+def _orders(
+    files: list[ShardFile],
     infos: list[DatasetInfo],
     split: str,
     seed: int,
     shuffle: bool,
+    is_cached: bool,
     options: SourceOptions,
-) -> tuple[Order, Ahead]:
-    """Returns the records' order, and what reads them ahead."""
+) -> list[RecordOrder]:
+    """Returns the order of all records, or of each dataset's, if they are weighted."""
+    record_bytes = mean_record_bytes(files)
 
-    def of(shard_records: Sequence[int], first_shard: int) -> tuple[RecordOrder, ReadAhead]:
-        shard_records = _limited(shard_records, options.get("limit"))
+    def of(files: list[ShardFile]) -> RecordOrder:
+        sizes = [file.shard.records for file in files]
+        limited = _limited(sizes, options.get("limit"))
         window = options.get("window")
+        if is_cached and not shuffle:  # it changes nothing but what is needed at once
+            window = max(1, *sizes)
         if window is None:
-            window = default_window(sum(shard_records), reader.record_bytes)
-        order = RecordOrder(shard_records, seed=seed, window=window, shuffle=shuffle)
-        return order, ReadAhead(reader, order, first_shard)
+            window = default_window(sum(limited), record_bytes)
+        return RecordOrder(limited, seed=seed, window=window, shuffle=shuffle)
 
-    weights = options.get("weights")
-    if weights is None:
-        return of(reader.shard_records, 0)
+    if options.get("weights") is None:
+        return [of(files)]
     if not shuffle:
         raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
-    parts, first = [], 0
-    for info in infos:
-        sizes = [shard.records for shard in info.splits[split]]
-        parts.append(of(sizes, first))
-        first += len(sizes)
-    mixed = MixedOrder([order for order, _ in parts], weights, seed)
-    return mixed, MixedReadAhead(mixed, [ahead for _, ahead in parts])
+    ends = list(accumulate(len(info.splits[split]) for info in infos))
+    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
+
+
+def _mixed(
+    reader: RecordReader, orders: list[RecordOrder], seed: int, options: SourceOptions
+) -> tuple[Order, Ahead]:
+    """Returns the order of what is read, and what reads it ahead."""
+    numbers = accumulate((len(order.shard_records) for order in orders), initial=0)
+    aheads = [ahead_of(reader, order, first) for order, first in zip(orders, numbers, strict=False)]
+    weights = options.get("weights")
+    if weights is None:
+        return orders[0], aheads[0]
+    mixed = MixedOrder(orders, weights, seed)
+    return mixed, MixedReadAhead(mixed, aheads)
+
+
+def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
+    """Returns what reads the windows of an order ahead, from disk or from far away.
+
+    Args:
+        reader: Has the shards.
+        order: Tells what the windows hold.
+        first_shard: The reader's number of the order's first shard.
+    """
+    if isinstance(reader.far, CachedShards):
+        return FetchAhead(reader.far, order, first_shard)
+    return ReadAhead(reader, order, first_shard)

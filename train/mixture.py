@@ -18,7 +18,7 @@ import numpy as np
 
 from train.errors import UsageError
 from train.order import RecordOrder
-from train.readahead import ReadAhead
+from train.source import Ahead
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -113,7 +113,7 @@ class MixedReadAhead:
         aheads: One for each dataset.
     """
 
-    def __init__(self, order: MixedOrder, aheads: Sequence[ReadAhead]) -> None:
+    def __init__(self, order: MixedOrder, aheads: Sequence[Ahead]) -> None:
         self._order, self._aheads = order, aheads
 
     @contextlib.contextmanager

@@ -94,7 +94,9 @@ class RecordOrder:
         shuffle: False: every epoch goes through the records as they lie.
 
     Attributes:
+        shard_records: Records of each shard.
         window: Records that are shuffled as one.
+        shuffled: Whether they are; if not, the window changes nothing.
         num_records: Records of the split.
         num_windows: Windows of an epoch; the last one may be short.
     """
@@ -104,11 +106,12 @@ class RecordOrder:
     ) -> None:
         if window < 1:
             raise ValueError(f"`window` must be at least 1, got {window}.")
+        self.shard_records = list(shard_records)
         self._sizes = np.array(shard_records, np.int64)
         self._starts = np.cumsum(self._sizes) - self._sizes
         self._seed = seed
         self.window = window
-        self._shuffle = shuffle
+        self.shuffled = shuffle
         self._lines: _Recent[_Line] = _Recent(_EPOCHS_KEPT)
         self._windows: _Recent[Ints] = _Recent(_WINDOWS_KEPT)
         self.num_records = int(self._sizes.sum())
@@ -124,7 +127,7 @@ class RecordOrder:
         """
         if not 0 <= start <= stop <= self.num_records:
             raise ValueError(f"positions [{start}, {stop}) are not in [0, {self.num_records}).")
-        if not self._shuffle:
+        if not self.shuffled:
             return np.arange(start, stop)
         parts = [np.arange(0)]
         for window in range(start // self.window, -(-stop // self.window)):
@@ -165,6 +168,17 @@ class RecordOrder:
             if low < high
         ]
 
+    def shards_from(self, epoch: int, window: int) -> Ints:
+        """Returns all shards in the order in which they are next used from a window on.
+
+        Those that lie behind the window come last, in the order of the next epoch.
+        """
+        start, _ = self._bounds(window)
+        line = self._lines.get((epoch,), lambda: self._line(epoch))
+        later = self._lines.get((epoch + 1,), lambda: self._line(epoch + 1)).blocks
+        ahead = line.blocks[np.searchsorted(line.ends, start, side="right") :]
+        return np.concatenate([ahead, later[~np.isin(later, ahead)]])
+
     def _bounds(self, window: int) -> tuple[int, int]:
         """Returns the positions [start, stop) of a window."""
         if not 0 <= window < self.num_windows:
@@ -174,7 +188,7 @@ class RecordOrder:
 
     def _line(self, epoch: int) -> _Line:
         """Returns the blocks of an epoch, laid end to end."""
-        if self._shuffle:
+        if self.shuffled:
             blocks = permutation(len(self._sizes), self._seed, epoch, BLOCKS_WINDOW)
         else:
             blocks = np.arange(len(self._sizes))

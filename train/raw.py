@@ -31,10 +31,11 @@ from train.records import (
     Ints,
     Labels,
     RecordReader,
-    ShardFile,
 )
+from train.shards import ShardFile
 
 _LABELS_KEPT = 16 << 20  # 64 MiB of int32: four outputs of four million records
+_FAR_LABELS_KEPT = 256 << 20  # 1 GiB, of which only what was read is used
 
 
 class RawReader(RecordReader):
@@ -45,19 +46,33 @@ class RawReader(RecordReader):
         self._layout: RecordLayout = info.layout
         stop = self._layout.label_offset + VARINT_BYTES * self._layout.num_labels
         self._label_bytes = slice(self._layout.label_offset, stop)
-        self._shards = [_map_shard(file, self._layout) for file in self.files]
+        self._shards = [self._open(shard) for shard in range(len(self.files))]
         shape = (self.num_records, self._layout.num_labels)
-        # Gathering them takes a tenth of a batch's time.
-        self._labels = np.empty(shape, np.int32) if np.prod(shape) <= _LABELS_KEPT else None
+        # Gathering them takes a tenth of a batch's time; to fetch shards for them takes far longer.
+        kept = _LABELS_KEPT if self.far is None else _FAR_LABELS_KEPT
+        self._labels = np.empty(shape, np.int32) if np.prod(shape) <= kept else None
         self._contents = [shard[:, HEADER_BYTES:-FOOTER_BYTES] for shard in self._shards]
         self._memories = Memories(
             [shard.reshape(-1) for shard in self._shards], self._layout.stride
         )
 
+    def _open(self, shard: int) -> Bytes:
+        """Returns a shard's memory, uint8, shape (records, stride)."""
+        if self.far is not None:  # whatever is brought there has the right digest
+            return self.far.memory(shard).reshape(-1, self._layout.stride)
+        return _map_shard(self.files[shard], self._layout)
+
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records, unchecked: of those once read from memory."""
-        if self._labels is not None and (self._state[records] != UNKNOWN).all():
-            return self._labels[records].astype(np.int64)
+        if self._labels is None:
+            return super().labels(records)
+        labels = self._labels[records].astype(np.int64)
+        unknown = self._state[records] == UNKNOWN
+        if unknown.any():
+            labels[unknown] = super().labels(records[unknown])
+        return labels
+
+    def _labels_of(self, records: Ints) -> Ints:
         shards, places = self._find(records)
         return self._read_labels(shards, places * self._layout.stride)
 

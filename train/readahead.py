@@ -125,13 +125,23 @@ def _serve(requests: queue.SimpleQueue[list[tuple[str, int, int]]]) -> None:
 
 
 def _read_ahead(path: str, start: int, stop: int) -> None:
-    """Asks the system to read a part of a file into its cache; waits while the disk is busy."""
-    if not hasattr(os, "posix_fadvise"):  # macOS
-        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        for offset in range(start, stop, _REQUEST_BYTES):
-            length = min(_REQUEST_BYTES, stop - offset)
-            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+        read_ahead(descriptor, start, stop)
     finally:
         os.close(descriptor)
+
+
+def read_ahead(descriptor: int, start: int, stop: int) -> None:
+    """Asks the system to read a part of a file into its cache; waits while the disk is busy.
+
+    Args:
+        descriptor: Of the file.
+        start: The first byte.
+        stop: One past the last byte.
+    """
+    if not hasattr(os, "posix_fadvise"):  # macOS
+        return
+    for offset in range(start, stop, _REQUEST_BYTES):
+        length = min(_REQUEST_BYTES, stop - offset)
+        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from convert.mapping import REPAIR
-from convert.metadata import DatasetInfo, Shard
+from convert.metadata import DatasetInfo
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
+from train.shards import FarShards, ShardFile, mean_record_bytes
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -27,24 +27,6 @@ WRONG_CRC = "is damaged: its CRC is wrong"
 LABEL_OUT_OF_RANGE = "has a label out of range"
 
 UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardFile:
-    """A shard where it lies.
-
-    Attributes:
-        folder: The dataset's folder.
-        shard: What the dataset says of it.
-    """
-
-    folder: str
-    shard: Shard
-
-    @property
-    def path(self) -> str:
-        """The file."""
-        return os.path.join(self.folder, self.shard.file)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +52,19 @@ class BadRecord:
         return f"{self.shard}: record {self.record} (manifest row {self.row}{source}) {self.reason}"
 
 
+class UnreadableError(Exception):
+    """A record that looked sound cannot be read.
+
+    Args:
+        number: The record's.
+        reason: What is wrong, as the end of a sentence.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(number, reason)
+        self.number, self.reason = number, reason
+
+
 class RecordReader(ABC):
     """Reads records of some shards in any order; threads may share it.
 
@@ -80,8 +75,10 @@ class RecordReader(ABC):
             never (`off`). Labels out of range are found in any case.
         on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
         source_of: Returns the source of a manifest row, for messages.
+        far: The shards, where they have to be brought first. None: they are files of this machine.
 
     Attributes:
+        far: What brings the shards, or None.
         num_records: Records of all shards.
         shard_records: Records of each shard.
         image_shape: (height, width, channels) of every image.
@@ -103,12 +100,14 @@ class RecordReader(ABC):
         verify: VerifyRecords = "first",
         on_bad: OnBadRecord = "stop",
         source_of: Callable[[int], str] = lambda row: "",
+        far: FarShards | None = None,
     ) -> None:
         self.files = list(files)
+        self.far = far
         self.shard_records = [file.shard.records for file in files]
         self.num_records = sum(self.shard_records)
         self.image_shape = info.image_shape
-        self.record_bytes = -(-sum(file.shard.bytes for file in files) // max(1, self.num_records))
+        self.record_bytes = mean_record_bytes(files)
         self.bad_records: list[BadRecord] = []
         self.failure: Exception | None = None
         self._info = info
@@ -130,19 +129,35 @@ class RecordReader(ABC):
 
         Raises:
             RecordError: A record is damaged, and `on_bad` is `stop`.
+            TryAgainError: A shard cannot be brought here now.
         """
         try:
-            return self._read(self._sound(records))
+            while True:
+                try:
+                    images, labels = self._by_parts(self._read, self._sound(records))
+                    return images, labels
+                except UnreadableError as error:  # told, or replaced like any other bad record
+                    if not self._fetch_again([error.number]):
+                        self._set_bad(error.number, error.reason)
         except Exception as error:
             self.failure = error
             raise
 
+    def paths(self) -> list[str]:
+        """Returns the files of this machine that records are read from, as far as they are here."""
+        return [file.path for file in self.files] if self.far is None else self.far.paths()
+
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
-        found = zip(*self._find(records), strict=True)
-        return np.array([self._row(int(shard), int(place)) for shard, place in found], np.int64)
 
-    @abstractmethod
+        def read(records: Ints) -> tuple[Ints]:
+            found = zip(*self._find(records), strict=True)
+            rows = [self._row(int(shard), int(place)) for shard, place in found]
+            return (np.array(rows, np.int64),)
+
+        (rows,) = self._by_parts(read, records)
+        return rows
+
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records as they stand there, unchecked, and no image.
 
@@ -152,6 +167,8 @@ class RecordReader(ABC):
         Returns:
             Class indices, of a damaged record any numbers; int64, shape (batch, outputs).
         """
+        (labels,) = self._by_parts(lambda records: (self._labels_of(records),), records)
+        return labels
 
     @abstractmethod
     def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
@@ -162,12 +179,20 @@ class RecordReader(ABC):
         """Returns a shard's mapped file."""
 
     @abstractmethod
+    def _labels_of(self, records: Ints) -> Ints:
+        """Returns the labels of records whose shards are held."""
+
+    @abstractmethod
     def _read(self, records: Ints) -> tuple[Bytes, Labels]:
-        """Returns images and labels of records that are sound."""
+        """Returns images and labels of records that are sound, and whose shards are held.
+
+        Raises:
+            UnreadableError: One is not sound after all.
+        """
 
     @abstractmethod
     def _problems(self, records: Ints) -> dict[int, str]:
-        """Returns which of some records are bad, and why."""
+        """Returns which of some records, whose shards are held, are bad, and why."""
 
     @abstractmethod
     def _row(self, shard: int, place: int) -> int:
@@ -177,6 +202,31 @@ class RecordReader(ABC):
         """Returns the shard of each record and its place in it."""
         shards = np.searchsorted(self._starts, records, side="right") - 1
         return shards, records - self._starts[shards]
+
+    def _by_parts(
+        self, read: Callable[[Ints], tuple[np.ndarray[Any, Any], ...]], records: Ints
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """Calls a function with records while their shards are held, and joins what it returns.
+
+        Args:
+            read: Returns arrays that have a row a record.
+            records: Shape (batch,).
+        """
+        if self.far is None:
+            return read(records)
+        shards, _ = self._find(records)
+        parts = self.far.parts(np.unique(shards))
+        whole: list[np.ndarray[Any, Any]] = []
+        for part in parts:
+            here = np.flatnonzero(np.isin(shards, part)) if len(parts) > 1 else slice(None)
+            with self.far.holding(part):
+                found = read(records[here])
+            if len(parts) == 1:
+                return found
+            whole = whole or [np.empty((len(records), *a.shape[1:]), a.dtype) for a in found]
+            for target, array in zip(whole, found, strict=True):
+                target[here] = array
+        return tuple(whole)
 
     def _sound(self, records: Ints) -> Ints:
         """Returns the records to read: those asked for, or what stands in for bad ones."""
@@ -192,11 +242,31 @@ class RecordReader(ABC):
 
     def _look_at(self, records: Ints) -> None:
         """Finds out which records are bad."""
-        problems = self._problems(records)
+        problems = self._all_problems(records)
+        if self._fetch_again(list(problems)):  # the damage may be on the way to us only
+            problems = self._all_problems(records)
         if self._verify != "always":
             self._state[records] = _SOUND
         for number, reason in problems.items():
             self._set_bad(number, reason)
+
+    def _all_problems(self, records: Ints) -> dict[int, str]:
+        """Returns which of some records are bad, and why."""
+        problems: dict[int, str] = {}
+
+        def look(records: Ints) -> tuple[()]:
+            problems.update(self._problems(records))
+            return ()
+
+        self._by_parts(look, records)
+        return problems
+
+    def _fetch_again(self, numbers: Sequence[int]) -> bool:
+        """Lets the shards of records be brought again; False if that changes nothing."""
+        if self.far is None or not numbers:
+            return False
+        shards, _ = self._find(np.array(numbers))
+        return self.far.fetch_again(np.unique(shards))
 
     def _set_bad(self, number: int, reason: str) -> None:
         """Writes a bad record down, or stops."""
@@ -210,7 +280,7 @@ class RecordReader(ABC):
 
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))
-        row = self._row(int(shard), int(place))
+        (row,) = self.rows(np.array([number])).tolist()
         return BadRecord(
             shard=self.files[shard].path,
             record=int(place),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from train.cache.counts import CacheTotals
 from train.journal import Journal, Row
 
 
@@ -20,6 +21,7 @@ class TrainResult:
         input_wait: Share of the training time spent waiting for input. In [0, 1].
         seconds: Time from start to end, less what passed between a stop and a resume.
         bad_records: Records that others stood in for.
+        cache: What the cache did in this session. None: there is none.
     """
 
     run: str
@@ -30,15 +32,19 @@ class TrainResult:
     input_wait: float
     seconds: float
     bad_records: int
+    cache: CacheTotals | None = None
 
 
-def result_of(run: str, journal: Journal, seconds: float) -> TrainResult:
+def result_of(
+    run: str, journal: Journal, seconds: float, cache: CacheTotals | None = None
+) -> TrainResult:
     """Returns what a run came to.
 
     Args:
         run: Its folder.
         journal: Has at least one epoch.
         seconds: What the run has taken.
+        cache: What the cache did in this session.
     """
     history = journal.history
     rates = sorted(row["images_per_second"] for row in history)
@@ -52,4 +58,5 @@ def result_of(run: str, journal: Journal, seconds: float) -> TrainResult:
         input_wait=sum(row["input_wait"] * row["seconds"] for row in history) / trained,
         seconds=seconds,
         bad_records=len(journal.bad_records),
+        cache=cache,
     )

@@ -28,6 +28,7 @@ from train.report.write import BestEvaluation, write_report
 from train.result import TrainResult, result_of
 from train.state import METRICS, WEIGHTS, write_state
 from train.stop import StopSignals
+from train.supply import Supply, told_how_to_go_on
 
 
 def train_session(
@@ -48,7 +49,7 @@ def train_session(
 
     Raises:
         StoppedError: A signal came; a checkpoint is written.
-        TryAgainError: The disk is full or damaged.
+        TryAgainError: The disk is full or damaged, or the run cannot be uploaded.
         CheckpointError: The checkpoint is of another model.
         DivergedError: The loss became infinite or not a number.
         RecordError: A record is damaged.
@@ -64,7 +65,8 @@ def train_session(
     best = BestEvaluation()
     with run.writing(EVENTS):
         events = EventFile(run.file(EVENTS))
-    with reader_failure(job.training.reader), events, StopSignals() as stop:
+    told = told_how_to_go_on(readers, run)
+    with told, reader_failure(job.training.reader), events, StopSignals() as stop:
         keeper = CheckpointKeeper(
             run, config, unchangeable(job.options), journal, meter, events, readers, stop, position
         )
@@ -74,11 +76,13 @@ def train_session(
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
         progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)
+        supply = Supply(readers, run, events, meter, say)
         callbacks = [
             EpochStart(position, arrays, meter, num_steps),
             RunRecorder(run, journal, meter, validate, rate, job.training, readers, say),
             board,
             progress,
+            supply,
             keeper,
         ]
         with contextlib.closing(progress):
@@ -87,7 +91,8 @@ def train_session(
             )
     evaluation = best.of(journal.best)
     write_report(run, model, journal.best, job.training.reader, job.validation, evaluation)
-    return result_of(run.path, journal, keeper.seconds)
+    run.upload()
+    return result_of(run.address, journal, keeper.seconds, supply.totals())
 
 
 def journal_of(position: Position | None) -> Journal:

@@ -126,7 +126,7 @@ def _serve(config: BenchConfig, answer: Connection) -> None:
 def _read(config: BenchConfig) -> ColdRead:
     source = replace(open_training(config), augment=None)
     # Of each shard the first and the last record are mapped by now, and stay.
-    dropped = drop_from_cache([file.path for file in source.reader.files])
+    dropped = drop_from_cache(source.reader.paths())
     before = disk_bytes()
     speed = timed(iterate(source, 0), config.batch_size, config.seconds)
     after = disk_bytes()

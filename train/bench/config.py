@@ -25,6 +25,8 @@ class BenchConfig:
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         seconds: Time that each part may take. In (0, 3600].
+        cache: A folder on a fast disk that shards are read through.
+        cache_bytes: What it may take.
     """
 
     dataset: str
@@ -37,6 +39,8 @@ class BenchConfig:
     window: int | None = None
     seed: int = 0
     seconds: float = 5.0
+    cache: str | None = None
+    cache_bytes: int | None = None
 
     def __post_init__(self) -> None:
         _ = self.training  # checks its values
@@ -58,4 +62,6 @@ class BenchConfig:
             augment=self.augment,
             window=self.window,
             seed=self.seed,
+            cache=self.cache,
+            cache_bytes=self.cache_bytes,
         )

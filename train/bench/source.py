@@ -27,4 +27,6 @@ def open_training(config: BenchConfig, verify: VerifyRecords = "first") -> Batch
         augment=config.augment,
         window=config.window,
         verify_records=verify,
+        cache=config.cache,
+        cache_bytes=config.cache_bytes,
     )

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from train.bench.speed import Stopwatch
+from train.loading import ahead_of
 from train.order import RecordOrder, default_window
-from train.readahead import ReadAhead
 from train.source import BatchSource
 
 _BYTES = 2 << 30  # far more than the caches of any CPU, little enough to stay in memory
@@ -38,7 +38,7 @@ def in_memory(source: BatchSource, window: int | None, seconds: float) -> BatchS
     window = window or default_window(num_records, reader.record_bytes)
     sizes = first_records(reader.shard_records, num_records)
     order = RecordOrder(sizes, seed=source.seed, window=window)
-    return replace(source, order=order, read_ahead=ReadAhead(reader, order))
+    return replace(source, order=order, read_ahead=ahead_of(reader, order))
 
 
 def first_records(sizes: Sequence[int], num_records: int) -> list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from train.bench.config import BenchConfig
 from train.config import Head, Precision
-from train.verbs.startup import Verbs, add_json, import_keras
+from train.verbs.startup import Verbs, add_cache, add_json, import_keras
 
 if TYPE_CHECKING:
     from train.bench.run import BenchResult
@@ -39,6 +39,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--precision", choices=get_args(Precision), help="what layers compute in")
     add("--head", choices=get_args(Head), help="classifier for all outputs, or one each")
     add("--no-augment", dest="augment", action="store_false", help="leave the images alone")
+    add_cache(parser)
     add_json(parser)
     parser.set_defaults(verb=_bench)
 

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from train.verbs.startup import Verbs, add_json, add_model, import_keras, import_model
+from train.verbs.startup import (
+    Verbs,
+    add_cache,
+    add_json,
+    add_model,
+    import_keras,
+    import_model,
+)
 
 if TYPE_CHECKING:
     from train.evaluate import RunEvaluation
@@ -21,27 +28,35 @@ def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
     parser = verbs.add_parser("evaluate", help="measure a run's best weights on a split")
     add = parser.add_argument
-    add("run", metavar="RUN", help="folder of a run")
+    add("run", metavar="RUN", help="folder of a run, or hdfs://...")
     add("dataset", metavar="DATASET", nargs="?", help="dataset (default: the run's own)")
     add("--split", help="train, validation or test (default: test, else validation)")
     add("--worst", metavar="N", type=int, default=10, help="misread records to name (default: 10)")
+    add_cache(parser)
     add_json(parser)
     add_model(parser)
     parser.set_defaults(verb=_evaluate)
 
 
 def _evaluate(namespace: argparse.Namespace) -> int:
-    from train.folder import RunFolder
+    from train.opening import read_run
 
-    run = RunFolder.open(namespace.run)
-    import_keras()
-    import_model(namespace)
-    from train.evaluate import evaluate_run
+    with read_run(namespace.run) as run:
+        import_keras()
+        import_model(namespace)
+        from train.evaluate import evaluate_run
 
-    result = evaluate_run(run, namespace.dataset, namespace.split, namespace.worst)
-    print("\n".join(evaluation_lines(result)), flush=True)
-    if namespace.json:
-        print(json.dumps(evaluation_json(run.path, result, run.history())), flush=True)
+        result = evaluate_run(
+            run,
+            namespace.dataset,
+            namespace.split,
+            namespace.worst,
+            cache=namespace.cache,
+            cache_bytes=namespace.cache_bytes,
+        )
+        print("\n".join(evaluation_lines(result)), flush=True)
+        if namespace.json:
+            print(json.dumps(evaluation_json(run.address, result, run.history())), flush=True)
     return 0
 
 

@@ -22,7 +22,9 @@ def add_parser(verbs: Verbs) -> None:
     parser = verbs.add_parser("fit", help="train into a run folder (the default)")
     parser.add_argument("dataset", metavar="DATASET", help="folder that `convert` made")
     parser.add_argument(
-        "--run", metavar="DIR", help="folder to make (default: the next number under runs/)"
+        "--run",
+        metavar="DIR",
+        help="folder to make, or hdfs://... (default: the next number under runs/)",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="take a few steps, tell how long all would take"
@@ -80,6 +82,8 @@ def _summary(result: TrainResult) -> list[str]:
         )
     if result.bad_records:
         lines.append(f"{result.bad_records:,} bad records were left out; see bad_records.jsonl")
+    if result.cache:
+        lines.append(f"cache: {result.cache}")
     return [*lines, f"the run's files are in {result.run}"]
 
 
@@ -94,4 +98,5 @@ def _as_json(result: TrainResult) -> dict[str, Any]:
         "input_wait": result.input_wait,
         "bad_records": result.bad_records,
         "seconds": round(result.seconds, 3),
+        "cache": result.cache and result.cache.to_json(),
     }

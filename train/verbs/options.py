@@ -16,6 +16,7 @@ from train.config import (
     TrainConfig,
     VerifyRecords,
 )
+from train.verbs.startup import CACHE, CACHE_BYTES, NO_CACHE, NO_CACHE_BYTES, size
 
 _NUMBERS = (
     ("epochs", "N", int, "times to go through the training split"),
@@ -36,6 +37,7 @@ _NUMBERS = (
     ("overfit", "N", int, "learn N records by heart, to find mistakes"),
     ("checkpoint_minutes", "MINUTES", float, "time between checkpoints; 0: at each step"),
     ("keep_checkpoints", "N", int, "newest checkpoints that stay"),
+    ("cache_bytes", "SIZE", size, CACHE_BYTES),
 )
 _CHOICES = (
     ("precision", Precision, "what layers compute in"),
@@ -47,6 +49,7 @@ _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
     ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
     ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
+    ("cache", "DIR", CACHE),
 )
 _SWITCHES = (
     ("augment", "--no-augment", False, "leave training images alone"),
@@ -59,6 +62,8 @@ _WITHOUT_A_VALUE = {
     "max_minutes": "no limit",
     "overfit": "train properly",
     "manifest": "rows only",
+    "cache": NO_CACHE,
+    "cache_bytes": NO_CACHE_BYTES,
 }
 
 

@@ -10,10 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from train.errors import ShardfeedError
+from train.errors import ShardfeedError, UsageError
+from train.sizes import parse_bytes
 
 Verbs = Any
 """What `ArgumentParser.add_subparsers` returns; its class has no public name."""
+
+CACHE, CACHE_BYTES = "folder on an SSD to read shards through", "what it may take, like 200GB"
+NO_CACHE, NO_CACHE_BYTES = "hdfs: ~/.cache/shardfeed, else none", "half of what is free"
+"""What `--help` says of the cache, and of one that the user does not name."""
 
 
 def say(line: str) -> None:
@@ -58,6 +63,25 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds the flag `--json`."""
     parser.add_argument(
         "--json", action="store_true", help="print a JSON summary as the last line on stdout"
+    )
+
+
+def size(text: str) -> int:
+    """Returns a number of bytes that a flag names."""
+    try:
+        return parse_bytes(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of verbs that read datasets."""
+    parser.add_argument("--cache", metavar="DIR", help=f"{CACHE} (default: {NO_CACHE})")
+    parser.add_argument(
+        "--cache-bytes",
+        metavar="SIZE",
+        type=size,
+        help=f"{CACHE_BYTES} (default: {NO_CACHE_BYTES})",
     )
 
 

@@ -1,0 +1,125 @@
+"""Who reads through a cache folder, and what each must be able to hold there at once.
+
+A reader that may hold what it registered never waits for another one for ever: all that are let
+in fit into the folder together. A registration is a file that its process keeps locked, so it ends
+with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from train.cache.files import open_locked
+
+_PROCESS = uuid.uuid4().hex
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A reader of a cache.
+
+    Attributes:
+        process: Names the process that it belongs to.
+        shards: Names the shards that it reads: readers with the same ones share them.
+        need: Bytes that it may hold at once.
+        whole: Bytes of all its shards.
+        budget: Bytes that its user lets the cache have.
+        names: Its files in the cache.
+    """
+
+    process: str
+    shards: str
+    need: int
+    whole: int
+    budget: int
+    names: tuple[str, ...]
+
+
+def this_process() -> str:
+    """Returns a name that no other process has."""
+    return f"{os.getpid()}-{_PROCESS}"  # a fork has another number
+
+
+def needed(members: Iterable[Member]) -> int:
+    """Returns what some readers hold at most together, in bytes: of equal shards each once."""
+    needs: dict[str, int] = defaultdict(int)
+    wholes: dict[str, int] = {}
+    for member in members:
+        needs[member.shards] += member.need
+        wholes[member.shards] = member.whole
+    return sum(min(need, wholes[shards]) for shards, need in needs.items())
+
+
+class Members:
+    """The readers of a cache folder; whoever asks holds the folder's lock.
+
+    Args:
+        path: The folder of their registrations.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known: dict[str, Member] = {}  # a file never changes
+
+    def register(self, member: Member) -> tuple[str, int]:
+        """Lets a reader in, as long as a descriptor stays open.
+
+        Returns:
+            What `leave` takes: its file, and the descriptor.
+        """
+        path = os.path.join(self._path, f"{os.getpid()}-{uuid.uuid4().hex}.json")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            content = json.dumps(asdict(member)).encode()
+            while content:
+                content = content[os.write(descriptor, content) :]
+        except BaseException:
+            os.unlink(path)
+            os.close(descriptor)
+            raise
+        return path, descriptor
+
+    def living(self) -> dict[str, Member]:
+        """Returns the readers by their files; removes those of dead processes."""
+        members = {}
+        for name in os.listdir(self._path):
+            path = os.path.join(self._path, name)
+            descriptor = open_locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if descriptor is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                os.close(descriptor)
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it is just leaving
+                if name not in self._known:
+                    self._known[name] = _read(path)
+                members[path] = self._known[name]
+        return members
+
+
+def leave(path: str, descriptor: int, process: str) -> None:
+    """Ends a registration; needs no lock, so it may run at any moment.
+
+    Args:
+        path: Its file.
+        descriptor: What holds it.
+        process: Who made it; a fork of that process leaves it alone.
+    """
+    if process == this_process():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    os.close(descriptor)
+
+
+def _read(path: str) -> Member:
+    with open(path, "rb") as file:
+        content = json.load(file)
+    return Member(**{**content, "names": tuple(content["names"])})

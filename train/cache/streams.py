@@ -1,0 +1,165 @@
+"""Threads that bring shards: those that somebody waits for, then those that will be needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from train.errors import TryAgainError
+
+_IDLE_SECONDS = 0.5  # from one look for room to the next
+_END_SECONDS = 2.0  # a thread that copies looks up after each piece
+
+Bring = Callable[[int, bool], int | None]
+
+
+class Streams:
+    """Brings shards, several at once.
+
+    Args:
+        bring: Returns a descriptor of a shard; told whether somebody waits for it. If nobody
+            does, it may return None.
+        number: Threads.
+        on_end: Called to end what is under way.
+    """
+
+    def __init__(self, bring: Bring, number: int, on_end: Callable[[], None]) -> None:
+        self._work = _Work()
+        self._bring, self._number = bring, number
+        self._threads: list[threading.Thread] = []
+        # The threads know the work only, so that they end with the last user of this object.
+        self._end = weakref.finalize(self, _end, self._work, self._threads, on_end)
+
+    def need(self, shard: int) -> Future[int]:
+        """Returns a descriptor of a shard to be; all who ask before it is there get the same."""
+        with self._work.changed:
+            self._start()
+            future = self._work.wanted.get(shard)
+            if future is None:
+                future = self._work.wanted[shard] = Future()
+                if shard not in self._work.running:
+                    self._work.needed.append(shard)
+                    self._work.changed.notify()
+            return future
+
+    def ahead(self, shards: Sequence[int]) -> None:
+        """Says which shards will be needed, in this order; forgets what was said before."""
+        with self._work.changed:
+            self._start()
+            self._work.later = deque(shards)
+            self._work.changed.notify_all()
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._end()
+
+    def _start(self) -> None:
+        if self._threads:
+            return
+        for _ in range(self._number):
+            thread = threading.Thread(
+                target=_serve, args=(self._work, self._bring), name="fetch", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+
+class _Work:
+    """What is to be brought.
+
+    Attributes:
+        changed: Guards all of it, and tells of more.
+        needed: Shards that somebody waits for, not begun.
+        later: Shards that will be needed, not begun.
+        running: Shards that are being brought.
+        wanted: What those who wait for a shard will get.
+        ended: Whether nothing is to be done any more.
+    """
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.needed: deque[int] = deque()
+        self.later: deque[int] = deque()
+        self.running: set[int] = set()
+        self.wanted: dict[int, Future[int]] = {}
+        self.ended = False
+
+    def take(self) -> tuple[int, bool] | None:
+        """Returns the next shard, and whether somebody waits for it; None at the end."""
+        with self.changed:
+            while not self.ended:
+                if self.needed:
+                    return self._begin(self.needed.popleft(), True)
+                while self.later:
+                    shard = self.later.popleft()
+                    if shard not in self.running and shard not in self.wanted:
+                        return self._begin(shard, False)
+                self.changed.wait()
+            return None
+
+    def _begin(self, shard: int, needed: bool) -> tuple[int, bool]:
+        self.running.add(shard)
+        return shard, needed
+
+    def done(self, shard: int, descriptor: int | None) -> None:
+        """Hands a shard over to those who wait for it."""
+        with self.changed:
+            self.running.discard(shard)
+            future = self.wanted.get(shard)
+            if future is not None and descriptor is not None:
+                del self.wanted[shard]
+                future.set_result(descriptor)
+            elif future is not None and self.ended:
+                del self.wanted[shard]
+                future.set_exception(TryAgainError("the cache was closed meanwhile."))
+            elif future is not None:  # it was asked for while it was brought ahead
+                self.needed.append(shard)
+                self.changed.notify()
+            elif descriptor is not None:
+                os.close(descriptor)
+
+    def failed(self, shard: int, error: BaseException) -> None:
+        """Tells those who wait for a shard that it cannot be had."""
+        with self.changed:
+            self.running.discard(shard)
+            future = self.wanted.pop(shard, None)
+            if future is not None:
+                future.set_exception(error)
+
+    def pause(self, shard: int) -> None:
+        """Waits for a while, or until something is needed; then the shard is tried again."""
+        with self.changed:
+            self.later.appendleft(shard)
+            if not self.needed and not self.ended:
+                self.changed.wait(_IDLE_SECONDS)
+
+
+def _serve(work: _Work, bring: Bring) -> None:
+    while (taken := work.take()) is not None:
+        shard, needed = taken
+        descriptor = None
+        try:
+            descriptor = bring(shard, needed)
+        except BaseException as error:  # told to whoever needs it, if anybody does
+            work.failed(shard, error)
+        else:
+            work.done(shard, descriptor)
+        if descriptor is None and not needed:
+            work.pause(shard)
+
+
+def _end(work: _Work, threads: Sequence[threading.Thread], on_end: Callable[[], None]) -> None:
+    with work.changed:
+        work.ended = True
+        work.changed.notify_all()
+    on_end()
+    deadline = time.monotonic() + _END_SECONDS
+    for thread in threads:
+        with contextlib.suppress(RuntimeError):  # it is this one
+            thread.join(max(0.0, deadline - time.monotonic()))
