@@ -325,7 +325,7 @@ def test_two_machines_make_one_run(store, there, tmp_path):
     begin(store, tmp_path / "other")
     before = (there / "config.json").read_bytes()
     Path(remote.run.file("config.json")).write_text(json.dumps({"keep_checkpoints": 1}))
-    with pytest.raises(UsageError, match="exists already. It is a run"):
+    with pytest.raises(UsageError, match=r"exists already\. It is a run"):
         remote.upload()
     assert (there / "config.json").read_bytes() == before
 
