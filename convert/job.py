@@ -59,7 +59,8 @@ def convert_dataset(
         TryAgainError: The disk is full or failed, or workers died.
     """
     try:
-        return _convert(config, say)
+        with open_engine(config) as engine:
+            return _convert(config, engine, say)
     except OSError as error:
         what = error.filename or config.dataset
         raise TryAgainError(
@@ -68,7 +69,7 @@ def convert_dataset(
         ) from error
 
 
-def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult:
+def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
     given = given_vocabularies(config.vocabulary)
     found = find_complete(config, given)
@@ -94,17 +95,16 @@ def _convert(config: ConvertConfig, say: Callable[[str], None]) -> ConvertResult
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
         _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
-        with open_engine(config) as engine:
-            conversion = _Conversion(config, plan, root, engine, say)
-            try:
-                return conversion.run(found, retry, started)
-            except (OSError, TryAgainError) as error:
-                info = None if found else _finished_meanwhile(config, plan, error)
-                if info is None:
-                    raise
-                say(f"another convert has finished {config.dataset} meanwhile")
-                Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
-                return _complete(config.dataset, info, started)
+        conversion = _Conversion(config, plan, root, engine, say)
+        try:
+            return conversion.run(found, retry, started)
+        except (OSError, TryAgainError) as error:
+            info = None if found else _finished_meanwhile(config, plan, error)
+            if info is None:
+                raise
+            say(f"another convert has finished {config.dataset} meanwhile")
+            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+            return _complete(config.dataset, info, started)
 
 
 def _alone(dataset: str, say: Callable[[str], None]) -> AbstractContextManager[None]:
