@@ -5,17 +5,13 @@
         hadoop.kill_datanode()
         hadoop.start_datanode()
 
-By hand, until Ctrl-C: `.venv/bin/python tests/hadoop.py [FOLDER]`.
+By hand, until Ctrl-C: `.venv/bin/python tests/hadoop.py [NEW_FOLDER]`.
 """
 
 from __future__ import annotations
 
-import os
-import random
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,30 +19,17 @@ import time
 from pathlib import Path
 from typing import Self
 
-from hadoop_conf import write_configuration
-from hadoop_jars import HadoopMissingError, prepare
+from hadoop_conf import free_ports, write_configuration
+from hadoop_jars import prepare
+from hadoop_java import FLAGS, find_java
 
 _CLASSES = {
     "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",
     "datanode": "org.apache.hadoop.hdfs.server.datanode.DataNode",
 }
-# Hadoop 3.3 reaches into Java's own classes, as Java 8 allowed.
-_OPENED = (
-    "java.io", "java.lang", "java.lang.reflect", "java.math", "java.net", "java.text", "java.util",
-    "java.util.concurrent", "java.util.zip", "sun.security.util", "sun.security.x509",
-)  # fmt: skip
-_JAVA_FLAGS = (
-    "-Xmx256m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",  # a daemon that lives for minutes never earns the better compiler
-    *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
-)
 _START_SECONDS = 120  # 4 where two cores are idle
 # What the DataNode says when it, or the NameNode, has started and its blocks are known.
 _REPORTED = b"Successfully sent block report"
-# Below those that Linux gives to outgoing connections: nobody takes the port of a killed daemon,
-# and a client that knocks there cannot reach itself.
-_PORTS = range(20_000, 32_000)
 # In a process of its own, for a client that was made before a fork hangs in the child, and tests
 # fork. A write proves all: the NameNode has left safe mode and the DataNode takes blocks.
 _PROBE = """
@@ -89,7 +72,7 @@ class Hadoop:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logged = 0  # bytes of the DataNode's log that are older than the last start
         self._usable = False
-        ports = _free_ports(4)
+        ports = free_ports(4)
         self.url = f"hdfs://127.0.0.1:{ports[0]}"
         self.conf_dir = folder / "conf"
         self._settings = folder / "settings"
@@ -198,7 +181,7 @@ class Hadoop:
 
     def _launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         # setpriv makes the kernel kill the daemon when its parent is gone, then becomes Java.
-        command = ["setpriv", "--pdeathsig", "KILL", self._java, *_JAVA_FLAGS]
+        command = ["setpriv", "--pdeathsig", "KILL", self._java, *FLAGS]
         command += ["-cp", f"{self._settings}:{self._jars}", _CLASSES[name], *arguments]
         with (self._folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -216,36 +199,6 @@ class Hadoop:
         log = (self._folder / f"{name}.log").read_text(errors="replace").splitlines()
         error = next((line for line in reversed(log) if re.search("Exception|ERROR", line)), "")
         return RuntimeError(f"The {name} ended: {error} ({self._folder / name}.log)")
-
-
-def find_java() -> str:
-    """Returns the path of a Java that runs Hadoop: that of JAVA_HOME, else that on PATH.
-
-    Raises:
-        HadoopMissingError: There is none, or it is older than 17.
-    """
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=str(Path(home, "bin")) if home else None)
-    if java:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-        version = re.search(r'version "(\d+)', said.stderr)
-        if version and int(version[1]) >= 17:
-            return java
-    raise HadoopMissingError("Java 17 is missing: apt-get install openjdk-17-jre-headless")
-
-
-def _free_ports(count: int) -> list[int]:
-    ports: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        ports.append(port)
-        if len(ports) == count:
-            break
-    return ports
 
 
 def main() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import socket
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 NAMESERVICE = "testns"
 _REPLICATION = {"dfs.replication": "1"}
+# Below those that Linux gives to outgoing connections: nobody takes the port of a killed daemon,
+# and a client that knocks there cannot reach itself.
+_PORTS = range(20_000, 32_000)
 _LOGGING = """\
 log4j.rootLogger=INFO,console
 log4j.appender.console=org.apache.log4j.ConsoleAppender
@@ -14,6 +19,21 @@ log4j.appender.console.target=System.err
 log4j.appender.console.layout=org.apache.log4j.PatternLayout
 log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{2}: %m%n
 """
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns ports of loopback on which nobody listens."""
+    ports: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            break
+    return ports
 
 
 def write_configuration(servers: Path, clients: Path, data: Path, ports: list[int]) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import hadoop_jars
 import pytest
-from hadoop import find_java
 from hadoop_jars import HadoopMissingError, prepare
+from hadoop_java import find_java
 
 # In a process of its own: a client that is made here would hang in the children of other tests.
 _CLIENT = """
@@ -100,16 +100,25 @@ def wait_until(condition: Callable[[], bool]) -> None:
     pytest.fail("a minute was not enough")
 
 
-def test_an_old_java_is_named(tmp_path, monkeypatch):
-    java = tmp_path / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+def fake_java(folder: Path, version: str) -> Path:
+    java = folder / "bin" / "java"
+    java.parent.mkdir(parents=True, exist_ok=True)
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2026-09-15' >&2\n")
     java.chmod(0o755)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    return java
+
+
+def test_a_java_that_runs_hadoop_is_found_or_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("hadoop_java._INSTALLED", tmp_path / "jvm")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
     message = r"^Java 17 is missing: apt-get install openjdk-17-jre-headless$"
-    with pytest.raises(HadoopMissingError, match=message):
-        find_java()
-    java.write_text("#!/bin/sh\necho 'openjdk version \"25\" 2026-09-15' >&2\n")
+    for version in ("11.0.2", "24", "25.0.3"):
+        fake_java(tmp_path / "home", version)
+        with pytest.raises(HadoopMissingError, match=message):
+            find_java()
+    beside = fake_java(tmp_path / "jvm" / "java-17-openjdk", "17.0.15")
+    assert find_java() == str(beside)
+    java = fake_java(tmp_path / "home", "21")
     assert find_java() == str(java)
 
 
