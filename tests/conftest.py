@@ -14,6 +14,7 @@ import pytest
 from browser import Browser, open_browser
 from convert_cases import BOX, SIZE, convert, write_manifest
 from hadoop_fixtures import hadoop, hdfs  # noqa: F401
+from spark_cases import spark  # noqa: F401
 from train_cases import train
 
 from convert import ConvertConfig

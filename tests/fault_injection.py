@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ CHANGES = (*CREATIONS, "os.remove", "os.rmdir")
 
 STARTS = ("subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.exec", "pty.spawn")
 """Audit events of what starts a process; how multiprocessing starts workers has none."""
+
+# Sizes of images in tests of Spark.
+DEADLY = (13, 13)  # ends every process that decodes it
+HELD = (14, 14)  # the first process to decode it stays for ever
+FAILING = (15, 15)  # the first one fails
+FULL = (16, 16)  # all fail
 
 OnStep = Callable[[int, str], None]
 
@@ -88,6 +95,43 @@ def hold_on_size(size: tuple[int, int], told: str) -> None:
             pow(3, 10**5, 10**4000)  # a moment in C, then the next
 
     _on_size(size, hold)
+
+
+def stumble(told: str) -> None:
+    """Makes images of the sizes above hurt the workers of Spark's tasks.
+
+    Args:
+        told: A folder. The first process that meets a size makes a file of its width there, with
+            its own number.
+    """
+
+    def meet(size: tuple[int, int]) -> bool:
+        """Tells whether this process is the first to meet a size."""
+        path = Path(told, str(size[0]))
+        try:
+            with path.open("x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            return path.read_text() == str(os.getpid())
+        return True
+
+    def hold() -> None:
+        while meet(HELD):
+            time.sleep(0.1)
+
+    def fail_once() -> None:
+        if meet(FAILING):
+            fail()
+
+    def fail() -> None:
+        from convert.errors import TryAgainError
+
+        raise TryAgainError("the disk is full. Try again.")
+
+    fail_on_size(DEADLY, "SIGSEGV")
+    _on_size(HELD, hold)
+    _on_size(FAILING, fail_once)
+    _on_size(FULL, fail)
 
 
 def _on_size(size: tuple[int, int], act: Callable[[], None]) -> None:
