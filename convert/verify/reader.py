@@ -11,7 +11,6 @@ from convert.storage import filesystem_of
 
 _AHEAD_BYTES = 8 << 20  # asked of the disk before it is needed, so that neither waits for the other
 _ASK_BYTES = 256 << 10  # in reads of less than this the disk is asked for nothing
-_SHORTER = "it became shorter while it was read"
 
 
 class Reader(Protocol):
@@ -64,7 +63,7 @@ class _LocalReader:
         while len(data) < length:
             more = os.pread(self._descriptor, length - len(data), offset + len(data))
             if not more:
-                raise OSError(0, _SHORTER)
+                raise OSError(0, "it became shorter while it was read")
             data += more
         return data
 
@@ -83,15 +82,16 @@ class _StreamReader:
         self._start = start  # of the piece
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns bytes, leaving out those before; see `Reader`."""
+        """Returns bytes, leaving out those before; see `Reader`.
+
+        The stream itself raises where the file ends too soon.
+        """
         parts = []
         while length:
             inside = offset - self._start
             if inside >= len(self._piece):
                 self._start += len(self._piece)
-                self._piece = next(self._pieces, b"")
-                if not self._piece:
-                    raise OSError(0, _SHORTER)
+                self._piece = next(self._pieces)
                 continue
             part = self._piece[inside : inside + length]
             parts.append(part)
