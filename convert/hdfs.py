@@ -17,7 +17,7 @@ from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
 from convert.hdfs_client import HdfsClient
 
 if TYPE_CHECKING:
-    from hdfs_native import AsyncClient, FileStatus
+    from hdfs_native import Client, FileStatus
 
 SCHEME = "hdfs://"
 _ADDRESS = re.compile(r"hdfs://([^/]*)(/.*)?", re.DOTALL)
@@ -78,15 +78,17 @@ class HdfsFileSystem(FileSystem):
         for place in range(start, end, PIECE_BYTES):
             stop = min(place + PIECE_BYTES, end)
             try:
-                piece = pending.result() if pending else self.read(path, place, stop - place)
-            except OSError:  # now with patience
+                piece = self._client.finish(path, pending) if pending else None
+            except OSError:
+                piece = None
+            if piece is None:  # the first one, or again with patience
                 piece = self.read(path, place, stop - place)
             pending = self._read_ahead(path, stop, end) if stop < end else None
             yield piece
 
     def _read_ahead(self, path: str, start: int, end: int) -> Future[bytes]:
         length = min(PIECE_BYTES, end - start)
-        return self._client.start(path, lambda client: _read(client, path, start, length))
+        return self._client.start(lambda client: _read(client, path, start, length))
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[HdfsWriter]:
@@ -108,7 +110,8 @@ class HdfsFileSystem(FileSystem):
         """Writes a small file whole or not at all; see `FileSystem`."""
         part = f"{path}.part-{uuid.uuid4().hex}"
         with self.create(part) as file:
-            file.write(content)
+            for start in range(0, len(content), PIECE_BYTES):  # each has its own time limit
+                file.write(content[start : start + PIECE_BYTES])
         self._rename(part, path, overwrite=True)
 
     def publish(self, part: str, path: str) -> bool:
@@ -133,16 +136,16 @@ class HdfsFileSystem(FileSystem):
     def _rename(self, source: str, target: str, *, overwrite: bool) -> None:
         tries = 0
 
-        async def rename(client: AsyncClient) -> None:
+        def rename(client: Client) -> None:
             nonlocal tries
             tries += 1
             try:
-                await client.rename(_name(source), _name(target), overwrite=overwrite)
+                client.rename(_name(source), _name(target), overwrite=overwrite)
             except FileNotFoundError:
                 if tries == 1:
                     raise
                 # The answer to an earlier try may have been lost: then the target is there.
-                await client.get_file_info(_name(target))
+                client.get_file_info(_name(target))
 
         self._client.call(source, rename)
 
@@ -170,8 +173,8 @@ class HdfsFileSystem(FileSystem):
     def _list(self, folder: str) -> list[FileStatus]:
         name = _name(folder)
 
-        async def collect(client: AsyncClient) -> list[FileStatus]:
-            return [entry async for entry in client.list_status(name)]
+        def collect(client: Client) -> list[FileStatus]:
+            return list(client.list_status(name))
 
         entries = self._client.call(folder, collect)
         if [entry.path for entry in entries] == [name]:
@@ -221,14 +224,14 @@ class HdfsWriter:
         self.size = 0
         tries = 0
 
-        async def create(client: AsyncClient) -> Any:
+        def create(client: Client) -> Any:
             from hdfs_native import WriteOptions
 
             nonlocal tries
             tries += 1
             # A second try may meet the file of the first one, whose answer was lost.
             options = WriteOptions(overwrite=tries > 1, create_parent=False)
-            return await client.create(_name(path), options)
+            return client.create(_name(path), options)
 
         self._file = client.call(path, create)
 
@@ -247,11 +250,11 @@ class HdfsWriter:
         """Begins to write the buffer, when what was sent before has been written."""
         self._wait()
         content, self._buffer = bytes(self._buffer), bytearray()
-        self._pending = self._client.start(self._path, lambda client: self._file.write(content))
+        self._pending = self._client.start(lambda client: self._file.write(content))
 
     def _wait(self) -> None:
         if self._pending is not None:
-            self._pending.result()
+            self._client.finish(self._path, self._pending)
             self._pending = None
 
     def close(self) -> None:
@@ -262,17 +265,17 @@ class HdfsWriter:
         self._client.once(self._path, lambda client: self._file.close())
 
 
-async def _read(
-    client: AsyncClient, path: str, start: int, length: int | None, limit: int | None = None
+def _read(
+    client: Client, path: str, start: int, length: int | None, limit: int | None = None
 ) -> bytes:
-    file = await client.read(_name(path))
-    size = file.size
+    file = client.read(_name(path))
+    size = len(file)
     if limit is not None and size > limit:
         raise OSError(errno.EFBIG, f"{size} bytes are more than {limit}", path)
     wanted = size - start if length is None else length
     if start + wanted > size:  # hdfs-native would panic
         raise OSError(errno.EIO, f"ends after {size} bytes", path)
-    content: bytes = await file.read_range(start, wanted)
+    content: bytes = file.read_range(start, wanted)
     return content
 
 

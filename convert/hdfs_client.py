@@ -1,30 +1,30 @@
 """Calls to one HDFS: with a time limit each, tried again where that may help.
 
 `hdfs-native` itself waits minutes for a NameNode that refuses, and for ever for a DataNode that
-hangs. So a plain TCP connection is tried first, and its calls run as tasks that can be given up.
+hangs. So a plain TCP connection is tried first, and its calls run in threads that can be given up.
+(Its asynchronous client, which could be cancelled, panics where a connection is made again.)
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from convert.errors import UsageError
 from convert.hadoop import default_authority, namenodes, read_settings
 from convert.hdfs_errors import PassingError, UnavailableError, translate
+from convert.threads import Threads
 
 if TYPE_CHECKING:
-    from hdfs_native import AsyncClient
+    from hdfs_native import Client
 
 Result = TypeVar("Result")
-Call = Callable[["AsyncClient"], Coroutine[Any, Any, Result]]
+Call = Callable[["Client"], Result]
 
 RETRY_SECONDS = "SHARDFEED_HDFS_RETRY_SECONDS"
 """The environment variable that says for how long a call is tried again; 120 by default."""
@@ -66,10 +66,8 @@ class HdfsClient:
         self._authority = authority
         self._seconds = _retry_seconds()
         self._has_answered = False
-        self._client: AsyncClient | None = None
-        self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="hdfs", daemon=True).start()
+        self._client: Client | None = None
+        self._threads = Threads("hdfs")
 
     def call(self, path: str, call: Call[Result]) -> Result:
         """Makes a call, again and again while it fails for a reason that may pass.
@@ -102,27 +100,16 @@ class HdfsClient:
         Raises:
             OSError: It failed; a `PassingError` for a reason that may pass.
         """
-        future = self.start(path, call)
+        return self.finish(path, self.start(call))
+
+    def start(self, call: Call[Result]) -> Future[Result]:
+        """Begins a call, for `finish` to wait for."""
+        return self._threads.start(lambda: call(self._connected()))
+
+    def finish(self, path: str, started: Future[Result]) -> Result:
+        """Returns the result of a call; it fails as `once` does."""
         try:
-            return future.result()
-        except OSError:
-            raise
-        except BaseException:  # Ctrl-C, SIGTERM
-            future.cancel()
-            raise
-
-    def start(self, path: str, call: Call[Result]) -> Future[Result]:
-        """Begins a call.
-
-        Returns:
-            Its result to be; it fails as `once` does.
-        """
-        return asyncio.run_coroutine_threadsafe(self._run(path, call), self._loop)
-
-    async def _run(self, path: str, call: Call[Result]) -> Result:
-        try:
-            client = await self._connected()
-            result = await asyncio.wait_for(call(client), _CALL_SECONDS)
+            result = started.result(_CALL_SECONDS)
         except Exception as error:
             failure = translate(error, path)
             if isinstance(failure, PassingError):
@@ -131,14 +118,16 @@ class HdfsClient:
         self._has_answered = True
         return result
 
-    async def _connected(self) -> AsyncClient:
+    def _connected(self) -> Client:
         """Returns the client; a new one if a NameNode can be reached."""
-        if self._client is None:
-            from hdfs_native import AsyncClient
+        client = self._client
+        if client is None:
+            from hdfs_native import Client
 
-            await self._loop.run_in_executor(None, self._require_namenode)
-            self._client = AsyncClient(f"hdfs://{self._authority}", dict(_settings) or None)
-        return self._client
+            self._require_namenode()
+            client = Client(f"hdfs://{self._authority}", dict(_settings) or None)
+            self._client = client
+        return client
 
     def _require_namenode(self) -> None:
         """Raises `PassingError` unless a NameNode accepts connections."""

@@ -6,13 +6,13 @@ the Java stack behind the message.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import re
 
 from convert.errors import TryAgainError
 
+_OTHER = re.compile(r'\w+\("(?P<message>(?:[^"\\]|\\.)*)')
 _RPC = re.compile(r'RPCError\("(?P<kind>[\w.$]+)", "(?P<message>(?:[^"\\]|\\.)*)')
 
 # The end of a Java class's name -> what it means. All others may pass.
@@ -31,14 +31,15 @@ _FINAL = {
     "HadoopIllegalArgumentException": errno.EINVAL,
     "UnsupportedOperationException": errno.ENOTSUP,
 }
-# What a plain IOException says of a rename.
-_RENAMES = {
+# What a plain IOException says of a rename, or a refusal of a path below a file.
+_WORDS = {
+    "(is not a directory)": errno.ENOTDIR,
     "directory is not empty": errno.ENOTEMPTY,
     "must both be directories": errno.EEXIST,
     "under source": errno.EINVAL,
 }
 _DENIED = ("SASL", "GSSAPI", "Kerberos")
-_PASSING = (ConnectionError, TimeoutError, asyncio.TimeoutError, InterruptedError)
+_PASSING = (ConnectionError, TimeoutError, InterruptedError)
 
 
 class UnavailableError(TryAgainError):
@@ -79,11 +80,12 @@ def translate(error: Exception, path: str) -> OSError:
 
 def describe(error: BaseException) -> str:
     """Returns the first line of an error, without the Java stack behind it."""
-    if isinstance(error, TimeoutError | asyncio.TimeoutError) and not str(error):
+    if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     text = str(error)
-    found = _RPC.search(text)
+    found = _RPC.search(text) or _OTHER.match(text)
     text = found["message"] if found else text
+    text = text.partition(": [")[0]  # what follows describes each DataNode at length
     lines = re.split(r"\\n|\n", text)
     return lines[0].replace('\\"', '"').strip().rstrip(".") or type(error).__name__
 
@@ -97,6 +99,6 @@ def _final(error: Exception) -> int | None:
             return errno.EINVAL
         return errno.EACCES if any(word in text for word in _DENIED) else None
     kind, message = found["kind"].rpartition(".")[2], found["message"]
-    meanings = [number for name, number in _FINAL.items() if kind.endswith(name)]
-    meanings += [number for words, number in _RENAMES.items() if words in message]
+    meanings = [number for words, number in _WORDS.items() if words in message]
+    meanings += [number for name, number in _FINAL.items() if kind.endswith(name)]
     return next(iter(meanings), None)

@@ -52,7 +52,7 @@ class HdfsSourceReader:
         """
         if "\0" in path:
             raise ImageError("missing", "its path has a null byte")
-        if not path or path.endswith(("/", "/.", "/..")):
+        if path.rpartition("/")[2] in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
         whole = self._whole(path)
         files = filesystem_of(whole)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from convert.errors import FormatError
+from convert.errors import FormatError, UsageError
 from convert.filesystem import FileSystem
 from convert.hdfs import SCHEME, HdfsFileSystem, split_address
 from convert.local import LocalFileSystem
@@ -28,13 +28,18 @@ def filesystem_of(path: str) -> FileSystem:
     """Returns what keeps the files of a path; in each process one object for each HDFS.
 
     Raises:
-        UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where.
+        UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where,
+            or was used before this process was forked.
     """
     if not is_remote(path):
         return _LOCAL
-    # A client does not survive a fork: the child makes its own.
     key = os.getpid(), split_address(path)[0]
     if key not in _remote:
+        if any(process != key[0] for process, _ in _remote):  # it would hang for ever
+            raise UsageError(
+                f"{path}: this process was forked from one that uses HDFS, which hdfs-native does "
+                "not survive. Start it with multiprocessing's method 'spawn'."
+            )
         _remote[key] = HdfsFileSystem(key[1])
     return _remote[key]
 

@@ -20,7 +20,7 @@ from fault_cases import Scene, make_scene
 from fault_injection import CREATIONS, Steps, die, run_out_of_space, stop
 from PIL import features
 
-from convert import job
+from convert import engines
 from convert.cli import main
 from convert.plan import ShardSpec
 from convert.shard import ShardJob, write_shard
@@ -77,7 +77,7 @@ def run(
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         os.chdir(folder)
-        job.run_local = write_here
+        engines.run_local = write_here
         steps()
         try:
             main(words)

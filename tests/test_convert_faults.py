@@ -181,7 +181,7 @@ def test_a_shard_of_other_sources_is_not_taken_for_ours(tmp_path: Path) -> None:
     """A writer that outlived its command had published it after we looked."""
     draw_sources(tmp_path, 10)
     plan = plan_of(tmp_path / "m.csv", split=(("train", 1.0),))
-    for folder in ("attempts", "dataset"):
+    for folder in ("attempts", "done", "dataset"):
         (tmp_path / "staging" / folder).mkdir(parents=True)
     image = ImageOptions(crop=None, size=(12, 8))
     staging = str(tmp_path / "staging")

@@ -116,7 +116,7 @@ def test_a_finished_conversion_is_recognised_without_planning(
         raise AssertionError("nothing was to be read or planned")
 
     monkeypatch.setattr("convert.job.make_plan", refuse)
-    monkeypatch.setattr("convert.inputs.read_manifest", refuse)
+    monkeypatch.setattr("convert.inputs.load_manifest", refuse)
     monkeypatch.setattr(SourceReader, "read", refuse)
     again = convert(manifest, tmp_path / "out")
     assert again.already_complete

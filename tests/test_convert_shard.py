@@ -37,7 +37,7 @@ def plan(sources: Path) -> Plan:
 
 
 def job_in(staging: Path, sources: Path, plan: Plan) -> ShardJob:
-    for folder in ("attempts", "dataset"):
+    for folder in ("attempts", "done", "dataset"):
         (staging / folder).mkdir(parents=True)
     image = ImageOptions(crop=None, size=(12, 8))
     return ShardJob(root=str(sources), staging=str(staging), num_labels=2, image=image)
