@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from browser import Browser, open_browser
+from cache_cases import far_disk, many_shards  # noqa: F401
 from convert_cases import BOX, SIZE, convert, write_manifest
 from hadoop_fixtures import hadoop, hdfs  # noqa: F401
 from spark_cases import spark  # noqa: F401

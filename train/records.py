@@ -215,7 +215,7 @@ class RecordReader(ABC):
         if self.far is None:
             return read(records)
         shards, _ = self._find(records)
-        parts = self.far.parts(np.unique(shards))
+        parts = self.far.parts(np.flatnonzero(np.bincount(shards)))
         whole: list[np.ndarray[Any, Any]] = []
         for part in parts:
             here = np.flatnonzero(np.isin(shards, part)) if len(parts) > 1 else slice(None)

@@ -132,14 +132,16 @@ class CachedShards:
                 "this process was forked from one that had opened the dataset. Open it in the "
                 "process that reads it, or start processes by `spawn`."
             )
-        self._take(shards)
+        if not self._take_laid(shards):
+            self._take(shards)
         try:
             self._get(shards)
             yield
         finally:
             with self._changed:
                 self._pins[shards] -= 1
-                self._changed.notify_all()
+                if self._turns:
+                    self._changed.notify_all()
 
     def fetch_again(self, shards: Ints) -> bool:
         """Takes shards that look damaged out of the cache, so that they are fetched again.
@@ -171,6 +173,14 @@ class CachedShards:
             finally:
                 self._turns.remove(turn)
                 self._changed.notify_all()
+
+    def _take_laid(self, shards: Ints) -> bool:
+        """Takes shards that lie in memory, which needs no more room, unless others wait."""
+        with self._changed:
+            if self._turns or not self._is_laid[shards].all():
+                return False
+            self._pins[shards] += 1
+            return True
 
     def _take(self, shards: Ints) -> None:
         """Waits until shards may be held, and makes room for them among the reader's own."""

@@ -43,6 +43,8 @@ class Streams:
             future = self._work.wanted.get(shard)
             if future is None:
                 future = self._work.wanted[shard] = Future()
+                with contextlib.suppress(ValueError):
+                    self._work.later.remove(shard)
                 if shard not in self._work.running:
                     self._work.needed.append(shard)
                     self._work.changed.notify()
@@ -143,13 +145,13 @@ class _Work:
 def _serve(work: _Work, bring: Bring) -> None:
     while (taken := work.take()) is not None:
         shard, needed = taken
-        descriptor = None
         try:
             descriptor = bring(shard, needed)
-        except BaseException as error:  # told to whoever needs it, if anybody does
+        except BaseException as error:
+            # Told to those who need it; if nobody does yet, it is tried again when somebody does.
             work.failed(shard, error)
-        else:
-            work.done(shard, descriptor)
+            continue
+        work.done(shard, descriptor)
         if descriptor is None and not needed:
             work.pause(shard)
 

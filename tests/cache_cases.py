@@ -1,0 +1,83 @@
+"""What tests of the cache share: a dataset of many small shards, on a disk that counts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert import ConvertConfig
+from convert.job import convert_dataset
+from convert.local import LocalFileSystem
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+STRIDE = 12_379
+SHARD = 10 * STRIDE
+
+
+@pytest.fixture(scope="session")
+def many_shards(tmp_path_factory, small_manifest) -> Path:
+    """90 records to train on in nine shards, 30 to validate on in three."""
+    path = tmp_path_factory.mktemp("many") / "strips"
+    config = ConvertConfig(
+        manifest=str(small_manifest),
+        dataset=str(path),
+        root=str(SAMPLE),
+        crop=(186, 0, 300, 30),
+        size=(128, 32),
+        shard_bytes=SHARD,
+        workers=1,
+    )
+    convert_dataset(config)
+    return path
+
+
+class FarDisk(LocalFileSystem):
+    """A disk that is far away.
+
+    Attributes:
+        streamed: Names of the files that were streamed.
+        before: Called with a file's path before it is streamed.
+        change: Returns what comes instead of a piece.
+    """
+
+    is_local = False
+
+    def __init__(self) -> None:
+        self.streamed = []
+        self.before = lambda path: None
+        self.change = lambda path, piece: piece
+
+    def stream(self, path):
+        self.streamed.append(os.path.basename(path))
+        self.before(path)
+        for piece in super().stream(path):
+            yield self.change(path, piece)
+
+
+@pytest.fixture
+def far_disk(monkeypatch) -> FarDisk:
+    """Where the cache fetches from."""
+    disk = FarDisk()
+    monkeypatch.setattr("train.cache.fetch.filesystem_of", lambda path: disk)
+    return disk
+
+
+def require_same(source, other, epochs=(0, 1, 2)) -> None:
+    """Asserts that two sources make the same batches, bit by bit."""
+    assert source.num_steps == other.num_steps
+    for epoch in epochs:
+        for step in range(source.num_steps):
+            arrays = zip(source.batch(epoch, step), other.batch(epoch, step), strict=True)
+            assert all(np.array_equal(mine, theirs) for mine, theirs in arrays)
+
+
+def cached_files(folder) -> dict[str, Path]:
+    """Returns the files that a cache keeps, by their names."""
+    return {path.name: path for path in Path(folder, "shards").iterdir()}
+
+
+def used_bytes(folder) -> int:
+    return sum(path.stat().st_size for path in Path(folder, "shards").iterdir())
