@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 from convert.local import LocalFileSystem
@@ -116,7 +117,7 @@ def step(run, number, epoch=0, **changes):
         options={},
         history=[],
         bad_records=[],
-        seconds=float(number),
+        seconds=time.monotonic(),  # no two checkpoints are the same
         epoch_seconds=0.0,
         epoch_waited_seconds=0.0,
         events={events.name: events.stat().st_size},
@@ -125,14 +126,14 @@ def step(run, number, epoch=0, **changes):
     Checkpoints(run.file("checkpoints"), keep).write(position, ARRAYS, run.models())
 
 
-def session(store, folder):
+def session(store, folder, address=ADDRESS):
     """Returns a run as one machine sees it."""
-    return RemoteRun(ADDRESS, str(folder), store)
+    return RemoteRun(address, str(folder), store)
 
 
-def begin(store, folder, keep=2):
+def begin(store, folder, keep=2, address=ADDRESS):
     """Makes a run and uploads what there is before its first step."""
-    remote = session(store, folder)
+    remote = session(store, folder, address)
     remote.make()
     config = {"dataset": "d", "dataset_id": "i", "keep_checkpoints": keep}
     for name in ("dataset.json", "environment.json"):

@@ -212,9 +212,14 @@ class Broken:
         raise self.error
 
 
-def failed_upload(store, folder):
+def failed_upload(store, folder, file=""):
     remote = two_checkpoints(store, folder)
-    store.before = Broken(OSError(errno.EDQUOT, "The quota is exceeded", ADDRESS))
+
+    def fail(change, path):
+        if file in path:
+            raise OSError(errno.EDQUOT, "The quota is exceeded", ADDRESS)
+
+    store.before = fail
     with pytest.raises(TryAgainError) as raised:
         remote.upload()
     store.before = lambda *_: None
@@ -233,6 +238,31 @@ def test_a_failed_upload_is_gone_on_with_on_the_same_machine(store, there, tmp_p
     again.upload()
     assert checkpoints(there) == [name(5), name(7)]
     assert again.is_dispensable
+
+
+def test_an_upload_that_fails_after_its_checkpoint(store, there, tmp_path):
+    failed_upload(store, tmp_path / "one", "history.csv")
+    assert newest(there) == name(7)
+    again = session(store, tmp_path / "one")
+    again.fetch()
+    again.upload()
+    assert (there / "history.csv").read_text() == "epoch,step\n0,5\n"  # a resume makes it again
+
+
+def test_a_report_is_not_older_than_the_checkpoint(store, there, tmp_path):
+    remote = two_checkpoints(store, tmp_path / "one")
+    remote.upload()
+    os.unlink(tmp_path / "one" / "report.html")
+    step(remote.run, 9)
+
+    def kill(change, path):
+        if (there / "checkpoints" / name(9)).exists():
+            raise Killed
+
+    store.before = kill
+    with pytest.raises(Killed):
+        remote.upload()
+    assert not (there / "report.html").exists()
 
 
 def test_a_failed_upload_is_not_missed_on_another_machine(store, tmp_path):

@@ -31,7 +31,7 @@ CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 
 _FORMAT = 1
 _NAME = re.compile(r"epoch-(\d{4,})-step-(\d{8,})")
-PART, OLD = ".part-", ".old-"  # of the names of folders that are not finished, or half deleted
+PART, _OLD = ".part-", ".old-"  # of the names of folders that are not finished, or half deleted
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -159,12 +159,12 @@ class Checkpoints:
         for name in names[known:]:
             self._delete(name)
         for name in os.listdir(self.path) if os.path.isdir(self.path) else []:
-            if name.startswith((PART, OLD)):
+            if name.startswith((PART, _OLD)):
                 shutil.rmtree(os.path.join(self.path, name))
 
     def _delete(self, name: str) -> None:
         """Deletes a checkpoint so that a half of it never looks like a whole one."""
-        old = os.path.join(self.path, OLD + name)
+        old = os.path.join(self.path, _OLD + name)
         os.rename(os.path.join(self.path, name), old)
         shutil.rmtree(old)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from convert.filesystem import FileSystem
-from train.checkpoint import CHECKPOINT, OLD, PART, Checkpoints, checkpoint_names
+from train.checkpoint import CHECKPOINT, PART, Checkpoints, checkpoint_names
 from train.errors import OvertakenError
 from train.transfer import each, fetch, send
 
@@ -41,7 +41,7 @@ class RemoteCheckpoints:
         found = checkpoint_names(names)
         self._ours = set(found)
         self.newest = self._expected = found[-1] if found else None
-        self._leftovers = [name for name in names if name.startswith((PART, OLD))]
+        self._leftovers = [name for name in names if name.startswith(PART)]
 
     def are_continued(self, local: Checkpoints) -> bool:
         """Tells whether this machine has the newest checkpoint, or one that followed upon it."""
@@ -137,11 +137,8 @@ class RemoteCheckpoints:
         self._leftovers = []
 
     def _remove(self, name: str) -> None:
-        """Deletes a checkpoint so that a half of it never looks like a whole one."""
-        old = os.path.join(self._address, f"{OLD}{name}-{uuid4().hex}")
-        if self._files.exists(os.path.join(self._address, name)):
-            self._files.move(os.path.join(self._address, name), old)
-            self._files.remove_tree(old)
+        """Deletes a checkpoint; the NameNode does that in one step."""
+        self._files.remove_tree(os.path.join(self._address, name))
         self._ours.discard(name)
 
     def _names(self) -> list[str]:
