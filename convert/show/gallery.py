@@ -110,9 +110,7 @@ def check_folder(sheets: str, dataset: str) -> None:
     Raises:
         UsageError: It cannot be made, or lies in the dataset, which must hold nothing else.
     """
-    whole = absolute if is_remote(dataset) else os.path.realpath
-    inside = is_remote(sheets) == is_remote(dataset)
-    if inside and os.path.join(whole(sheets), "").startswith(os.path.join(whole(dataset), "")):
+    if _whole(sheets).startswith(_whole(dataset)):
         raise UsageError(
             f"--sheets {sheets}: is inside the dataset {dataset}, which keeps to what convert "
             "wrote. Choose another folder."
@@ -121,6 +119,11 @@ def check_folder(sheets: str, dataset: str) -> None:
         filesystem_of(sheets).make_folder(sheets)
     except OSError as error:
         raise UsageError(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
+
+
+def _whole(folder: str) -> str:
+    """Returns a folder's one name, with a slash at its end."""
+    return os.path.join(absolute(folder) if is_remote(folder) else os.path.realpath(folder), "")
 
 
 def write_png(path: str, image: Image.Image) -> None:
