@@ -82,7 +82,7 @@ def struck(told: Path, victim: str) -> Iterator[None]:
         worker = int((told / "14").read_text())
         pids = {"worker": worker, "python": parent(worker), "executor": executor(worker)}
         os.kill(pids[victim], signal.SIGKILL)
-        wait_for(lambda: not words_of(worker))  # it does not outlive its parent
+        wait_for(lambda: not any(words_of(worker)))  # it does not outlive its parent
         done.append(victim)
 
     done: list[str] = []

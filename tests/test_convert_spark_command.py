@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from convert_cases import command, convert, digests, draw_sources, png
-from fault_cases import end_all, processes, start, wait_for, words_of
+from fault_cases import MARK, end_all, processes, start, wait_for, words_of
 from fault_injection import HELD
 from spark_cases import CLUSTER, require_java, spark_environment
 
@@ -109,8 +110,8 @@ def test_the_command(base: Path, master: str) -> None:
     wait_for(lambda: not processes(base))
 
 
-def held(base: Path) -> tuple[subprocess.Popen[str], int, dict[str, str]]:
-    """Starts the command on a cluster; returns it, a worker that will never end, and how."""
+def held(base: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Starts the command on a cluster, in an environment; returns when a shard is begun."""
     require_java()
     (base / "i/5.png").write_bytes(png(HELD))
     environment = spark_environment(base / "spark")
@@ -123,7 +124,7 @@ def held(base: Path) -> tuple[subprocess.Popen[str], int, dict[str, str]]:
         except AssertionError:
             continue
     assert process.poll() is None, process.communicate()
-    return process, int(told.read_text()), environment
+    return process, environment
 
 
 @pytest.mark.long
@@ -132,14 +133,13 @@ def held(base: Path) -> tuple[subprocess.Popen[str], int, dict[str, str]]:
     [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "convert: stopped.\n")],
 )
 def test_a_signal_stops_everything(base: Path, number: int, code: int, line: str) -> None:
-    process, worker, environment = held(base)
+    process, environment = held(base)
     process.send_signal(number)
     out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     assert line in err
     wait_for(lambda: not processes(base))
-    assert not words_of(worker)
     code, out, err = run(base, environment, "--master", CLUSTER)
     assert code == 0, err
     assert summary_of(out)["records"] == NUM_ROWS
@@ -149,7 +149,7 @@ def test_a_signal_stops_everything(base: Path, number: int, code: int, line: str
 @pytest.mark.long
 @pytest.mark.parametrize("with_java", [False, True])
 def test_the_driver_is_killed(base: Path, with_java: bool) -> None:
-    process, _, environment = held(base)
+    process, environment = held(base)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     java = next(int(pid) for pid in children if words_of(int(pid))[0].endswith(b"java"))
     process.kill()
@@ -168,19 +168,12 @@ def test_the_driver_is_killed(base: Path, with_java: bool) -> None:
 # Clusters that are not of this process's making
 
 
-def submit(base: Path, environment: dict[str, str], *words: str) -> tuple[int, str, str]:
-    """Runs spark-submit; returns its code and what it printed."""
+def submit(base: Path, environment: dict[str, str], *words: str) -> tuple[int, list[str]]:
+    """Runs spark-submit; returns its code and the lines on stdout, where it puts stderr as well."""
     program = Path(sys.executable).with_name("spark-submit")
-    done = subprocess.run(
-        [program, *words],
-        cwd=base,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * SECONDS,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    options = {"cwd": base, "env": environment, "stdout": subprocess.PIPE, "text": True}
+    done = subprocess.run([program, *words], timeout=SECONDS, check=False, **options)
+    return done.returncode, done.stdout.splitlines()
 
 
 @pytest.mark.long
@@ -195,13 +188,13 @@ def test_spark_submit_with_a_packed_environment(base: Path) -> None:
     environment = spark_environment(base / "spark")
     del environment["PYTHONPATH"]
     flags = ["--master", CLUSTER, *words[3:-4]]
-    code, out, err = submit(base, environment, *flags, *WORDS)
-    assert code == 0, err
-    assert summary_of(out)["records"] == NUM_ROWS
+    code, lines = submit(base, environment, *flags, *WORDS)
+    assert code == 0, lines
+    assert json.loads(lines[-1])["records"] == NUM_ROWS
     assert digests(base / "out") == expected(base)
-    code, out, err = submit(base, environment, *flags, *WORDS, "--seed", "1")
-    assert (code, out) == (2, "")  # which spark-submit passes on
-    assert "convert: error: out: holds a dataset of another plan" in err
+    code, lines = submit(base, environment, *flags, *WORDS, "--seed", "1")
+    assert code == 2  # which spark-submit passes on
+    assert lines[-1].startswith("convert: error: out: holds a dataset of another plan")
 
 
 @pytest.mark.long
@@ -217,38 +210,48 @@ def test_an_executor_without_shardfeed(base: Path) -> None:
     )
 
 
-@pytest.mark.long
-def test_a_slow_task_is_run_twice(base: Path) -> None:
-    """On two hosts, since Spark starts no second attempt beside the first."""
+@pytest.fixture
+def two_hosts(base: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a cluster with an executor on each of two hosts, and an environment for it."""
     require_java()
-    (base / "i/5.png").write_bytes(png(HELD))
     environment = spark_environment(base / "spark")
     settings = Path(environment["SPARK_CONF_DIR"]) / "spark-defaults.conf"
     with settings.open("a") as file:
         file.write("spark.speculation.interval 200ms\n")
         file.write("spark.speculation.task.duration.threshold 5s\n")
         file.write("spark.executor.memory 512m\n")
-    marked = {**environment, "SHARDFEED_TEST": str(base)}
-    run = [str(Path(environment["SPARK_HOME"]) / "bin/spark-class")]
-    package, quiet = "org.apache.spark.deploy", {"stdout": subprocess.PIPE, "text": True}
-    quiet |= {"stderr": subprocess.STDOUT, "env": marked}
-    words = [*run, f"{package}.master.Master", "--host", "127.0.0.1", "--port", "0"]
-    with subprocess.Popen([*words, "--webui-port", "0"], **quiet) as master:
-        url = next(line.split()[-1] for line in master.stdout if "Starting Spark master" in line)
-        daemons = [master]
-        for number in (1, 2):
-            words = [*run, f"{package}.worker.Worker", "--host", f"127.0.0.{number}"]
-            words += ["--cores", "1", "--memory", "512m", "--webui-port", "0"]
-            words += ["--work-dir", str(base / f"work-{number}"), url]
-            log = (base / f"worker-{number}.log").open("w")
-            local = {**marked, "SPARK_LOCAL_IP": f"127.0.0.{number}"}
-            daemons.append(subprocess.Popen(words, stdout=log, stderr=log, env=local))
-        code, out, err = run(base, environment, "--master", url)
-        worker = int((base / "spark/told/14").read_text())
-        assert not words_of(worker)  # the slow attempt is stopped
-        for daemon in daemons:
-            daemon.kill()
-            daemon.wait()
+    master = daemon(base, environment, 1, "master.Master", "--port", "0")
+    log = base / "master.Master-1.log"
+    url = wait_for(lambda: re.search(r"Starting Spark master at (\S+)", log.read_text()))[1]
+    worker = ("worker.Worker", "--cores", "1", "--memory", "512m", url)
+    workers = [daemon(base, environment, number, *worker) for number in (1, 2)]
+    yield url, environment
+    for process in (*workers, master):
+        process.kill()
+        process.wait()
+
+
+def daemon(
+    base: Path, environment: dict[str, str], number: int, name: str, *more: str
+) -> subprocess.Popen[bytes]:
+    """Starts a daemon of Spark on a loopback address of its own."""
+    host = f"127.0.0.{number}"
+    words = [f"{environment['SPARK_HOME']}/bin/spark-class", f"org.apache.spark.deploy.{name}"]
+    words += ["--host", host, "--webui-port", "0", *more]
+    marked = {**environment, "SPARK_LOCAL_IP": host, MARK: str(base)}
+    marked["SPARK_WORKER_DIR"] = str(base / f"work-{number}")
+    with (base / f"{name}-{number}.log").open("w") as log:
+        return subprocess.Popen(words, stdout=log, stderr=log, env=marked)
+
+
+@pytest.mark.long
+def test_a_slow_task_is_run_twice(base: Path, two_hosts: tuple[str, dict[str, str]]) -> None:
+    """On two hosts, for Spark starts no second attempt beside the first."""
+    url, environment = two_hosts
+    (base / "i/5.png").write_bytes(png(HELD))
+    code, out, err = run(base, environment, "--master", url)
     assert code == 0, err
     assert summary_of(out)["records"] == NUM_ROWS
+    slow = int((base / "spark/told/14").read_text())
+    wait_for(lambda: slow not in processes(base))  # it is stopped
     assert digests(base / "out") == expected(base)
