@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from convert.errors import UsageError
@@ -30,6 +30,7 @@ RETRY_SECONDS = "SHARDFEED_HDFS_RETRY_SECONDS"
 """The environment variable that says for how long a call is tried again; 120 by default."""
 
 _CALL_SECONDS = 60.0  # of one answer: what takes longer hangs
+_LOOK_SECONDS = 3.0  # without an answer, until the NameNode is looked for
 _CONNECT_SECONDS = 3.0
 _FIRST_SECONDS = 15.0  # an address that never answered is more likely wrong than restarting
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -109,7 +110,7 @@ class HdfsClient:
     def finish(self, path: str, started: Future[Result]) -> Result:
         """Returns the result of a call; it fails as `once` does."""
         try:
-            result = started.result(_CALL_SECONDS)
+            result = self._wait(started)
         except Exception as error:
             failure = translate(error, path)
             if isinstance(failure, PassingError):
@@ -117,6 +118,17 @@ class HdfsClient:
             raise failure from error
         self._has_answered = True
         return result
+
+    def _wait(self, started: Future[Result]) -> Result:
+        """Waits for a call, as long as there is hope."""
+        end = time.monotonic() + _CALL_SECONDS
+        while True:
+            wait([started], min(_LOOK_SECONDS, _CALL_SECONDS))
+            if started.done():
+                return started.result()
+            if time.monotonic() > end:
+                raise PassingError(errno.EIO, "no answer in time")
+            self._require_namenode()  # where it is gone, hdfs-native would go on for minutes
 
     def _connected(self) -> Client:
         """Returns the client; a new one if a NameNode can be reached."""

@@ -208,10 +208,10 @@ def test_a_write_that_fails(folder: Path, whole: dict[str, str]) -> None:
 
 
 def test_a_full_disk_met_by_the_main_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, value: object) -> None:
+    def full(path: str, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr("convert.staging.write_json", full)
+    monkeypatch.setattr("convert.local._write_whole", full)
     with pytest.raises(TryAgainError) as caught:
         convert(folder / "m.csv", folder / "out", shard_bytes=1 << 20, split=(("train", 1.0),))
     (staging,) = folder.glob(".out.staging-*")

@@ -1,0 +1,46 @@
+"""What tests of conversions on HDFS share."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from convert.metadata import SUCCESS
+from convert.storage import filesystem_of, sha256_file
+
+
+def upload(folder: Path, address: str) -> None:
+    """Copies a folder to HDFS, byte for byte."""
+    files = filesystem_of(address)
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    for parent in {path.parent.relative_to(folder) for path in paths}:
+        files.make_folder(f"{address}/{parent.as_posix()}")
+
+    def copy(path: Path) -> None:
+        with files.create(f"{address}/{path.relative_to(folder).as_posix()}") as file:
+            file.write(path.read_bytes())
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(copy, paths))
+
+
+def remote_digests(address: str) -> dict[str, str]:
+    """Returns the sha256 of each file of a folder of HDFS."""
+    names = sorted(filesystem_of(address).names(address))
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(sha256_file, [f"{address}/{name}" for name in names])
+        return dict(zip(names, found, strict=True))
+
+
+def require_whole_or_absent(address: str) -> None:
+    """Asserts that nothing is seen under a final name but a finished dataset, if anything is."""
+    files = filesystem_of(address)
+    if files.exists(address):
+        assert SUCCESS in files.names(address)
+
+
+def beside(address: str) -> list[str]:
+    """Returns what stands beside an output."""
+    parent, name = os.path.split(address)
+    return sorted(set(filesystem_of(address).names(parent)) - {name})
