@@ -216,7 +216,7 @@ def test_a_full_disk_met_by_the_main_process(folder: Path, monkeypatch: pytest.M
         convert(folder / "m.csv", folder / "out", shard_bytes=1 << 20, split=(("train", 1.0),))
     (staging,) = folder.glob(".out.staging-*")
     assert str(caught.value) == (
-        f"{staging}/done/images-train.tfrecord-00000-of-00001.json: No space left on device. "
+        f"{staging}/dataset/quarantine.jsonl: No space left on device. "
         "Free space or repair the disk, then run the same command again: it goes on."
     )
 
