@@ -143,9 +143,9 @@ def explained(error: Exception) -> ShardfeedError:
         error: Of PySpark, Py4J or the connection to the driver's Java process.
     """
     cause = _cause(str(error))
-    if "ModuleNotFoundError" in cause:
+    if cause.startswith(("ModuleNotFoundError", "ImportError")):
         return UsageError(f"an executor lacks what it needs: {cause}. {_PACK}.")
-    if "PYTHON_VERSION_MISMATCH" in cause or "different version" in cause:
+    if "Python in worker has different version" in cause:
         return UsageError(f"the executors have another Python: {cause}. {_PACK}.")
     return TryAgainError(
         f"Spark gave up: {cause}. Its logs may say why. "
