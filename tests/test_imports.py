@@ -23,6 +23,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import convert", HEAVY),
         ("import convert.cli", (*HEAVY, "numpy", "PIL")),  # `convert --help` answers at once
         ("import convert.engine", HEAVY),  # what a worker loads
+        ("import convert.spark, convert.task", (*HEAVY, "pyspark")),  # it may be missing
         ("import train", HEAVY),
         ("import train.cli", HEAVY),
         ("import train.records, train.order, train.augment", HEAVY),
