@@ -8,8 +8,10 @@ import os
 import posixpath
 import re
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import TryAgainError, UsageError
@@ -17,9 +19,10 @@ from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
 from convert.hdfs_client import HdfsClient
 
 if TYPE_CHECKING:
-    from hdfs_native import Client, FileStatus
+    from hdfs_native import Client, FileReader, FileStatus
 
 SCHEME = "hdfs://"
+_PIECES_AHEAD = 2  # one hides the caller's work, two also the wait for a DataNode's first bytes
 _ADDRESS = re.compile(r"hdfs://([^/]*)(/.*)?", re.DOTALL)
 
 
@@ -69,26 +72,36 @@ class HdfsFileSystem(FileSystem):
         return self._client.call(path, lambda client: _read(client, path, 0, None, limit))
 
     def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yields a part of a file; the next piece is on its way meanwhile."""
-        status = self._status(path)
-        if status.is_folder:
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        end = status.size if length is None else start + length
-        pending: Future[bytes] | None = None
-        for place in range(start, end, PIECE_BYTES):
-            stop = min(place + PIECE_BYTES, end)
+        """Yields a part of a file; the next pieces are on their way meanwhile."""
+        file = self._open(path)
+        place, end = start, len(file) if length is None else start + length
+        while place < end:
             try:
-                piece = self._client.finish(path, pending) if pending else None
+                for piece in self._pieces(path, file, place, end):
+                    place += len(piece)
+                    yield piece
             except OSError:
-                piece = None
-            if piece is None:  # the first one, or again with patience
-                piece = self.read(path, place, stop - place)
-            pending = self._read_ahead(path, stop, end) if stop < end else None
-            yield piece
+                piece = self.read(path, place, min(PIECE_BYTES, end - place))  # with patience
+                place += len(piece)
+                yield piece
+                file = self._open(path)
 
-    def _read_ahead(self, path: str, start: int, end: int) -> Future[bytes]:
-        length = min(PIECE_BYTES, end - start)
-        return self._client.start(lambda client: _read(client, path, start, length))
+    def _open(self, path: str) -> FileReader:
+        return self._client.call(path, lambda client: client.read(_name(path)))
+
+    def _pieces(self, path: str, file: FileReader, start: int, end: int) -> Iterator[bytes]:
+        """Yields a part of an open file, to which nothing but its DataNodes is needed."""
+        places = iter(range(start, end, PIECE_BYTES))
+        pending: deque[Future[bytes]] = deque()
+        while True:
+            for place in islice(places, 1 + _PIECES_AHEAD - len(pending)):
+                pending.append(self._begin(path, file, place, min(PIECE_BYTES, end - place)))
+            if not pending:
+                return
+            yield self._client.finish(path, pending.popleft())
+
+    def _begin(self, path: str, file: FileReader, start: int, length: int) -> Future[bytes]:
+        return self._client.start(lambda _: _range(path, file, start, length))
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[HdfsWriter]:
@@ -272,10 +285,13 @@ def _read(
     size = len(file)
     if limit is not None and size > limit:
         raise OSError(errno.EFBIG, f"{size} bytes are more than {limit}", path)
-    wanted = size - start if length is None else length
-    if start + wanted > size:  # hdfs-native would panic
-        raise OSError(errno.EIO, f"ends after {size} bytes", path)
-    content: bytes = file.read_range(start, wanted)
+    return _range(path, file, start, size - start if length is None else length)
+
+
+def _range(path: str, file: FileReader, start: int, length: int) -> bytes:
+    if start + length > len(file):  # hdfs-native would panic
+        raise OSError(errno.EIO, f"ends after {len(file)} bytes", path)
+    content: bytes = file.read_range(start, length)
     return content
 
 

@@ -231,7 +231,7 @@ def test_a_restarting_namenode_is_waited_for(hadoop, hdfs) -> None:
 def test_a_restarting_datanode_is_waited_for(hadoop, hdfs) -> None:
     files = filesystem_of(hdfs)
     files.make_folder(hdfs)
-    content = os.urandom(3 * PIECE_BYTES)
+    content = os.urandom(8 * PIECE_BYTES)  # more than is under way at once
     path = put(files, f"{hdfs}/file", content)
     pieces = files.stream(path)
     found = next(pieces)
