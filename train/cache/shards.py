@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from typing import Any
 
 import numpy as np
@@ -215,16 +215,22 @@ class CachedShards:
             return
         with self._counts.waiting():
             futures = {shard: self._streams.need(shard) for shard in missing}
-            wait(futures.values())
+            wait(futures.values(), return_when=FIRST_EXCEPTION)
         with self._changed:
             for shard, future in futures.items():
-                if future.exception() is None and not self._is_laid[shard]:
-                    self._addresses.lay(shard, future.result())
-                    self._descriptors[shard] = future.result()
-                    self._is_laid[shard] = True
-                    self._counts.used(self._items[shard].name)
+                if not self._streams.give_up(shard) and future.exception() is None:
+                    self._lay(shard, future.result())
         for future in futures.values():
-            future.result()  # raises what went wrong
+            if future.done():
+                future.result()  # raises what went wrong
+
+    def _lay(self, shard: int, descriptor: int) -> None:
+        """Lays a shard's file into memory, unless another thread has done so."""
+        if not self._is_laid[shard]:
+            self._addresses.lay(shard, descriptor)
+            self._descriptors[shard] = descriptor
+            self._is_laid[shard] = True
+            self._counts.used(self._items[shard].name)
 
 
 class Ranks:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -37,7 +37,10 @@ class Streams:
         self._end = weakref.finalize(self, _end, self._work, self._threads, on_end)
 
     def need(self, shard: int) -> Future[int]:
-        """Returns a descriptor of a shard to be; all who ask before it is there get the same."""
+        """Returns a descriptor of a shard to be; all who ask before it is there get the same.
+
+        Each of them waits for it, or gives it up.
+        """
         with self._work.changed:
             self._start()
             future = self._work.wanted.get(shard)
@@ -48,7 +51,20 @@ class Streams:
                 if shard not in self._work.running:
                     self._work.needed.append(shard)
                     self._work.changed.notify()
+            self._work.waiting[shard] += 1
             return future
+
+    def give_up(self, shard: int) -> bool:
+        """Waits for a shard no longer; returns False if it is there, or has failed, already."""
+        with self._work.changed:
+            if shard not in self._work.wanted:
+                return False
+            self._work.waiting[shard] -= 1
+            if not self._work.waiting[shard]:
+                self._work.forget(shard)
+                with contextlib.suppress(ValueError):
+                    self._work.needed.remove(shard)
+            return True
 
     def ahead(self, shards: Sequence[int]) -> None:
         """Says which shards will be needed, in this order; forgets what was said before."""
@@ -81,6 +97,7 @@ class _Work:
         later: Shards that will be needed, not begun.
         running: Shards that are being brought.
         wanted: What those who wait for a shard will get.
+        waiting: How many wait for it.
         ended: Whether nothing is to be done any more.
     """
 
@@ -90,6 +107,7 @@ class _Work:
         self.later: deque[int] = deque()
         self.running: set[int] = set()
         self.wanted: dict[int, Future[int]] = {}
+        self.waiting: Counter[int] = Counter()
         self.ended = False
 
     def take(self) -> tuple[int, bool] | None:
@@ -115,10 +133,10 @@ class _Work:
             self.running.discard(shard)
             future = self.wanted.get(shard)
             if future is not None and descriptor is not None:
-                del self.wanted[shard]
+                self.forget(shard)
                 future.set_result(descriptor)
             elif future is not None and self.ended:
-                del self.wanted[shard]
+                self.forget(shard)
                 future.set_exception(TryAgainError("the cache was closed meanwhile."))
             elif future is not None:  # it was asked for while it was brought ahead
                 self.needed.append(shard)
@@ -130,9 +148,15 @@ class _Work:
         """Tells those who wait for a shard that it cannot be had."""
         with self.changed:
             self.running.discard(shard)
-            future = self.wanted.pop(shard, None)
+            future = self.wanted.get(shard)
+            self.forget(shard)
             if future is not None:
                 future.set_exception(error)
+
+    def forget(self, shard: int) -> None:
+        """Lets nobody wait for a shard."""
+        self.wanted.pop(shard, None)
+        self.waiting.pop(shard, None)
 
     def pause(self, shard: int) -> None:
         """Waits for a while, or until something is needed; then the shard is tried again."""

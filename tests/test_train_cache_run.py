@@ -1,0 +1,129 @@
+"""Training through a cache: the same run, bit for bit, and what it tells."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from cache_cases import SHARD, used_bytes
+from event_cases import read_points
+from resume_cases import OneModel, assert_same, history, points, weights
+from train_cases import BASE, learn
+
+from train.bench.cold import read_cold
+from train.bench.config import BenchConfig
+from train.config import TrainConfig
+from train.errors import TryAgainError
+from train.evaluate import evaluate_run
+from train.folder import RunFolder
+from train.job import Job
+from train.resume import resume_training
+from train.run import train_model
+from train.verbs.fit import _as_json, _summary
+
+OPTIONS = {**BASE, "epochs": 3, "batch_size": 9, "window": 20, "augment": True}
+MODEL = OneModel()
+ROOM = 6 * SHARD  # half of the dataset: four shards to train on, two to validate on
+
+
+def content(path) -> dict:
+    """Returns what must not depend on where the shards were."""
+    return {
+        "models": {name: weights(path / name) for name in ("best.keras", "last.keras")},
+        "history": history(path),
+        "points": [point for point in points(path) if not point[0].startswith("cache/")],
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_model():
+    """All these runs have one network: to build its graph takes longer than to train it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "model", lambda job: MODEL(job))
+        yield
+
+
+@pytest.fixture(scope="module")
+def plain(many_shards, tmp_path_factory):
+    path = tmp_path_factory.mktemp("plain") / "run"
+    learn(many_shards, path, **OPTIONS)
+    return content(path)
+
+
+@pytest.fixture(scope="module")
+def cached(many_shards, tmp_path_factory):
+    """A run through a cache, what it said, and what came of it."""
+    path, lines = tmp_path_factory.mktemp("cached"), []
+    config = TrainConfig(
+        dataset=str(many_shards),
+        run=str(path / "run"),
+        cache=str(path / "cache"),
+        cache_bytes=ROOM,
+        **OPTIONS,
+    )
+    return path, lines, train_model(config, lines.append)
+
+
+def test_the_run_is_the_same_bit_by_bit(plain, cached):
+    path, _, _ = cached
+    assert_same(content(path / "run"), plain)
+    assert used_bytes(path / "cache") <= ROOM < 12 * SHARD
+
+
+def test_each_epoch_says_what_the_cache_did(cached):
+    path, lines, result = cached
+    assert (
+        f"reads through {path / 'cache'}, which may take 743 kB; uses up to 495 kB at once" in lines
+    )
+    told = [line for line in lines if line.startswith("cache: ")]
+    assert len(told) == 3
+    assert all(" shards were there, " in line and ", waited " in line for line in told)
+    curves = {tag: step for tag, step, _ in read_points(path / "run") if tag.startswith("cache/")}
+    assert curves == dict.fromkeys(
+        ["cache/hits", "cache/misses", "cache/fetched_bytes_per_second", "cache/waited_seconds"], 30
+    )
+    summary = _as_json(result)["cache"]
+    assert summary["misses"] >= 12
+    assert summary["fetched_bytes"] == summary["misses"] * SHARD
+    assert json.dumps(summary)
+    assert f"cache: {result.cache}" in _summary(result)
+
+
+def test_a_failing_disk_ends_it_and_a_resume_with_another_cache_goes_on(
+    plain, many_shards, tmp_path, far_disk
+):
+    def fail(path):
+        if len(far_disk.streamed) > 14:
+            raise OSError(5, "Input/output error", path)
+
+    far_disk.before = fail
+    with pytest.raises(TryAgainError) as caught:
+        learn(many_shards, tmp_path / "run", **OPTIONS, cache=str(tmp_path / "a"), cache_bytes=ROOM)
+    assert str(caught.value).endswith(
+        ": cannot be read: Input/output error. Run the same command again. The run stands at its "
+        f"last checkpoint: go on with `train resume {tmp_path / 'run'}`."
+    )
+    far_disk.before = lambda path: None
+    resume_training(str(tmp_path / "run"), {"cache": str(tmp_path / "b"), "cache_bytes": 2 * ROOM})
+    assert_same(content(tmp_path / "run"), plain)
+    assert RunFolder.open(str(tmp_path / "run")).config()["cache"] == str(tmp_path / "b")
+
+
+def test_an_evaluation_reads_through_the_cache_of_its_run(cached, far_disk):
+    path, _, _ = cached
+    run = RunFolder.open(str(path / "run"))
+    result = evaluate_run(run, cache_bytes=ROOM)
+    assert len(result.evaluation.labels) == 30
+    before = len(far_disk.streamed)
+    evaluate_run(run, cache=str(path / "other"), cache_bytes=ROOM)
+    assert len(far_disk.streamed) == before + 3
+    assert len(os.listdir(path / "other" / "shards")) == 3
+
+
+def test_a_benchmark_reads_through_a_cache(many_shards, tmp_path):
+    config = BenchConfig(
+        dataset=str(many_shards), cache=str(tmp_path), cache_bytes=ROOM, window=20, seconds=0.1
+    )
+    assert read_cold(config).speed.images > 0
+    assert 4 * SHARD <= used_bytes(tmp_path) <= ROOM
