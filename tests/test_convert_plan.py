@@ -274,6 +274,7 @@ SAME: dict[str, Any] = {
     "dataset": "elsewhere",
     "root": "/elsewhere",
     "vocabulary": ("elsewhere.txt",),
+    "engine": "spark",
     "workers": 7,
     "max_bad_fraction": 0.5,
     "overwrite": True,
@@ -282,7 +283,12 @@ SAME: dict[str, Any] = {
 
 
 def test_every_option_either_changes_the_plan_or_does_not() -> None:
-    assert {field.name for field in fields(ConvertConfig)} == set(CHANGES) | set(SAME)
+    assert {field.name for field in fields(ConvertConfig)} == {*CHANGES, *SAME, "master"}
+
+
+def test_the_cluster_is_no_part_of_the_plan(plan: Any) -> None:
+    cluster = plan(*TABLE, engine="spark", master="local[2]")  # the latter needs the former
+    assert cluster.plan_id == plan(*TABLE).plan_id
 
 
 @pytest.mark.parametrize("option", [option for option in SAME if option != "manifest"])
