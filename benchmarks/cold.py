@@ -40,11 +40,17 @@ def drop(files: list[Path]) -> str:
         DROP.write_text("3\n")
         return "/proc/sys/vm/drop_caches"
     except OSError:
-        for file in files:
-            descriptor = os.open(file, os.O_RDONLY)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(descriptor)
+        forget(files)
         return "posix_fadvise(DONTNEED)"
+
+
+def forget(files: list[Path]) -> None:
+    """Drops files that no process has mapped from the page cache, and nothing else."""
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)  # what is not written yet would stay
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
 
 
 def disk_bytes() -> int:

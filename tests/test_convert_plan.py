@@ -274,7 +274,6 @@ SAME: dict[str, Any] = {
     "dataset": "elsewhere",
     "root": "/elsewhere",
     "vocabulary": ("elsewhere.txt",),
-    "engine": "spark",
     "workers": 7,
     "max_bad_fraction": 0.5,
     "overwrite": True,
@@ -282,12 +281,15 @@ SAME: dict[str, Any] = {
 }
 
 
+CLUSTER = {"engine": "spark", "master": "local[2]"}  # the latter needs the former
+
+
 def test_every_option_either_changes_the_plan_or_does_not() -> None:
-    assert {field.name for field in fields(ConvertConfig)} == {*CHANGES, *SAME, "master"}
+    assert {field.name for field in fields(ConvertConfig)} == {*CHANGES, *SAME, *CLUSTER}
 
 
 def test_the_cluster_is_no_part_of_the_plan(plan: Any) -> None:
-    cluster = plan(*TABLE, engine="spark", master="local[2]")  # the latter needs the former
+    cluster = plan(*TABLE, workers=None, **CLUSTER)
     assert cluster.plan_id == plan(*TABLE).plan_id
 
 

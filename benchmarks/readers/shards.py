@@ -27,11 +27,11 @@ CLASSES = tuple(chr(0x4E00 + index) for index in range(NUM_CLASSES))
 SHARD_BYTES = 128 << 20  # as `convert` cuts by default
 
 
-def make(task: Task) -> None:
+def make(task: Task, shard_bytes: int = SHARD_BYTES) -> None:
     """Writes the dataset."""
     layout = RecordLayout(num_labels=NUM_LABELS, image_bytes=IMAGE_BYTES)
     source = enumerate(records(task.num_records))
-    starts = range(0, task.num_records, SHARD_BYTES // layout.stride)
+    starts = range(0, task.num_records, shard_bytes // layout.stride)
     shards = tuple(
         _write(
             task.folder / shard_file("images", "train", index, len(starts)),
