@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from train.cache.members import Member, needed, this_process
 from train.cache.need import largest_window
 from train.cache.part import Part
 from train.cache.room import CachedFile, Wish, candidates
+from train.cache.streams import Streams
 from train.errors import TryAgainError, UsageError
 from train.order import RecordOrder
 from train.sizes import parse_bytes, show_bytes
@@ -359,3 +361,29 @@ def test_totals_are_told():
     assert str(totals - totals) == "0 shards were there, 0 fetched, waited 0.0 s"
     assert totals.to_json()["fetched_bytes_per_second"] == 4_000_000
     assert (totals - totals).to_json()["fetched_bytes_per_second"] is None
+
+
+def test_giving_up_leaves_alone_who_asked_later():
+    """One thread has its shard, but not laid it yet, when another one asks for it once more."""
+    may_go = threading.Event()
+
+    def bring(shard: int, needed: bool) -> int:
+        may_go.wait()
+        return os.open(os.devnull, os.O_RDONLY)
+
+    streams = Streams(bring, 1, may_go.set)
+    first = streams.need(3)
+    may_go.set()
+    file = first.result()
+    may_go.clear()
+    second = streams.need(3)
+    assert second is not first
+    assert not streams.give_up(3, first)
+    assert streams.give_up(3, second) and not streams.give_up(3, second)
+    third = streams.need(3)
+    may_go.set()
+    for fetched in (file, third.result()):
+        descriptor = fetched.take()
+        assert descriptor is not None and fetched.take() is None
+        os.close(descriptor)
+    streams.close()

@@ -218,15 +218,17 @@ class CachedShards:
             wait(futures.values(), return_when=FIRST_EXCEPTION)
         with self._changed:
             for shard, future in futures.items():
-                if not self._streams.give_up(shard) and future.exception() is None:
-                    self._lay(shard, future.result())
+                if not self._streams.give_up(shard, future) and future.exception() is None:
+                    self._lay(shard, future.result().take())
         for future in futures.values():
             if future.done():
                 future.result()  # raises what went wrong
 
-    def _lay(self, shard: int, descriptor: int) -> None:
+    def _lay(self, shard: int, descriptor: int | None) -> None:
         """Lays a shard's file into memory, unless another thread has done so."""
-        if not self._is_laid[shard]:
+        if descriptor is not None and self._is_laid[shard]:
+            os.close(descriptor)
+        elif descriptor is not None:
             self._addresses.lay(shard, descriptor)
             self._descriptors[shard] = descriptor
             self._is_laid[shard] = True

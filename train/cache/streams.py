@@ -19,6 +19,22 @@ _END_SECONDS = 2.0  # a thread that copies looks up after each piece
 Bring = Callable[[int, bool], int | None]
 
 
+class Fetched:
+    """A shard that was brought, for the first of those who waited for it.
+
+    Args:
+        descriptor: Its file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def take(self) -> int | None:
+        """Returns its file, which is the caller's then; None if another one has taken it."""
+        descriptor, self._descriptor = self._descriptor, None
+        return descriptor
+
+
 class Streams:
     """Brings shards, several at once.
 
@@ -36,7 +52,7 @@ class Streams:
         # The threads know the work only, so that they end with the last user of this object.
         self._end = weakref.finalize(self, _end, self._work, self._threads, on_end)
 
-    def need(self, shard: int) -> Future[int]:
+    def need(self, shard: int) -> Future[Fetched]:
         """Returns a descriptor of a shard to be; all who ask before it is there get the same.
 
         Each of them waits for it, or gives it up.
@@ -54,10 +70,10 @@ class Streams:
             self._work.waiting[shard] += 1
             return future
 
-    def give_up(self, shard: int) -> bool:
+    def give_up(self, shard: int, future: Future[Fetched]) -> bool:
         """Waits for a shard no longer; returns False if it is there, or has failed, already."""
         with self._work.changed:
-            if shard not in self._work.wanted:
+            if self._work.wanted.get(shard) is not future:  # others may wait for it once more
                 return False
             self._work.waiting[shard] -= 1
             if not self._work.waiting[shard]:
@@ -106,7 +122,7 @@ class _Work:
         self.needed: deque[int] = deque()
         self.later: deque[int] = deque()
         self.running: set[int] = set()
-        self.wanted: dict[int, Future[int]] = {}
+        self.wanted: dict[int, Future[Fetched]] = {}
         self.waiting: Counter[int] = Counter()
         self.ended = False
 
@@ -134,7 +150,7 @@ class _Work:
             future = self.wanted.get(shard)
             if future is not None and descriptor is not None:
                 self.forget(shard)
-                future.set_result(descriptor)
+                future.set_result(Fetched(descriptor))
             elif future is not None and self.ended:
                 self.forget(shard)
                 future.set_exception(TryAgainError("the cache was closed meanwhile."))
