@@ -35,6 +35,7 @@ def anonymous_bytes(dataset, epochs):
     return int(done.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc of Linux")
 def test_the_readers_memory_grows_neither_with_epochs_nor_with_the_dataset(
     small_dataset, small_manifest, tmp_path

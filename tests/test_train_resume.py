@@ -51,6 +51,7 @@ def test_killed_at_a_step(step, whole_run, tiny_dataset, tmp_path, counting_cloc
     assert_same(content(whole_run), content(run))
 
 
+@pytest.mark.long
 def test_killed_before_a_change(
     whole_run, killed_before_changes, tmp_path, counting_clock, cached_model
 ):
@@ -65,6 +66,7 @@ def test_killed_before_a_change(
         shutil.rmtree(tmp_path / copy.name)
 
 
+@pytest.mark.long
 def test_killed_before_the_first_checkpoint(whole_run, tiny_dataset, tmp_path, counting_clock):
     run, said = tmp_path / "run", []
     done = script("kill", 2, tiny_dataset, "--run", run, *words_of(FLAGS))

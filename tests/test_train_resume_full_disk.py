@@ -40,6 +40,7 @@ def can_mount() -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
     (tmp_path / "disk").mkdir()
     command = f"{sys.executable} -m train"
