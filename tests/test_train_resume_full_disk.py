@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 from resume_cases import FLAGS, assert_same, content, words_of
 
