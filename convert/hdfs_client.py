@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from convert.errors import UsageError
 from convert.hadoop import default_authority, namenodes, read_settings
 from convert.hdfs_errors import PassingError, UnavailableError, translate
+from convert.heap import keep_freed_memory
 from convert.threads import Threads
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class HdfsClient:
         self._has_answered = False
         self._client: Client | None = None
         self._threads = Threads("hdfs")
+        keep_freed_memory()
 
     def call(self, path: str, call: Call[Result]) -> Result:
         """Makes a call, again and again while it fails for a reason that may pass.

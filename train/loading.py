@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TypedDict, Unpack
 
+from convert.heap import keep_freed_memory
 from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.augment import augment as default_augment
@@ -16,7 +17,6 @@ from train.cache.shards import CachedShards
 from train.config import OnBadRecord, VerifyRecords
 from train.encoded import open_reader
 from train.errors import UsageError
-from train.heap import keep_freed_memory
 from train.mixture import MixedOrder, MixedReadAhead
 from train.order import RecordOrder, default_window
 from train.origin import source_finder
