@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -80,4 +81,7 @@ def cached_files(folder) -> dict[str, Path]:
 
 
 def used_bytes(folder) -> int:
-    return sum(path.stat().st_size for path in Path(folder, "shards").iterdir())
+    """Returns what a cache takes; nothing is begun or renamed while it looks."""
+    with Path(folder, "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return sum(path.stat().st_size for path in Path(folder, "shards").iterdir())

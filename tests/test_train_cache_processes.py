@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cache_cases import used_bytes
+from cache_cases import SHARD, used_bytes
 from convert_cases import PATIENCE, convert, draw_sources
+from test_convert_full_disk import NAMESPACE, can_mount
 
 from convert.storage import read_dataset
 from train.loading import open_source
@@ -56,9 +57,7 @@ def test_four_processes_share_a_cache_under_pressure(tiny_shards, tmp_path):
     assert victim.returncode == -9
     most = 0
     while any(process.poll() is None for process in others):
-        with (tmp_path / "lock").open() as lock:  # nothing is begun or renamed meanwhile
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            most = max(most, used_bytes(tmp_path))
+        most = max(most, used_bytes(tmp_path))
         try:
             others[0].wait(0.05)
         except subprocess.TimeoutExpired:
@@ -78,3 +77,21 @@ def test_four_processes_share_a_cache_under_pressure(tiny_shards, tmp_path):
     del source
     assert not any(path.suffix == ".part" for path in (tmp_path / "shards").iterdir())
     assert used_bytes(tmp_path) <= budget
+
+
+def test_a_full_disk_is_told_in_one_line(many_shards, tmp_path):
+    """Though the cache might take more: something else is on that disk."""
+    if not can_mount():
+        pytest.skip("this process may not mount a file system")
+    (tmp_path / "disk").mkdir()
+    words = [sys.executable, str(SCRIPT), str(many_shards), "disk", str(10 * SHARD), "0", "9"]
+    script = f"mount -t tmpfs -o size=600k tmpfs disk || exit 99; {shlex.join(words)}"
+    done = subprocess.run(
+        [*NAMESPACE, "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"convert.errors.TryAgainError: {tmp_path}/disk: cannot keep a shard of 124 kB: No space "
+        "left on device. Free space, give less with --cache-bytes, or name another disk with "
+        "--cache; then run the same command again."
+    )
