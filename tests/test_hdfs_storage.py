@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,19 @@ from convert.local import LocalFileSystem
 from convert.storage import absolute, filesystem_of, is_remote, sha256_file
 
 RETRY = hdfs_client.RETRY_SECONDS
+
+COUNT_FAULTS = """
+import resource, sys
+from convert.storage import filesystem_of
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for piece in filesystem_of(sys.argv[1]).stream(sys.argv[1]):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(faults() for _ in range(4)))
+"""
 
 
 @pytest.fixture(params=["local", "hdfs"])
@@ -238,6 +254,17 @@ def test_a_restarting_datanode_is_waited_for(hadoop, hdfs) -> None:
     hadoop.kill_datanode()
     hadoop.start_datanode(wait=False)
     assert found + b"".join(pieces) == content
+
+
+def test_the_memory_of_pieces_is_used_again(hdfs) -> None:
+    files = filesystem_of(hdfs)
+    files.make_folder(hdfs)
+    path = put(files, f"{hdfs}/file", bytes(8 * PIECE_BYTES))
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS, path], capture_output=True, text=True, check=True
+    )
+    # Taken anew from the system, the pieces alone would cost a fault for each page.
+    assert int(done.stdout) < 8 * PIECE_BYTES // mmap.PAGESIZE // 2
 
 
 def test_a_file_whose_datanode_dies_is_never_complete(hadoop, hdfs) -> None:
