@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 import numpy as np
 
+from convert.bad_rows import check_bad, merge_bad
 from convert.config import SPLITS, ConvertConfig
 from convert.describe import describe
 from convert.duplicates import Duplicates, find_duplicates
@@ -38,8 +38,6 @@ from convert.shard import ShardJob
 from convert.staging import Staging, staging_key
 from convert.storage import absolute, filesystem_of, is_remote
 from convert.summary import Progress, ShardSummary, merge_sources
-
-_REASONS_SHOWN = 10
 
 
 def convert_dataset(
@@ -94,7 +92,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             remove_replaced(config.dataset, say)
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
-        _check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
+        check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
         conversion = _Conversion(config, plan, root, engine, say)
         try:
             return conversion.run(found, retry, started)
@@ -201,7 +199,7 @@ class _Conversion:
         summaries |= self._write(
             [place for file, place in files.items() if file not in summaries], resumed
         )
-        quarantined = _merge(plan.quarantined, summaries.values())
+        quarantined = merge_bad(plan.quarantined, summaries.values())
         info = describe(plan, config, summaries)
         self._commit(info, quarantined, summaries, old)
         return ConvertResult(
@@ -228,7 +226,7 @@ class _Conversion:
         """Puts the dataset in place, unless too many rows are bad."""
         config = self._config
         try:
-            _check_bad(quarantined, self._plan.manifest.num_rows, config.max_bad_fraction)
+            check_bad(quarantined, self._plan.manifest.num_rows, config.max_bad_fraction)
         except TooManyBadRowsError:
             self._staging.forget([s for s in summaries.values() if s.quarantined])
             raise
@@ -277,31 +275,6 @@ class _Conversion:
             num_labels=len(self._plan.vocabularies.outputs),
             image=image,
         )
-
-
-def _merge(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> list[Quarantined]:
-    """Returns all rows left out, by row."""
-    met = [row for summary in summaries for row in summary.quarantined]
-    return sorted([*planned, *met], key=lambda quarantined: quarantined.row)
-
-
-def _check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> None:
-    """Raises if more rows are bad than allowed, with the most frequent reasons."""
-    if len(quarantined) <= limit * num_rows and len(quarantined) < num_rows:
-        return
-    too_many = f"more than --max-bad-fraction {limit:g} allows"
-    counts = Counter(row.reason for row in quarantined).most_common(_REASONS_SHOWN)
-    first = {row.reason: row for row in reversed(quarantined)}
-    reasons = "; ".join(
-        f"{count:,} {reason} (row {first[reason].row}, {first[reason].path}: "
-        f"{first[reason].detail})"
-        for reason, count in counts
-    )
-    verdict = too_many if limit < 1 else "so nothing is left"
-    raise TooManyBadRowsError(
-        f"{len(quarantined):,} of {num_rows:,} rows are bad, {verdict}: {reasons}. "
-        "Repair the cause or raise the limit, then run the same command again."
-    )
 
 
 def _duplicates(plan: Plan, summaries: dict[str, ShardSummary]) -> Duplicates:
