@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from convert.errors import UsageError
@@ -125,9 +125,11 @@ class HdfsClient:
         """Waits for a call, as long as there is hope."""
         end = time.monotonic() + _CALL_SECONDS
         while True:
-            wait([started], min(_LOOK_SECONDS, _CALL_SECONDS))
-            if started.done():
-                return started.result()
+            try:
+                return started.result(min(_LOOK_SECONDS, _CALL_SECONDS))
+            except TimeoutError:
+                if started.done():  # its own
+                    return started.result()
             if time.monotonic() > end:
                 raise PassingError(errno.EIO, "no answer in time")
             self._require_namenode()  # where it is gone, hdfs-native would go on for minutes
