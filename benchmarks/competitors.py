@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 from benchmarks.converters.strips import BOX, PIECES, SIZE
@@ -115,8 +116,13 @@ def _other(about: str, module: str, workers: int, peer: Peer | None = None) -> C
     )
 
 
-def make_sources(folder: Path, rows: int) -> tuple[Source, Source]:
+def make_sources(folder: Path, rows: int, files: int | None = None) -> tuple[Source, Source]:
     """Copies the sample's files until there are enough.
+
+    Args:
+        folder: For the files and the manifests.
+        rows: Rows of the manifest.
+        files: Files; if they are fewer than rows, each stands in several. None: one for each row.
 
     Returns:
         All rows, and a small part of them to warm up with.
@@ -124,15 +130,15 @@ def make_sources(folder: Path, rows: int) -> tuple[Source, Source]:
     with open(SAMPLE / "manifest.csv", encoding="utf-8", newline="") as file:
         sample = list(csv.DictReader(file))
     copies = []
-    for index in range(rows):
+    for index in range(files or rows):
         row = sample[index % len(sample)]
         path = f"{index // FOLDER_FILES:03}/{index:06}{Path(row['path']).suffix}"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SAMPLE / row["path"], folder / path)
         copies.append({**row, "path": path})
-    few = max(PIECES, rows // WARM_UP_PART)
+    few = max(PIECES, len(copies) // WARM_UP_PART)
     return (
-        _write_manifest(folder / "all.csv", copies),
+        _write_manifest(folder / "all.csv", list(islice(cycle(copies), rows))),
         _write_manifest(folder / "warm-up.csv", copies[:few]),
     )
 

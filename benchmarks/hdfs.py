@@ -14,7 +14,7 @@ import argparse
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 # First, since this folder has a convert.py too.
@@ -36,19 +36,21 @@ class Sizes:
 
     Attributes:
         megabytes: Size of the large file, in MiB.
-        rows: Images to convert; also small files to read.
+        rows: Rows to convert.
+        files: Images that they name; also small files to read.
         records: Records of the dataset, 12 KB each.
         rounds: Of each part; `read`, which is quick, takes twice as many.
     """
 
     megabytes: int
     rows: int
+    files: int
     records: int
     rounds: int
 
 
-FULL = Sizes(megabytes=256, rows=4000, records=80_000, rounds=3)
-QUICK = Sizes(megabytes=64, rows=400, records=20_000, rounds=1)
+FULL = Sizes(megabytes=256, rows=16_000, files=4000, records=80_000, rounds=3)
+QUICK = Sizes(megabytes=64, rows=2000, files=500, records=20_000, rounds=1)
 
 
 def measure_read(place: Place, sizes: Sizes) -> None:
@@ -66,7 +68,7 @@ def measure_train(place: Place, sizes: Sizes) -> None:
 def measure_images(place: Place, sizes: Sizes, parts: list[str]) -> None:
     """Converts images, and reads them as they are."""
     folder = place.folder / _SOURCES
-    source, warm_up = make_sources(folder, sizes.rows)
+    source, warm_up = make_sources(folder, sizes.rows, sizes.files)
     place.upload(folder)
     if "convert" in parts:
         print(convert.METHOD, flush=True)
@@ -87,7 +89,8 @@ def main() -> None:
     add("--dir", type=Path, help="where the folder for local files is made; removed again")
     for name, about in (
         ("megabytes", "size of the large file, in MiB"),
-        ("rows", "images"),
+        ("rows", "rows to convert"),
+        ("files", "images that they name, and small files to read"),
         ("records", "records of the dataset to train on"),
         ("rounds", "rounds; `read` takes twice as many"),
     ):
@@ -97,8 +100,12 @@ def main() -> None:
     if unknown := set(parts).difference(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     preset = QUICK if arguments.quick else FULL
-    names = ("megabytes", "rows", "records", "rounds")
-    sizes = Sizes(**{name: getattr(arguments, name) or getattr(preset, name) for name in names})
+    sizes = Sizes(
+        **{
+            field.name: getattr(arguments, field.name) or getattr(preset, field.name)
+            for field in fields(Sizes)
+        }
+    )
     print(f"machine: {os.cpu_count()} CPUs, Python {platform.python_version()}, ", end="")
     print(f"load average {os.getloadavg()[0]:.1f}\naim: {AIM}", flush=True)
     with open_place(arguments.url, arguments.dir) as place:
