@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ from convert.storage import read_dataset
 from train.arrays import load_numpy
 from train.census import count_classes
 from train.config import TrainConfig
+from train.encoded import EncodedReader
 from train.errors import FormatError, RecordError, TryAgainError, UsageError
 from train.job import Job, unchangeable
 from train.loading import open_source
+from train.records import UnreadableError
 
 
 def through(dataset, folder, shards, split="train", batch_size=8, **options):
@@ -107,6 +111,13 @@ def test_what_was_counted_is_not_fetched_again(many_shards, tmp_path, monkeypatc
 # Fetching
 
 
+def fill(dataset, folder):
+    """Fetches all shards, by a reader that is gone afterwards."""
+    source = through(dataset, folder, 9)
+    for step in range(source.num_steps):
+        source.batch(0, step)
+
+
 def test_what_fits_is_fetched_once(many_shards, tmp_path, far_disk):
     source = through(many_shards, tmp_path, 9)
     for epoch in range(3):
@@ -120,9 +131,7 @@ def test_what_fits_is_fetched_once(many_shards, tmp_path, far_disk):
 
 
 def test_the_next_process_finds_it(many_shards, tmp_path, far_disk):
-    source = through(many_shards, tmp_path, 9)
-    source.batch(0, 0)
-    del source
+    fill(many_shards, tmp_path)
     far_disk.streamed.clear()
     again = through(many_shards, tmp_path, 9)
     require_same(again, open_source(many_shards, "train", 8))
@@ -169,7 +178,7 @@ def damage(path, at=5000):
 
 @pytest.mark.parametrize("harm", [damage, lambda path: os.truncate(path, 100)])
 def test_a_file_damaged_since_is_fetched_again(many_shards, tmp_path, far_disk, harm):
-    through(many_shards, tmp_path, 9).batch(0, 0)
+    fill(many_shards, tmp_path)
     name, path = sorted(cached_files(tmp_path).items())[3]
     harm(path)
     far_disk.streamed.clear()
@@ -209,6 +218,59 @@ def test_a_shard_that_is_wrong_where_it_comes_from_is_named(
     assert far_disk.streamed.count(victim) in (2, 4)  # ahead, and when it is needed
     digest = read_dataset(str(many_shards)).splits["train"][2].sha256
     assert not any(name.startswith(digest) for name in cached_files(tmp_path))
+
+
+def test_a_shard_is_not_taken_from_whoever_holds_it(many_shards, tmp_path):
+    source = through(many_shards, tmp_path, 9)
+    far, shards = source.reader.far, np.array([3])
+    with ThreadPoolExecutor(1) as pool:
+        with far.holding(shards):
+            before = far.memory(3).copy()
+            again = pool.submit(far.fetch_again, shards)
+            while not far._turns:
+                time.sleep(0.001)
+            assert np.array_equal(far.memory(3), before)
+            assert not again.done()
+        assert again.result()
+    assert not far.fetch_again(shards)  # once is enough
+    with far.holding(shards):
+        assert np.array_equal(far.memory(3), before)
+
+
+def test_an_image_damaged_under_our_eyes_is_fetched_again(encoded_datasets, tmp_path):
+    """Found by the decoder, where nobody compares CRCs."""
+    options = {"batch_size": 4, "shuffle": False, "verify_records": "off"}
+    source = open_source(
+        encoded_datasets["png"], "train", **options, cache=str(tmp_path), cache_bytes=10**7
+    )
+    source.reader.gather(np.array([1]))
+    start, stop = source.reader.byte_range(0, 0, 1)
+    first = source.reader.files[0].shard
+    with cached_files(tmp_path)[f"{first.sha256}-{first.bytes}"].open("r+b") as file:
+        file.seek((start + stop) // 2)
+        file.write(bytes((stop - start) // 4))
+    require_same(source, open_source(encoded_datasets["png"], "train", **options), [0])
+    assert source.reader.far.totals().misses == len(source.reader.files) + 1
+
+
+def test_no_image_is_decoded_when_its_shard_is_let_go(encoded_datasets, monkeypatch):
+    """One that cannot be decoded ends the batch when the others are done."""
+    reader = open_source(encoded_datasets["png"], "train", 4).reader
+    begun, running = threading.Event(), []
+
+    def decode(self, image, number, content):
+        if number == 0:
+            assert begun.wait(60)
+            raise UnreadableError(number, "is no image")
+        running.append(number)
+        begun.set()
+        time.sleep(0.01)
+        running.remove(number)
+
+    monkeypatch.setattr(EncodedReader, "_decode_into", decode)
+    with pytest.raises(UnreadableError):
+        reader._read(np.arange(reader.num_records))
+    assert not running
 
 
 def test_a_fetch_that_goes_wrong_once_is_repeated(many_shards, tmp_path, far_disk):
