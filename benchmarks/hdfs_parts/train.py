@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -61,6 +62,7 @@ def measure(place: Place, *, records: int, rounds: int) -> None:
     folder.mkdir()
     make(Task(folder=folder, num_records=records, batch_size=BATCH_SIZE), _SHARD_BYTES)
     place.upload(folder)
+    os.sync()  # what is left to write must not slow down the first to read
     contestants: dict[str, Callable[[], list[Epoch]]] = {
         "local": functools.partial(_local, folder, records),
         "hdfs": functools.partial(_far, place, records),
