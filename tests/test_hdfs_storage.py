@@ -176,7 +176,10 @@ def test_a_file_that_ends_early_is_told(place) -> None:
     assert raised.value.errno == errno.EIO
 
 
-def test_addresses() -> None:
+def test_addresses(monkeypatch) -> None:
+    monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
+    monkeypatch.setattr(hdfs_client, "_settings", {})  # those that Spark has brought here
+    monkeypatch.setattr("convert.storage._remote", {})
     assert is_remote("hdfs://a:1/b") and not is_remote("/hdfs://a")
     assert absolute("hdfs://a:1/b/../c/") == "hdfs://a:1/c"
     assert absolute("hdfs:///b") == "hdfs:///b"
