@@ -123,13 +123,15 @@ def test_slow_files_are_read_side_by_side(
 ) -> None:
     """No read returns before others have begun: one after the other, they would wait for ever."""
     real, trial = SourceReader.read, module._TRIAL_FILES
+    # So many are asked for before the first is waited for; each later one waits for an earlier one.
+    at_once = trial + module._AHEAD_FILES
     together = threading.Barrier(4, timeout=PATIENCE)
     started: list[str] = []
     count = itertools.count(1)
 
     def read(self: SourceReader, path: str) -> bytes:
         started.append(path)
-        if trial < next(count) <= trial + 4 * (NUM_ROWS // 8):
+        if trial < next(count) <= at_once:
             together.wait()
         return real(self, path)
 
