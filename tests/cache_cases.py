@@ -12,6 +12,8 @@ import pytest
 from convert import ConvertConfig
 from convert.job import convert_dataset
 from convert.local import LocalFileSystem
+from train.cache.folder import Refusal
+from train.loading import open_source
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
 STRIDE = 12_379
@@ -85,3 +87,37 @@ def used_bytes(folder) -> int:
     with Path(folder, "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return sum(path.stat().st_size for path in Path(folder, "shards").iterdir())
+
+
+def through(dataset, folder, shards, split="train", batch_size=8, **options):
+    """Opens a split through a cache that has room for some shards."""
+    return open_source(
+        dataset, split, batch_size, cache=str(folder), cache_bytes=shards * SHARD, **options
+    )
+
+
+def fill(dataset, folder):
+    """Fetches all shards, by a reader that is gone afterwards."""
+    source = through(dataset, folder, 9)
+    for step in range(source.num_steps):
+        source.batch(0, step)
+
+
+def everything(files, members):
+    """Lets all files give way, the longest unused first."""
+    return sorted(files, key=lambda each: each.used)
+
+
+def put(folder, name, size=100, choice=everything):
+    """Fetches a file; returns its descriptor, or why not."""
+    part = folder.reserve(name, size, choice)
+    if isinstance(part, Refusal):
+        return part
+    part.write(bytes(size))
+    part.sync()
+    return folder.publish(part)
+
+
+def names(folder):
+    """Returns the names of the files that a folder keeps."""
+    return sorted(each.name for each in folder.files())

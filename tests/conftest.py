@@ -15,6 +15,7 @@ from browser import Browser, open_browser
 from cache_cases import far_disk, many_shards  # noqa: F401
 from convert_cases import BOX, SIZE, convert, write_manifest
 from hadoop_fixtures import hadoop, hdfs  # noqa: F401
+from remote_cases import store, there  # noqa: F401
 from spark_cases import spark  # noqa: F401
 from train_cases import train
 
@@ -59,6 +60,12 @@ def pytest_runtest_makereport(item, call):
 def sample_rows() -> list[dict[str, str]]:
     with (SAMPLE / "manifest.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def sample_files(sample_rows) -> list[str]:
+    """The sample's first 30 images."""
+    return [str(SAMPLE / row["path"]) for row in sample_rows[:30]]
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
 BOX = (186, 0, 300, 30)
 SIZE = (128, 32)
+ALL = (("train", 1.0),)  # one split
 COMMAND = (sys.executable, "-m", "convert")
 # A test that waits this long has found a hang; none asserts on time.
 PATIENCE = 60
@@ -83,6 +84,15 @@ def convert(manifest: Path, dataset: Path, **more: Any) -> ConvertResult:
 def plan_of(manifest: Path, given: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Plan:
     """Plans a conversion."""
     return make_plan(read_manifest(str(manifest)), options_of(manifest, **more), given or {})
+
+
+def plan_of_rows(
+    folder: Path, *rows: str, given: dict[str, tuple[str, ...]] | None = None, **more: Any
+) -> Plan:
+    """Plans a table given as rows of text, the first one the header, into one split."""
+    header, *values = (row.split(",") for row in rows)
+    manifest = write_manifest(folder / "m.csv", header, values)
+    return plan_of(manifest, given, **{"split": ALL, **more})
 
 
 def command(*words: object, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from convert.filesystem import FileSystem
 from convert.metadata import SUCCESS
 from convert.storage import filesystem_of, sha256_file
+
+SIZE = (12, 8)
 
 
 def upload(folder: Path, address: str) -> None:
@@ -44,3 +48,39 @@ def beside(address: str) -> list[str]:
     """Returns what stands beside an output."""
     parent, name = os.path.split(address)
     return sorted(set(filesystem_of(address).names(parent)) - {name})
+
+
+def put(files: FileSystem, path: str, content: bytes = b"content") -> str:
+    """Writes a file; returns its path."""
+    with files.create(path) as file:
+        file.write(content)
+    return path
+
+
+def options(encoding: str = "raw") -> dict[str, object]:
+    """Returns how tests convert, for a call."""
+    return {"encoding": encoding, "shard_bytes": 9000, "max_bad_fraction": 0.1}
+
+
+def words(encoding: str = "raw") -> list[str]:
+    """Returns the same for a command line."""
+    return [
+        *("--size", *map(str, SIZE), "--encoding", encoding, "--shard-bytes", "9000"),
+        *("--max-bad-fraction", "0.1", "--json"),
+    ]
+
+
+def wait_for(condition) -> None:
+    while not condition():
+        time.sleep(0.005)
+
+
+def attempts(dataset: str) -> list[str]:
+    """Returns the files that are being written for a dataset."""
+    parent, name = os.path.split(dataset)
+    files = filesystem_of(dataset)
+    if not files.exists(parent):
+        return []
+    staged = [n for n in files.names(parent) if n.startswith(f".{name}.staging-")]
+    folders = [f"{parent}/{n}/attempts" for n in staged]
+    return [n for folder in folders if files.exists(folder) for n in files.names(folder)]

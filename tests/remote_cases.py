@@ -9,12 +9,15 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from convert.local import LocalFileSystem
 from train.checkpoint import Checkpoints, Position
 from train.remote_run import RemoteRun
 
 URL = "hdfs://elsewhere"
 ADDRESS = f"{URL}/runs/x"
+ROOT = "elsewhere"  # the folder that stands for all of HDFS
 
 
 class Killed(BaseException):
@@ -148,3 +151,42 @@ def content(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
     }
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """What stands for HDFS."""
+    return Store(tmp_path / ROOT)
+
+
+@pytest.fixture
+def there(tmp_path) -> Path:
+    """The run's folder on it."""
+    return tmp_path / ROOT / "runs" / "x"
+
+
+def newest(folder):
+    """Returns the name of a machine's newest checkpoint, which must be whole."""
+    damaged = []
+    found = Checkpoints(str(folder / "checkpoints")).newest(lambda *what: damaged.append(what))
+    assert not damaged
+    return found and Path(found.path).name
+
+
+def name(number, epoch=0):
+    return f"epoch-{epoch:04d}-step-{number:08d}"
+
+
+def checkpoints(there):
+    return sorted(os.listdir(there / "checkpoints"))
+
+
+def two_checkpoints(store, folder):
+    """Returns a session that has uploaded two checkpoints and written a third."""
+    remote = begin(store, folder)
+    for number in (3, 5):
+        step(remote.run, number)
+        remote.upload()
+    step(remote.run, 7)
+    (folder / "report.html").write_text("all")
+    return remote

@@ -6,13 +6,22 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from convert_cases import COMMAND, PATIENCE, command, convert, digests, draw_sources, png
-from hdfs_cases import beside, remote_digests, require_whole_or_absent, upload
+from hdfs_cases import (
+    SIZE,
+    attempts,
+    beside,
+    options,
+    remote_digests,
+    require_whole_or_absent,
+    upload,
+    wait_for,
+    words,
+)
 
 from convert import hdfs_client, output, staging
 from convert.config import ConvertConfig
@@ -23,7 +32,6 @@ from convert.job import convert_dataset
 from convert.storage import filesystem_of
 
 NUM_ROWS = 60
-SIZE = (12, 8)
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +50,6 @@ def expected(sources, tmp_path_factory) -> dict[str, dict[str, str]]:
     for encoding in ("raw", "png"):
         convert(sources, folder / encoding, **options(encoding))
     return {encoding: digests(folder / encoding) for encoding in ("raw", "png")}
-
-
-def options(encoding: str = "raw") -> dict[str, object]:
-    return {"encoding": encoding, "shard_bytes": 9000, "max_bad_fraction": 0.1}
-
-
-def words(encoding: str = "raw") -> list[str]:
-    return [
-        *("--size", *map(str, SIZE), "--encoding", encoding, "--shard-bytes", "9000"),
-        *("--max-bad-fraction", "0.1", "--json"),
-    ]
 
 
 @pytest.mark.parametrize("encoding", ["raw", "png"])
@@ -126,22 +123,6 @@ def test_what_is_missing_is_one_line(hdfs, sources, tmp_path) -> None:
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert problem in done.stderr
         assert done.stderr.count("\n") == 1
-
-
-def wait_for(condition) -> None:
-    while not condition():
-        time.sleep(0.005)
-
-
-def attempts(dataset: str) -> list[str]:
-    """Returns the files that are being written for a dataset."""
-    parent, name = os.path.split(dataset)
-    files = filesystem_of(dataset)
-    if not files.exists(parent):
-        return []
-    staged = [n for n in files.names(parent) if n.startswith(f".{name}.staging-")]
-    folders = [f"{parent}/{n}/attempts" for n in staged]
-    return [n for folder in folders if files.exists(folder) for n in files.names(folder)]
 
 
 @pytest.fixture

@@ -1,29 +1,22 @@
 """The plan: labels, vocabularies, splits, order and shards, from the manifest and options alone."""
 
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from convert_cases import plan_of, write_manifest
+from convert_cases import ALL, plan_of, plan_of_rows
 
 from convert.config import ConvertConfig
 from convert.errors import UsageError
 from convert.plan import Plan
 
-ALL = (("train", 1.0),)
-
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Any:
     """Plans a table given as rows of text, the first one the header, into one split."""
-
-    def make(*rows: str, given: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Plan:
-        header, *values = (row.split(",") for row in rows)
-        manifest = write_manifest(tmp_path / "m.csv", header, values)
-        return plan_of(manifest, given, **{"split": ALL, **more})
-
-    return make
+    return partial(plan_of_rows, tmp_path)
 
 
 def labels(plan: Plan) -> list[list[int]]:
@@ -264,9 +257,8 @@ def test_each_option_that_changes_bytes_makes_another_plan(plan: Any, option: st
     assert plan(*TABLE, given=given, **base).plan_id == plan(*TABLE, given=given, **base).plan_id
     if option == "split_column":
         base = {"split": ALL}
-    before = plan(*TABLE, given=given, **base)
     after = plan(*TABLE, given=given, **{**NEEDED.get(option, {}), option: CHANGES[option]})
-    assert before.plan_id != after.plan_id
+    assert plan(*TABLE, given=given, **base).plan_id != after.plan_id
 
 
 SAME: dict[str, Any] = {
@@ -279,8 +271,6 @@ SAME: dict[str, Any] = {
     "overwrite": True,
     "retry_quarantined": True,
 }
-
-
 CLUSTER = {"engine": "spark", "master": "local[2]"}  # the latter needs the former
 
 
@@ -289,8 +279,7 @@ def test_every_option_either_changes_the_plan_or_does_not() -> None:
 
 
 def test_the_cluster_is_no_part_of_the_plan(plan: Any) -> None:
-    cluster = plan(*TABLE, workers=None, **CLUSTER)
-    assert cluster.plan_id == plan(*TABLE).plan_id
+    assert plan(*TABLE, workers=None, **CLUSTER).plan_id == plan(*TABLE).plan_id
 
 
 @pytest.mark.parametrize("option", [option for option in SAME if option != "manifest"])

@@ -5,37 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SAMPLE
-from convert_cases import convert, draw_sources, encoded, png, write_manifest
-from PIL import Image
-from reading_cases import json_lines, probabilities_of, untrained_run
+from convert_cases import png, write_manifest
+from predict_cases import predict
+from reading_cases import probabilities_of
+from train_cases import run_main
 
-from train.cli import main
-from train.errors import RecordError, UsageError
 from train.evaluate import text_of
 from train.loading import open_source
-from train.predict.ahead import ready_batches
-from train.predict.config import PredictConfig
-from train.predict.inputs import Sample
-from train.predict.run import predict_images
-
-
-def predict(run, tmp_path, **options):
-    """Returns the result and the rows that were written."""
-    output = tmp_path / "predictions"
-    result = predict_images(run, PredictConfig(output=str(output), workers=3, **options))
-    text = output.read_text(encoding="utf-8")
-    if options.get("format") == "jsonl":
-        return result, json_lines(text)
-    return result, list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.fixture(scope="session")
@@ -157,18 +139,6 @@ def test_probabilities_and_alternatives(untrained_run, validation, sources, tmp_
         ]
 
 
-def test_more_alternatives_than_classes(tmp_path):
-    """Outputs of different sizes tell as many as they have."""
-    manifest = draw_sources(tmp_path, 20)
-    (tmp_path / "two.txt").write_text("0\n1\n", encoding="utf-8")
-    (tmp_path / "many.txt").write_text("\n".join("0123456789abcdef"), encoding="utf-8")
-    files = (f"y0={tmp_path}/two.txt", f"y1={tmp_path}/many.txt")
-    convert(manifest, tmp_path / "set", vocabulary=files, split=(("train", 1.0),))
-    run = untrained_run(tmp_path / "run", tmp_path / "set")
-    _, rows = predict(run, tmp_path, images=(str(tmp_path / "i/3.png"),), format="jsonl", top_k=5)
-    assert [len(character["top"]) for character in rows[0]["characters"]] == [2, 5]
-
-
 def test_folders_globs_and_lists(untrained_run, sources, texts, tmp_path, monkeypatch):
     """Sorted, recursive, without hidden names; what is no image is a row."""
     names = ["b/2.png", "b/10.png", "a.png", "c/d/e.png", "z[1].png", ".hidden.png", ".h/x.png"]
@@ -237,147 +207,6 @@ def test_a_bad_record_is_a_row(untrained_run, tiny_dataset, texts, tmp_path):
     assert result.errors == 1
 
 
-def test_rows_are_cropped_by_their_boxes(sample_rows, sources, tmp_path):
-    """Where the run's images were; then files alone are refused."""
-    header = ["path", "y0", "left", "top", "right", "bottom"]
-    boxes = [
-        ["186", "0", "300", "30"],
-        ["100", "0", "214", "30"],
-        ["5", "0", "4", "9"],
-        ["", "0", "9", "9"],
-    ]
-    cells = [[sources[0], "abbb"[index], *box] for index, box in enumerate(boxes)]
-    manifest = write_manifest(tmp_path / "m.csv", header, cells)
-    options = {"root": "/", "size": (64, 16), "split": (("train", 1.0),), "max_bad_fraction": 1.0}
-    convert(manifest, tmp_path / "set", **options)
-    run = untrained_run(tmp_path / "run", tmp_path / "set")
-    records = open_source(str(tmp_path / "set"), "train", 1, shuffle=False).reader
-    images, _ = records.gather(np.arange(2))
-    expected = {
-        row: f"{values.max():.4f}"
-        for row, values in zip(
-            records.rows(np.arange(2)).tolist(), probabilities_of(run, images)["y0"], strict=True
-        )
-    }
-    _, rows = predict(run, tmp_path, manifest=str(manifest), root="/")
-    assert {index: rows[index]["confidences"] for index in (0, 1)} == expected
-    message = "box_invalid: left, top, right, bottom must be whole numbers with left < right and "
-    assert [row["error"] for row in rows[2:]] == [
-        message + "top < bottom, got 5, 0, 4, 9",
-        message + "top < bottom, got nothing, 0, 9, 9",
-    ]
-    with pytest.raises(UsageError, match="were cropped by boxes in their manifest"):
-        predict(run, tmp_path, images=(sources[0],))
-    plain = write_manifest(tmp_path / "plain.csv", ["path"], [[sources[0]]])
-    with pytest.raises(UsageError, match=r"no column 'left' \(from the run's crop boxes\)"):
-        predict(run, tmp_path, manifest=str(plain), root="/")
-
-
-def test_the_truth_of_texts(tmp_path):
-    """Short texts end in blanks, which do not count as characters."""
-    draw_sources(tmp_path, 4)
-    cells = [[f"i/{i}.png", text] for i, text in enumerate(["ab", "b", "abab", ""])]
-    manifest = write_manifest(tmp_path / "t.csv", ["path", "text"], cells)
-    convert(
-        write_manifest(tmp_path / "u.csv", ["path", "text"], cells[:2]),
-        tmp_path / "set", text_column="text", pad_label=True, split=(("train", 1.0),),
-    )  # fmt: skip
-    run = untrained_run(tmp_path / "run", tmp_path / "set")
-    _, rows = predict(run, tmp_path, manifest=str(manifest), format="jsonl")
-    assert [row["truth"] for row in rows] == ["ab", "b", "abab", None]
-    assert rows[2]["right"] is False  # longer than any text that the run can read
-
-
-def test_names_of_several_characters_are_joined_by_blanks(tmp_path):
-    draw_sources(tmp_path, 4)
-    cells = [[f"i/{i}.png", str(i % 2), "0"] for i in range(4)]
-    manifest = write_manifest(tmp_path / "t.csv", ["path", "y0", "y1"], cells)
-    (tmp_path / "v.txt").write_text("left\nright\n", encoding="utf-8")
-    convert(
-        manifest, tmp_path / "set", vocabulary=(str(tmp_path / "v.txt"),), labels_are_indices=True,
-        split=(("train", 1.0),),
-    )  # fmt: skip
-    run = untrained_run(tmp_path / "run", tmp_path / "set")
-    _, rows = predict(run, tmp_path, manifest=str(manifest))
-    assert [row["truth"] for row in rows] == ["left left", "right left"] * 2
-    assert {row["text"] for row in rows} <= {
-        f"{a} {b}" for a in ("left", "right") for b in ("left", "right")
-    }
-
-
-def test_order_is_kept_whatever_thread_is_slow():
-    def piece(number):
-        def load():
-            time.sleep(0.02 if number % 3 == 0 else 0)
-            return [Sample(path=str(number), image=RecordError(""))]
-
-        return load
-
-    asked = []
-
-    def batches():
-        for first in range(0, 40, 4):
-            asked.append(first)
-            yield [piece(number) for number in range(first, first + 4)]
-
-    ready = ready_batches(batches(), 8)
-    found = next(ready)
-    assert len(asked) == 3  # no more is under way: memory is bounded
-    found += [sample for batch in ready for sample in batch]
-    assert [sample.path for sample in found] == [str(number) for number in range(40)]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "nothing to read: name image files, folders or globs, or give --manifest or --split."),
-        ({"images": ("a",), "manifest": "m"}, "images and --manifest exclude each other: give one "
-         "of them."),
-        ({"images": ("a",), "split": "test"}, "images and --split or --dataset exclude each other: "
-         "give one of them."),
-        ({"images": ("a",), "root": "/"}, "--root needs --manifest: only its paths are relative to "
-         "a folder."),
-        ({"images": ("a",), "top_k": -1}, "--top-k must be at least 0, got -1."),
-        ({"images": ("a",), "batch_size": 0}, "--batch-size must be at least 1, got 0."),
-        ({"images": ("a",), "workers": 0}, "--workers must be at least 1, got 0."),
-        ({"images": ("a",), "format": "xml"}, "--format cannot be 'xml'."),
-        ({"images": ("a",), "output": "no/where"}, "no/where: no folder no. Make it, or name "
-         "another --output."),
-        ({"images": ("a",), "output": "."}, ".: exists and is no file. Name another --output."),
-    ],
-)  # fmt: skip
-def test_refusals(options, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError) as caught:
-        PredictConfig(**options)
-    assert str(caught.value) == message
-
-
-def test_a_dataset_that_does_not_fit_is_refused(untrained_run, small_dataset, tmp_path):
-    with pytest.raises(UsageError, match="its image size"):
-        predict(untrained_run, tmp_path, dataset=str(small_dataset))
-
-
-def test_a_failed_output_leaves_nothing(untrained_run, sources, tmp_path, monkeypatch):
-    output = tmp_path / "out.csv"
-    output.write_text("older", encoding="utf-8")
-
-    def read(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("train.predict.reader.BatchReader.read", read)
-    with pytest.raises(KeyboardInterrupt):
-        predict_images(untrained_run, PredictConfig(images=(sources[0],), output=str(output)))
-    assert os.listdir(tmp_path) == ["out.csv"]
-    assert output.read_text(encoding="utf-8") == "older"
-
-
-def run_main(*words) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    return caught.value.code
-
-
 def test_the_command(untrained_run, texts, sources, tmp_path, capfd):
     assert run_main("predict", untrained_run.path, *sources[:2], tmp_path / "none.png") == 0
     captured = capfd.readouterr()
@@ -392,43 +221,3 @@ def test_the_command(untrained_run, texts, sources, tmp_path, capfd):
     captured = capfd.readouterr()
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == texts
     assert captured.err.splitlines()[1].startswith("train: exact ")
-
-
-def test_a_closed_pipe_ends_quietly(untrained_run, sources, monkeypatch, capfd):
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w", encoding="utf-8") as stdout:
-        monkeypatch.setattr("sys.stdout", stdout)
-        assert run_main("predict", untrained_run.path, *sources) == 141
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
-)
-def test_a_signal_ends_with_one_line(number, code, untrained_run, sources, monkeypatch, capfd):
-    monkeypatch.setattr(
-        "train.predict.reader.BatchReader.read", lambda *_: os.kill(os.getpid(), number)
-    )
-    # A job in the background inherits a SIGINT that is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert run_main("predict", untrained_run.path, *sources) == code
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert capfd.readouterr().err == "train: stopped.\n"
-
-
-def test_transparency_and_grey_are_as_in_conversion(untrained_run, tmp_path):
-    """Prediction uses conversion's own code, so one odd image proves the path."""
-    image = Image.new("LA", (320, 40), (200, 40))
-    (tmp_path / "grey.png").write_bytes(encoded(image, "PNG"))
-    manifest = write_manifest(tmp_path / "m.csv", ["path", "y0"], [["grey.png", "a"]])
-    crop = {"crop": (186, 0, 300, 30), "size": (64, 16), "split": (("train", 1.0),)}
-    convert(manifest, tmp_path / "set", **crop)
-    images, _ = open_source(str(tmp_path / "set"), "train", 1, shuffle=False).reader.gather(
-        np.arange(1)
-    )
-    _, rows = predict(untrained_run, tmp_path, images=(str(tmp_path / "grey.png"),))
-    expected = probabilities_of(untrained_run, images)
-    assert rows[0]["confidences"] == " ".join(f"{v.max():.4f}" for v in expected.values())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import errno
-import io
 import json
 import math
 import os
@@ -12,118 +10,26 @@ import re
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from PIL import Image
+from report_cases import HISTORY, NAMES, content_of, info_of, require_sound, shown
 
-from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.census import count_classes
 from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluate import evaluate_run
-from train.evaluation import Evaluation
 from train.folder import RunFolder
 from train.loading import open_source
 from train.report import write
-from train.report.content import Content, Picture, Validation
-from train.report.markup import Html, element
-from train.report.numbers import compact, duration, interval, percent, size, ticks
+from train.report.numbers import percent
 from train.report.page import page
-from train.report.pictures import data_uri
 from train.report.results import NO_VALIDATION, OVERFIT
-from train.report.write import BestEvaluation, write_report
+from train.report.write import write_report
 from train.resume import resume_training
 
-WIDTHS = (400, 760, 1200)
 SECTIONS = [
     "results", "learning", "confidence", "mistakes", "misread", "random", "speed", "settings",
 ]  # fmt: skip
-NAMES = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "&amp;", " ", "")
-HISTORY = {
-    "epoch": 1.0, "step": 42.0, "learning_rate": 1e-3, "loss": 2.5, "character_accuracy": 0.5,
-    "exact": 0.25, "images_per_second": 1234.5, "input_wait": 0.01, "seconds": 31.0,
-    "validation_loss": 2.0, "validation_character_accuracy": 0.75, "validation_exact": 0.5,
-}  # fmt: skip
-
-
-def info_of(names=NAMES, num_outputs=4, shape=(32, 128, 3)) -> DatasetInfo:
-    height, width, channels = shape
-    return DatasetInfo(
-        name="a",
-        image={"height": height, "width": width, "channels": channels, "encoding": "raw"},
-        outputs={f"<b>y{i}": "v" for i in range(num_outputs)},
-        vocabularies={"v": names},
-        splits={"train": (), "validation": ()},
-        plan_id="", manifest_sha256="", options={},
-    )  # fmt: skip
-
-
-def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 128, 3), **fields):
-    """Returns the content of a report on random predictions."""
-    info = info or info_of(shape=shape)
-    rng = np.random.default_rng(0)
-    classes, outputs = len(info.vocabularies["v"]), len(info.outputs)
-    labels = rng.integers(0, classes, (records, outputs), np.int32)
-    read = np.where(rng.random(labels.shape) < 0.8, labels, (labels + 1) % classes)
-    evaluation = Evaluation(
-        labels=labels, predictions=read.astype(np.int32), ranks=(labels != read).astype(np.int32),
-        confidences=rng.uniform(0.3, 1, labels.shape).astype(np.float32),
-        losses=(labels != read).mean(axis=1), blanks=[classes - 1] * outputs,
-    )  # fmt: skip
-    wrong = np.flatnonzero((labels != read).any(axis=1)).tolist()
-    pictures = [
-        Picture(pixels=rng.integers(0, 256, shape, np.uint8), row=7 * record, record=record)
-        for record in range(records)
-    ]
-    given = {
-        "path": "/tmp/runs/<i>7",
-        "info": info,
-        "options": {
-            "dataset": "/tmp/<u>strips",
-            "model": "resnet10",
-            "epochs": 3,
-            "label_smoothing": 0.1,
-            "seed": 0,
-        },
-        "environment": {"python": "3.11", "packages": {"keras": "<3>"}},
-        "history": [{**history, "epoch": float(epoch)} for epoch in range(1, epochs + 1)],
-        "best": epochs,
-        "bad_records": 2,
-        "parameters": 123456,
-        "model_bytes": 2_840_998,
-        "class_counts": {"v": np.arange(classes) * 40},
-        "validation": Validation(
-            evaluation=evaluation,
-            misread=[pictures[record] for record in wrong[:4]],
-            random=pictures[:4],
-        ),
-    }
-    return Content(**{**given, **fields})
-
-
-def shown(browser, content, folder, **options):
-    """Opens a report in the browser; returns its text."""
-    path = folder / "report.html"
-    path.write_text(page(content), encoding="utf-8")
-    browser.open(path, **options)
-    require_sound(browser)
-    return browser.evaluate("document.body.innerText")
-
-
-def require_sound(browser):
-    """Nothing asked for, no error, nothing that is no number, as wide as the window at most."""
-    browser.wait("[...document.images].every(image => image.complete && image.naturalWidth)")
-    assert (browser.requests(), browser.errors()) == ([], [])
-    assert browser.evaluate("document.scripts.length") == 0
-    source = browser.evaluate("document.documentElement.outerHTML")
-    assert not re.search(r"\b(nan|inf|None|NaN)\b", re.sub(r"data:[^\"]*", "", source))
-    browser.evaluate("document.querySelector('details').open = true")
-    for width in WIDTHS:
-        browser.resize(width)
-        assert browser.overflow() == 0
 
 
 def test_the_report_of_a_run(run, browser):
@@ -298,22 +204,6 @@ def test_dark_and_paper(browser, tmp_path):
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
 
 
-@pytest.mark.parametrize("shape", [(32, 128, 3), (20, 30, 1), (16, 16, 4)])
-def test_images_are_exact(shape):
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    head, content = data_uri(pixels).split(",")
-    assert head == "data:image/png;base64"
-    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
-        assert np.array_equal(np.asarray(image).reshape(shape), pixels)
-
-
-def test_large_images_are_made_smaller():
-    pixels = np.random.default_rng(0).integers(0, 256, (600, 2400, 3), np.uint8)
-    with Image.open(io.BytesIO(base64.b64decode(data_uri(pixels).split(",")[1]))) as image:
-        assert image.size == (256, 64)
-    assert len(data_uri(pixels)) * 36 < 3 << 20  # noise: no image is larger
-
-
 def test_a_report_that_cannot_be_written_is_one_line(run, small_dataset, tmp_path, monkeypatch):
     class Network:
         trainable_variables = ()
@@ -344,83 +234,3 @@ def test_a_run_killed_before_its_report_gets_one(whole_run, tmp_path):
     tiles = [re.findall(r"<dd.*?</dd>", page[: page.index("</dl>")]) for page in (written, again)]
     assert len(tiles[0]) == 10
     assert tiles[0] == tiles[1]
-
-
-def evaluation_of(labels, predictions, loss):
-    labels, predictions = np.array([labels]), np.array([predictions])
-    return Evaluation(
-        labels=labels, predictions=predictions, ranks=labels, confidences=labels,
-        losses=np.array([loss]), blanks=[None, None],
-    )  # fmt: skip
-
-
-def test_the_best_evaluation_is_kept():
-    first, better, equal = (
-        evaluation_of([0, 1], read, loss)
-        for read, loss in (([1, 1], 1.0), ([0, 1], 2.0), ([0, 1], 2.0))
-    )
-    best, row = BestEvaluation(), {
-        "validation_exact": 1.0, "validation_character_accuracy": 1.0, "validation_loss": 2.0,
-    }  # fmt: skip
-    assert best.of(row) is None
-    for evaluation in (first, better, equal, first):
-        best.keep(evaluation)
-    assert best.of(row) is better
-    assert best.of({**row, "validation_loss": 1.5}) is None  # of the session before
-    assert best.of({"loss": 1.0}) is None
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0, "0.0%"), (1, "100.0%"), (0.9999, "99.99%"), (0.99999, "99.99%"), (0.00012, "0.01%"),
-     (0.985815, "98.6%")],
-)  # fmt: skip
-def test_only_all_is_100_percent(share, text):
-    assert percent(share) == text
-
-
-def test_numbers_as_people_read_them():
-    assert [duration(s) for s in (31.4, 90, 7200)] == ["31 s", "1.5 min", "2.0 h"]
-    assert [size(n) for n in (12, 2_840_998, 999_600, 5e12)] == [
-        "12 B",
-        "2.84 MB",
-        "1 MB",
-        "5e+03 GB",
-    ]
-    assert [compact(n) for n in (0, 5e-4, 0.001, 72.06, 43210, 3e6)] == [
-        "0", "5e-4", "0.001", "72.06", "43,210", "3 M",
-    ]  # fmt: skip
-
-
-def test_wilsons_interval():
-    """8 of 10 as in the tables of Newcombe 1998, and both ends."""
-    assert interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert interval(1.0, 100)[0] == pytest.approx(0.9630, abs=1e-4)
-    assert interval(1.0, 100)[1] == 1.0
-    assert interval(0.0, 5)[0] == 0.0
-
-
-@settings(deadline=None)
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8), st.sampled_from([0.0, 1.0]))
-def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
-    assume(span == 0 or span > max(1e-6 * abs(low), 1e-300))
-    high = low + span
-    found = ticks(low, high, count, least)
-    steps = np.diff(found)
-    assert 2 <= len(found) <= count + 3
-    assert (
-        found[0] <= low + 1e-6 * (span or 1) + 1e-9
-        and found[-1] >= high - 1e-6 * (span or 1) - 1e-9
-    )
-    assert np.allclose(steps, steps[0], rtol=1e-4)
-    mantissa = steps[0] / 10 ** math.floor(math.log10(steps[0] * 1.0001))
-    assert min(abs(mantissa - nice) for nice in (1, 2, 5)) < 1e-3
-
-
-@settings(deadline=None)
-@given(st.text(), st.text())
-def test_what_is_not_markup_is_escaped(text, value):
-    made = element("p", text, title=value)
-    assert isinstance(made, Html)
-    assert made.count("<") == 2
-    assert made.count('"') == 2

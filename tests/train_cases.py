@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from train.cli import main
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -36,3 +40,10 @@ def learn(dataset, path, **options):
     config = {**BASE, **options}
     train_model(TrainConfig(dataset=str(dataset), run=str(path), **config))
     return RunFolder.open(str(path))
+
+
+def run_main(*words) -> int:
+    """Runs the command in this process; returns its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    return caught.value.code
