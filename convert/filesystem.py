@@ -7,7 +7,7 @@ Failures are `OSError` with the errno that a local disk would give.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,6 +89,17 @@ class FileSystem(ABC):
 
         Raises:
             OSError: It could not be written; an older one is as it was.
+        """
+
+    @abstractmethod
+    def together(self, *works: Callable[[], object]) -> None:
+        """Does things that do not depend on each other: at once, where each mostly waits.
+
+        Args:
+            works: They complete or replace files of this file system.
+
+        Raises:
+            Exception: The first of theirs, in their order, when all that were begun have ended.
         """
 
     @abstractmethod

@@ -6,36 +6,24 @@ import contextlib
 import errno
 import os
 import posixpath
-import re
 import uuid
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert.errors import TryAgainError, UsageError
-from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
+from convert.errors import TryAgainError
+from convert.filesystem import PIECE_BYTES, FileSystem, Status
+from convert.hdfs_address import path_of
 from convert.hdfs_client import HdfsClient
+from convert.hdfs_writer import HdfsWriter
+from convert.threads import Threads
 
 if TYPE_CHECKING:
     from hdfs_native import Client, FileReader, FileStatus
 
-SCHEME = "hdfs://"
 _PIECES_AHEAD = 2  # one hides the caller's work, two also the wait for a DataNode's first bytes
-_ADDRESS = re.compile(r"hdfs://([^/]*)(/.*)?", re.DOTALL)
-
-
-def split_address(address: str) -> tuple[str, str]:
-    """Returns the authority and the path of an `hdfs://` address.
-
-    Raises:
-        UsageError: It is none.
-    """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise UsageError(f"{address!r} is no address. Write hdfs://HOST:PORT/PATH.")
-    return found[1], posixpath.normpath(found[2] or "/")
 
 
 class HdfsFileSystem(FileSystem):
@@ -54,6 +42,7 @@ class HdfsFileSystem(FileSystem):
 
     def __init__(self, authority: str) -> None:
         self._client = HdfsClient(authority)
+        self._threads = Threads("hdfs files")
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
         """Returns a part of a file; see `FileSystem`."""
@@ -87,7 +76,7 @@ class HdfsFileSystem(FileSystem):
                 file = self._open(path)
 
     def _open(self, path: str) -> FileReader:
-        return self._client.call(path, lambda client: client.read(_name(path)))
+        return self._client.call(path, lambda client: client.read(path_of(path)))
 
     def _pieces(self, path: str, file: FileReader, start: int, end: int) -> Iterator[bytes]:
         """Yields a part of an open file, to which nothing but its DataNodes is needed."""
@@ -116,7 +105,7 @@ class HdfsFileSystem(FileSystem):
         except BaseException:
             # The file is never closed: that would complete it as it is.
             with contextlib.suppress(OSError, TryAgainError):
-                self._client.once(path, lambda client: client.delete(_name(path)))
+                self._client.once(path, lambda client: client.delete(path_of(path)))
             raise
 
     def replace(self, path: str, content: bytes) -> None:
@@ -126,6 +115,17 @@ class HdfsFileSystem(FileSystem):
             for start in range(0, len(content), PIECE_BYTES):  # each has its own time limit
                 file.write(content[start : start + PIECE_BYTES])
         self._rename(part, path, overwrite=True)
+
+    def together(self, *works: Callable[[], object]) -> None:
+        """Does things at once; see `FileSystem`.
+
+        The NameNode completes a file only when a DataNode has told it of the last block. Often it
+        is asked too early, and then hdfs-native waits for half a second.
+        """
+        futures = [self._threads.start(work) for work in works]
+        wait(futures)
+        for future in futures:
+            future.result()
 
     def publish(self, part: str, path: str) -> bool:
         """Moves a file to its name; see `FileSystem`."""
@@ -153,12 +153,12 @@ class HdfsFileSystem(FileSystem):
             nonlocal tries
             tries += 1
             try:
-                client.rename(_name(source), _name(target), overwrite=overwrite)
+                client.rename(path_of(source), path_of(target), overwrite=overwrite)
             except FileNotFoundError:
                 if tries == 1:
                     raise
                 # The answer to an earlier try may have been lost: then the target is there.
-                client.get_file_info(_name(target))
+                client.get_file_info(path_of(target))
 
         self._client.call(source, rename)
 
@@ -184,7 +184,7 @@ class HdfsFileSystem(FileSystem):
                     yield inside + name
 
     def _list(self, folder: str) -> list[FileStatus]:
-        name = _name(folder)
+        name = path_of(folder)
 
         def collect(client: Client) -> list[FileStatus]:
             return list(client.list_status(name))
@@ -202,86 +202,27 @@ class HdfsFileSystem(FileSystem):
             return None
 
     def _status(self, path: str) -> Status:
-        found = self._client.call(path, lambda client: client.get_file_info(_name(path)))
+        found = self._client.call(path, lambda client: client.get_file_info(path_of(path)))
         return Status(is_folder=found.isdir, size=found.length)
 
     def make_folder(self, path: str) -> None:
         """Makes a folder and those above it."""
-        self._client.call(path, lambda client: client.mkdirs(_name(path), create_parent=True))
+        self._client.call(path, lambda client: client.mkdirs(path_of(path), create_parent=True))
 
     def remove(self, path: str) -> None:
         """Deletes a file or an empty folder, if there is one."""
-        self._client.call(path, lambda client: client.delete(_name(path)))
+        self._client.call(path, lambda client: client.delete(path_of(path)))
 
     def remove_tree(self, path: str) -> None:
         """Deletes a folder, as far as possible."""
         with contextlib.suppress(OSError):
-            self._client.call(path, lambda client: client.delete(_name(path), recursive=True))
-
-
-class HdfsWriter:
-    """A file of HDFS that is being written; `create` makes and completes it.
-
-    Args:
-        client: Of its file system.
-        path: The file; it must not exist.
-
-    Attributes:
-        size: Bytes written so far.
-    """
-
-    def __init__(self, client: HdfsClient, path: str) -> None:
-        self._client, self._path = client, path
-        self._buffer = bytearray()
-        self._pending: Future[Any] | None = None
-        self.size = 0
-        tries = 0
-
-        def create(client: Client) -> Any:
-            from hdfs_native import WriteOptions
-
-            nonlocal tries
-            tries += 1
-            # A second try may meet the file of the first one, whose answer was lost.
-            options = WriteOptions(overwrite=tries > 1, create_parent=False)
-            return client.create(_name(path), options)
-
-        self._file = client.call(path, create)
-
-    def write(self, content: bytes, /) -> None:
-        """Adds bytes at the end.
-
-        Raises:
-            OSError: They, or those before them, could not be written.
-        """
-        self._buffer += content
-        self.size += len(content)
-        if len(self._buffer) >= WRITE_BYTES:
-            self._send()
-
-    def _send(self) -> None:
-        """Begins to write the buffer, when what was sent before has been written."""
-        self._wait()
-        content, self._buffer = bytes(self._buffer), bytearray()
-        self._pending = self._client.start(lambda client: self._file.write(content))
-
-    def _wait(self) -> None:
-        if self._pending is not None:
-            self._client.finish(self._path, self._pending)
-            self._pending = None
-
-    def close(self) -> None:
-        """Completes the file."""
-        if self._buffer:
-            self._send()
-        self._wait()
-        self._client.once(self._path, lambda client: self._file.close())
+            self._client.call(path, lambda client: client.delete(path_of(path), recursive=True))
 
 
 def _read(
     client: Client, path: str, start: int, length: int | None, limit: int | None = None
 ) -> bytes:
-    file = client.read(_name(path))
+    file = client.read(path_of(path))
     size = len(file)
     if limit is not None and size > limit:
         raise OSError(errno.EFBIG, f"{size} bytes are more than {limit}", path)
@@ -293,7 +234,3 @@ def _range(path: str, file: FileReader, start: int, length: int) -> bytes:
         raise OSError(errno.EIO, f"ends after {len(file)} bytes", path)
     content: bytes = file.read_range(start, length)
     return content
-
-
-def _name(address: str) -> str:
-    return split_address(address)[1]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 
 from convert.errors import ImageError, Reason, TryAgainError
-from convert.hdfs import HdfsFileSystem, split_address
-from convert.source_reader import Reader, SourceReader
+from convert.hdfs import HdfsFileSystem
+from convert.hdfs_address import split_address
+from convert.source_reader import BAD_SOURCE, Reader, SourceReader
 from convert.storage import absolute, filesystem_of, is_remote
 
 _BAD_SOURCE: dict[int, tuple[Reason, str]] = {
-    errno.ENOENT: ("missing", "no such file"),
-    errno.ENOTDIR: ("missing", "a folder of its path is a file"),
-    errno.ENAMETOOLONG: ("missing", "its path is too long"),
+    **BAD_SOURCE,
     errno.EINVAL: ("missing", "its path cannot be one of HDFS"),
-    errno.EACCES: ("unreadable", "permission denied"),
     errno.EISDIR: ("not_a_file", "a folder, expected an image file"),
 }
 

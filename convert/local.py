@@ -69,6 +69,11 @@ class LocalFileSystem(FileSystem):
         """Writes a small file whole or not at all; see `FileSystem`."""
         _write_whole(path, content)
 
+    def together(self, *works: Callable[[], object]) -> None:
+        """Does things one after the other; see `FileSystem`."""
+        for work in works:
+            work()
+
     def publish(self, part: str, path: str) -> bool:
         """Moves a file to its name; see `FileSystem`."""
         return publish(part, path)

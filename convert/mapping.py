@@ -51,17 +51,36 @@ def map_file(path: str, size: int) -> Bytes:
             found = os.fstat(file.fileno()).st_size
             if found != size:
                 raise FormatError(f"{path}: {found} bytes, expected {size}. {REPAIR}")
-            return _map(file.fileno(), size) if size else np.empty(0, np.uint8)
+            if not size:
+                return np.empty(0, np.uint8)
+            return array_of(map_pages(None, size, _PROT_READ, _MAP_SHARED, file.fileno()), size)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
 
 
-def _map(descriptor: int, size: int) -> Bytes:
-    """Maps an open file."""
-    address = _libc.mmap(None, size, _PROT_READ, _MAP_SHARED, descriptor, 0)
-    if address == _FAILED:
+def map_pages(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
+    """Maps memory by the system's `mmap`, whose arguments these are; returns its address.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    found = _libc.mmap(address, size, protection, flags, descriptor, 0)
+    if found == _FAILED:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return int(found)
+
+
+def array_of(address: int, size: int) -> Bytes:
+    """Returns mapped memory as an array; to make it touches nothing.
+
+    Args:
+        address: Where it begins; it must be mapped.
+        size: In bytes.
+
+    Returns:
+        Its content, uint8, shape (size,), read-only. Unmapped when nothing refers to it any more.
+    """
     memory = (ctypes.c_uint8 * size).from_address(address)
     # At exit the system unmaps it: other threads may still be reading.
     weakref.finalize(memory, _libc.munmap, address, size).atexit = False

@@ -9,9 +9,9 @@ import time
 import uuid
 import zlib
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import google_crc32c
@@ -25,10 +25,11 @@ from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
+from convert.source_census import SourceCensus
 from convert.source_reader import Reader
 from convert.sources import Content, SourceStream
 from convert.storage import filesystem_of, sha256_file, write_json
-from convert.summary import Progress, ShardSummary, Sources
+from convert.summary import Progress, ShardSummary
 
 _REPORT_SECONDS = 0.2
 _WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons
@@ -103,13 +104,15 @@ def _write(job: ShardJob, spec: ShardSpec, writer: _Writer) -> ShardSummary:
     target = os.path.join(job.staging, "dataset", spec.file)
     index = attempt + SUFFIX
     try:
-        with files.create(attempt) as file:
-            summary = writer.write(file)
-        if writer.index is not None:
-            with files.create(index) as file:
-                file.write(writer.index)
-        # First: whoever finds the shard finds what tells whether it is whole.
-        record_summary(job.staging, summary)
+        with contextlib.ExitStack() as open_files:
+            summary = writer.write(open_files.enter_context(files.create(attempt)))
+            whole = open_files.pop_all()
+        # The summary before the name: who finds the shard finds what tells whether it is whole.
+        files.together(
+            whole.close,
+            partial(_write_index, index, writer.index),
+            partial(record_summary, job.staging, summary),
+        )
         if writer.index is not None:
             _publish(index, target + SUFFIX, summary.index_sha256)
         _publish(attempt, target, summary.sha256)
@@ -119,6 +122,12 @@ def _write(job: ShardJob, spec: ShardSpec, writer: _Writer) -> ShardSummary:
                 files.remove(part)
         raise
     return summary
+
+
+def _write_index(path: str, content: bytes | None) -> None:
+    if content is not None:
+        with filesystem_of(path).create(path) as file:
+            file.write(content)
 
 
 def record_summary(staging: str, summary: ShardSummary) -> None:
@@ -168,7 +177,7 @@ class _Writer:
         self._lengths: list[int] = []
         self.index: bytes | None = None
         self._digests = array("Q")
-        self._census = _Census()
+        self._census = SourceCensus()
         self._rows = self._input_bytes = 0
         self._write_seconds = 0.0
         self._sent = Progress()
@@ -270,28 +279,3 @@ class _Writer:
         )
         self._report(total.since(self._sent))
         self._sent = total
-
-
-class _Census:
-    """Counts what sources are like."""
-
-    def __init__(self) -> None:
-        self._formats: Counter[str] = Counter()
-        self._sizes: set[tuple[int, int]] = set()
-        self._dropped_alpha = self._oriented = 0
-
-    def count(self, rendered: Rendered) -> None:
-        self._formats[rendered.source_format] += 1
-        self._sizes.add(rendered.source_size)
-        self._dropped_alpha += rendered.dropped_alpha
-        self._oriented += rendered.orientation > 1
-
-    def sources(self) -> Sources:
-        widths, heights = zip(*(self._sizes or {(0, 0)}), strict=True)
-        return Sources(
-            formats=dict(self._formats),
-            smallest=(min(widths), min(heights)),
-            largest=(max(widths), max(heights)),
-            dropped_alpha=self._dropped_alpha,
-            oriented=self._oriented,
-        )

@@ -9,12 +9,12 @@ import stat
 import time
 from typing import Protocol
 
-from convert.errors import ImageError, TryAgainError
+from convert.errors import ImageError, Reason, TryAgainError
 from convert.filesystem import WRITE_BYTES
 
 _READ_TRIES = 3
 
-_BAD_SOURCE = {
+BAD_SOURCE: dict[int, tuple[Reason, str]] = {
     errno.ENOENT: ("missing", "no such file"),
     errno.ENOTDIR: ("missing", "a folder of its path is a file"),
     errno.ENAMETOOLONG: ("missing", "its path is too long"),
@@ -23,6 +23,7 @@ _BAD_SOURCE = {
     errno.ELOOP: ("not_a_file", "its links form a loop"),
     errno.ENXIO: ("not_a_file", "a socket or a device without a reader"),
 }
+"""What says that a source cannot be read, and will not be: the reason, and what to tell."""
 
 
 class Reader(Protocol):
@@ -65,9 +66,8 @@ class SourceReader:
             except ValueError as error:
                 raise ImageError("missing", "its path has a null byte") from error
             except OSError as error:
-                if error.errno in _BAD_SOURCE:
-                    reason, detail = _BAD_SOURCE[error.errno]
-                    raise ImageError(reason, detail) from error  # type: ignore[arg-type]
+                if error.errno in BAD_SOURCE:
+                    raise ImageError(*BAD_SOURCE[error.errno]) from error
                 failure = error
                 time.sleep(0.1 * 4**attempt)
         raise TryAgainError(

@@ -165,8 +165,14 @@ class Staging:
             DATASET_JSON: info.to_json(),
             SUCCESS: "",
         }
-        for name, text in texts.items():
-            self._files.replace(os.path.join(self.dataset, name), text.encode())
+
+        def put(name: str) -> None:
+            self._files.replace(os.path.join(self.dataset, name), texts[name].encode())
+
+        last = (DATASET_JSON, SUCCESS)
+        self._files.together(*(partial(put, name) for name in texts if name not in last))
+        for name in last:
+            put(name)
         self._require_complete({file: size for file, (size, _) in info.files().items()}, texts)
         put_in_place(self.dataset, output, overwrite=overwrite)
         self.remove()

@@ -10,7 +10,8 @@ from typing import Any
 
 from convert.errors import FormatError, UsageError
 from convert.filesystem import FileSystem
-from convert.hdfs import SCHEME, HdfsFileSystem, split_address
+from convert.hdfs import HdfsFileSystem
+from convert.hdfs_address import SCHEME, split_address
 from convert.local import LocalFileSystem
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.parser import parse_dataset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,28 @@ def test_a_file_is_never_made_twice(place) -> None:
     with pytest.raises(FileExistsError), files.create(f"{folder}/file") as file:
         file.write(b"other")
     assert files.read(f"{folder}/file") == b"content"
+
+
+def test_things_done_together_are_done(place) -> None:
+    files, folder = place
+    texts = {name: name.encode() for name in ("a", "b", "c")}
+    files.together(*(partial(files.replace, f"{folder}/{name}", texts[name]) for name in texts))
+    assert {name: files.read(f"{folder}/{name}") for name in files.names(folder)} == texts
+
+
+def test_the_first_thing_that_fails_is_told(place) -> None:
+    files, folder = place
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    with pytest.raises(OSError, match="second"):
+        files.together(
+            lambda: files.replace(f"{folder}/a", b"a"),
+            lambda: fail(OSError("second")),
+            lambda: fail(OSError("third")),
+        )
+    assert files.names(folder) == ["a"]  # the others have ended
 
 
 def test_publishing_replaces_nothing(place) -> None:

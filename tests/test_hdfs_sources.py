@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from convert_cases import png
 from hdfs_cases import put
@@ -30,9 +32,8 @@ def test_sources_that_cannot_be_read(hdfs, path, reason) -> None:
     root = f"{hdfs}/root"
     files = filesystem_of(root)
     files.make_folder(f"{root}/in")
-    put(files, f"{root}/in/a.png", png())
-    put(files, f"{root}/in/large.png", bytes(10_001))
-    put(files, f"{hdfs}/out.png", png())
+    contents = {"root/in/a.png": png(), "root/in/large.png": bytes(10_001), "out.png": png()}
+    files.together(*(partial(put, files, f"{hdfs}/{name}", contents[name]) for name in contents))
     reader = HdfsSourceReader(root, 10_000)
     with pytest.raises(ImageError) as raised:
         reader.read(path)

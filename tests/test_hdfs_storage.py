@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
-from convert_cases import command
+from convert_cases import PATIENCE, command
 from hdfs_cases import put
 
 from convert import hdfs_client
@@ -101,6 +102,12 @@ def test_a_restarting_datanode_is_waited_for(hadoop, hdfs) -> None:
     hadoop.kill_datanode()
     hadoop.start_datanode(wait=False)
     assert found + b"".join(pieces) == content
+
+
+def test_what_mostly_waits_is_done_at_once(hdfs) -> None:
+    """One after the other, each would wait for the next for ever."""
+    together = threading.Barrier(3, timeout=PATIENCE)
+    filesystem_of(hdfs).together(*[together.wait] * 3)
 
 
 def test_the_memory_of_pieces_is_used_again(hdfs) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hdfs_native import Client, WriteOptions
 
-from convert.hdfs import split_address
+from convert.hdfs_address import split_address
 from convert.storage import filesystem_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -7,28 +7,16 @@ where no file lies ends the process, so whoever reads must hold the shard.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
-import os
-import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+from convert.mapping import Bytes, array_of, map_pages
 
 # mman.h of Linux; those that Python does not name are the same on all its usual processors.
 _PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000
 _NOTHING = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-_FAILED = ctypes.c_void_p(-1).value
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = (
-    ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
-)  # fmt: skip
-_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 class Addresses:
@@ -46,10 +34,8 @@ class Addresses:
         pages = [-(-size // mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes]
         self._starts = np.cumsum([0, *pages]).tolist()
         length = max(mmap.PAGESIZE, self._starts[-1])
-        self._base = _map(None, length, _PROT_NONE, _NOTHING, -1)
-        self._whole = (ctypes.c_uint8 * length).from_address(self._base)
-        # At exit the system unmaps it: other threads may still be reading.
-        weakref.finalize(self._whole, _libc.munmap, self._base, length).atexit = False
+        self._base = map_pages(None, length, _PROT_NONE, _NOTHING, -1)
+        self._whole = array_of(self._base, length)
 
     def memory(self, number: int) -> Bytes:
         """Returns a file's memory, uint8, shape (size,), read-only; it keeps all addresses alive.
@@ -57,10 +43,7 @@ class Addresses:
         To make the array touches nothing.
         """
         start = self._starts[number]
-        content = np.frombuffer(memoryview(self._whole), np.uint8)
-        content = content[start : start + self._sizes[number]]
-        content.flags.writeable = False
-        return content
+        return self._whole[start : start + self._sizes[number]]
 
     def lay(self, number: int, descriptor: int) -> None:
         """Lays an open file of the right size, not empty, over its addresses."""
@@ -73,12 +56,4 @@ class Addresses:
     def _put(self, number: int, protection: int, flags: int, descriptor: int) -> None:
         start, stop = self._starts[number], self._starts[number + 1]
         address = self._base + start
-        _map(address, stop - start, protection, flags | _MAP_FIXED, descriptor)
-
-
-def _map(address: int | None, length: int, protection: int, flags: int, descriptor: int) -> int:
-    found = _libc.mmap(address, length, protection, flags, descriptor, 0)
-    if found == _FAILED:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return int(found)
+        map_pages(address, stop - start, protection, flags | _MAP_FIXED, descriptor)

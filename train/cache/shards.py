@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from train.cache.addresses import Addresses, Bytes
+from convert.mapping import Bytes
+from train.cache.addresses import Addresses
 from train.cache.counts import CacheCounts, CacheTotals
 from train.cache.fetch import Fetcher, Item
 from train.cache.folder import CacheFolder
