@@ -45,12 +45,12 @@ def scratch() -> Iterator[Path]:
         ("kill", "overwrite raw", True),
         ("kill", "overwrite raw", False),  # then the old dataset stands aside for a moment
         ("kill", "retry png", True),
-        ("kill twice", "overwrite raw", False),
-        ("kill twice", "retry png", True),
+        pytest.param("kill twice", "overwrite raw", False, marks=pytest.mark.long),
+        pytest.param("kill twice", "retry png", True, marks=pytest.mark.long),
         ("stop", "plain raw", True),
-        ("stop", "overwrite raw", True),
+        pytest.param("stop", "overwrite raw", True, marks=pytest.mark.long),
         ("full", "plain png", False),
-        ("full", "retry png", True),
+        pytest.param("full", "retry png", True, marks=pytest.mark.long),
     ],
 )
 def test_before_every_change_on_the_disk(

@@ -198,6 +198,7 @@ def test_a_namenode_that_dies_in_the_commit(hadoop, hdfs, sources, expected, mon
     assert beside(f"{hdfs}/ds") == []
 
 
+@pytest.mark.long
 def test_a_namenode_that_stays_dead_in_the_commit(
     hadoop, hdfs, sources, expected, monkeypatch
 ) -> None:

@@ -84,13 +84,13 @@ def test_each_flag_is_used(small_dataset, tmp_path):
     given = {"batch_size": 10, "window": 20, "seed": 3, "head": "separate", "seconds": 0.05}
     flags = [word for name, value in given.items() for word in (f"--{name}", value)]
     flags = [str(flag).replace("_", "-") for flag in flags]
-    words = (small_dataset, *flags, "--model", "resnet10", "--no-augment", "--json")
+    words = (small_dataset, *flags, "--model", "cnn", "--no-augment", "--json")
     code, stdout, _ = train("bench", *words, cwd=tmp_path)
     found = json.loads(stdout[-1])
     assert code == 0
     assert {name: found[name] for name in given} == given
     assert (found["model"], found["augment"], found["reader_not_augmented"]) == (
-        "resnet10", False, None,
+        "cnn", False, None,
     )  # fmt: skip
     assert found["from_disk"]["images"] % 10 == 0
     assert stdout[0].endswith("batches of 10, not augmented")

@@ -19,6 +19,7 @@ from train.run import train_model
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")
 
 
+@pytest.mark.long
 def test_training_is_the_same_without_it(whole_run, tiny_dataset, tmp_path, monkeypatch):
     """Weights, optimizer, metrics, dropout's seeds and models, bit for bit."""
     for name in ("on_train_begin", "on_epoch_begin", "on_train_batch_end", "on_epoch_end"):

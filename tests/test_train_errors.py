@@ -11,7 +11,7 @@ import sys
 
 import pytest
 from conftest import SAMPLE
-from train_cases import train
+from train_cases import SMALL, run_main, train
 
 from convert import ConvertConfig
 from convert.job import convert_dataset
@@ -43,14 +43,18 @@ from train.errors import UsageError
          "'auto', 'shared', 'separate'). See `train fit --help`."),
     ],
 )  # fmt: skip
-def test_errors_are_one_line(words, code, message, run, small_dataset, tmp_path):
+def test_errors_are_one_line(
+    words, code, message, run, small_dataset, tmp_path, monkeypatch, capfd
+):
     (tmp_path / "empty" / "full").mkdir(parents=True)
     (tmp_path / "empty" / "full" / "file").touch()
     (tmp_path / "strips").symlink_to(small_dataset)
     shutil.copytree(run[0], tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "dataset": "strips"}))
-    assert train(*words, cwd=tmp_path) == (code, [], [f"train: error: {message}"])
+    monkeypatch.chdir(tmp_path)
+    assert run_main(*words) == code
+    assert capfd.readouterr() == ("", f"train: error: {message}\n")
 
 
 def test_a_damaged_record_stops_training_with_one_line(small_dataset, tmp_path):
@@ -136,7 +140,8 @@ def test_a_reader_that_goes_away_is_no_error(run):
 
 
 def test_sigterm_stops_with_143(small_dataset, tmp_path):
-    command = [sys.executable, "-m", "train", small_dataset, "--epochs", "1000", "--run", "run"]
+    flags = ("--run", "run", "--epochs", "1000", *SMALL)
+    command = [sys.executable, "-m", "train", small_dataset, *flags]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if line.startswith("train: epoch"):  # in the midst of it

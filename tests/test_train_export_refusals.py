@@ -74,7 +74,7 @@ def test_a_foreign_thing_is_left_alone(keras_export, tmp_path):
         keras_export(overwrite=True)
 
 
-def test_an_export_that_was_spoilt_is_told(keras_export, exports, untrained_run, tmp_path):
+def test_an_export_that_was_spoilt_is_told(keras_export, tmp_path):
     """It is there, it is described as ours, and it reads otherwise."""
     import keras
 

@@ -116,7 +116,7 @@ def test_the_average_is_validated_and_saved_beside_the_raw_weights(base, tiny_da
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)  # but for rounding the same
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)])
 def test_what_is_saved_computes_in_float32(precision, tiny_dataset, tmp_path):
     run = learn(tiny_dataset, tmp_path / "run", precision=precision)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["precision"] == precision

@@ -41,8 +41,8 @@ def full(*_, **__):
     [
         (np, "savez", "checkpoints"),
         (folder, "write_file", "history.csv"),
-        (keras.Model, "save", "last.keras"),
-        (EventFile, "add", "events"),
+        pytest.param(keras.Model, "save", "last.keras", marks=pytest.mark.long),
+        pytest.param(EventFile, "add", "events", marks=pytest.mark.long),
     ],
 )
 def test_a_full_disk(where, name, file, tiny_dataset, whole_run, tmp_path, monkeypatch):
@@ -78,7 +78,14 @@ def test_a_disk_that_fills_amid_a_checkpoint(tiny_dataset, whole_run, tmp_path, 
     assert_same(content(whole_run), content(run))
 
 
-@pytest.mark.parametrize("file", ["state.npz", "checkpoint.json", "best.keras"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "state.npz",
+        pytest.param("checkpoint.json", marks=pytest.mark.long),
+        pytest.param("best.keras", marks=pytest.mark.long),
+    ],
+)
 def test_a_truncated_checkpoint(file, tiny_dataset, whole_run, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patched:

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import SAMPLE
-from train_cases import train
+from train_cases import SMALL, train
 
 FILES = {
     "best.keras", "checkpoints", "class_counts.json", "config.json", "dataset.json",
@@ -118,9 +118,8 @@ def test_the_saved_model_loads_without_shardfeed(run):
 
 
 def test_runs_number_themselves(small_dataset, tmp_path):
-    flags = ("--epochs", 1, "--batch-size", 64)
     for number in (1, 2):
-        _, _, stderr = train(small_dataset, *flags, cwd=tmp_path)
+        _, _, stderr = train(small_dataset, *SMALL, "--epochs", 1, cwd=tmp_path)
         assert stderr[-1] == f"train: the run's files are in runs/{number}"
 
 
@@ -134,6 +133,6 @@ def test_training_without_validation_says_so(small_manifest, tmp_path):
             crop=(186, 0, 300, 30), size=(64, 16), split=(("train", 1.0),), workers=1,
         )
     )  # fmt: skip
-    code, _, stderr = train("strips", "--epochs", 1, "--batch-size", 64, cwd=tmp_path)
+    code, _, stderr = train("strips", *SMALL, "--epochs", 1, cwd=tmp_path)
     assert code == 0
     assert "no validation split, so the last epoch counts as the best" in stderr[0]

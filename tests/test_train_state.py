@@ -16,7 +16,7 @@ EVERYTHING = (*WEIGHTS, *METRICS)
 
 
 def compiled(classes=5, seed=0):
-    network = build_model((8, 16, 1), {"y0": classes, "y1": classes}, seed=seed, bottleneck=8)
+    network = build_model((8, 16, 1), {"y0": classes, "y1": classes}, name="cnn", seed=seed)
     model = Recogniser(network.input, network.output)
     model.compile(
         keras.optimizers.AdamW(1e-3), loss={n: SparseCrossentropy() for n in model.output}

@@ -13,6 +13,9 @@ from train.cli import main
 
 ROOT = Path(__file__).parent.parent
 
+# The network that is built in the least time.
+SMALL = ("--batch-size", "64", "--model", "cnn", "--width", "0.125", "--no-augment")
+
 
 def train(*words, cwd=None):
     """Runs the command; returns exit code, lines of stdout and lines of stderr."""
