@@ -19,13 +19,15 @@ SMALL = ("--batch-size", "64", "--model", "cnn", "--width", "0.125", "--no-augme
 
 def train(*words, cwd=None):
     """Runs the command; returns exit code, lines of stdout and lines of stderr."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the test may have imported JAX, which sets it
     done = subprocess.run(
         [sys.executable, "-m", "train", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=cwd,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
