@@ -154,7 +154,10 @@ def test_killed_at_a_random_moment(scenes: dict[str, tuple[Scene, float]], momen
     assert scene.is_done(folder)
 
 
-@pytest.mark.parametrize("share", [0.8, 0.9, 1])
+@pytest.mark.parametrize(
+    "share",
+    [pytest.param(0.8, marks=pytest.mark.long), 0.9, pytest.param(1, marks=pytest.mark.long)],
+)
 def test_the_command_is_killed_in_its_commit(
     scratch: Path, scenes: dict[str, tuple[Scene, float]], share: float
 ) -> None:

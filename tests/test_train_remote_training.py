@@ -131,6 +131,7 @@ def test_killed_and_gone_on_with_elsewhere(
     assert len(store.changes) == changes
 
 
+@pytest.mark.long  # test_train_remote_run does it without training
 def test_killed_before_the_report(store, there, machine, tiny_dataset, whole_run):
     """The last checkpoint is there, and none of the files that come after it."""
 
@@ -256,6 +257,7 @@ def vars_of(result):
     return {"exact": evaluation.exact, "losses": evaluation.losses, "rows": result.rows}
 
 
+@pytest.mark.long
 def test_more_epochs(store, there, machine, tiny_dataset, whole_run, monkeypatch):
     """A report of fewer epochs goes with the first new checkpoint."""
     train_model(config(tiny_dataset, epochs=2))

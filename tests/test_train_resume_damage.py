@@ -61,6 +61,7 @@ def test_a_full_disk(where, name, file, tiny_dataset, whole_run, tmp_path, monke
     assert_same(content(whole_run), content(run))
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_amid_a_checkpoint(tiny_dataset, whole_run, tmp_path, monkeypatch):
     """The kernel refuses to let a file grow: models have room, the state has not."""
     run, limits = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
