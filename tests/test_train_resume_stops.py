@@ -175,6 +175,7 @@ def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     assert json.loads((run / "config.json").read_text())["patience"] == 2
 
 
+@pytest.mark.long
 def test_bad_records_are_listed_once(tiny_dataset, tmp_path, monkeypatch):
     dataset = shutil.copytree(tiny_dataset, tmp_path / "strips")
     shard = dataset / "images-train.tfrecord-00000-of-00003"
