@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,11 +67,6 @@ def words(encoding: str = "raw") -> list[str]:
         *("--size", *map(str, SIZE), "--encoding", encoding, "--shard-bytes", "9000"),
         *("--max-bad-fraction", "0.1", "--json"),
     ]
-
-
-def wait_for(condition) -> None:
-    while not condition():
-        time.sleep(0.005)
 
 
 def attempts(dataset: str) -> list[str]:

@@ -15,9 +15,9 @@ from convert.local import LocalFileSystem
 from train.checkpoint import Checkpoints, Position
 from train.remote_run import RemoteRun
 
-URL = "hdfs://elsewhere"
-ADDRESS = f"{URL}/runs/x"
 ROOT = "elsewhere"  # the folder that stands for all of HDFS
+URL = f"hdfs://{ROOT}"
+ADDRESS = f"{URL}/runs/x"
 
 
 class Killed(BaseException):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from convert_cases import COMMAND, PATIENCE, command, convert, digests, draw_sources, png
+from fault_cases import wait_for
 from hdfs_cases import (
     SIZE,
     attempts,
@@ -19,7 +20,6 @@ from hdfs_cases import (
     remote_digests,
     require_whole_or_absent,
     upload,
-    wait_for,
     words,
 )
 

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from convert_cases import COMMAND, PATIENCE, ROOT
+from fault_cases import wait_for
 from verify_cases import (
     STRIDE,
     TRAIN,
@@ -134,15 +135,6 @@ def running(large: Path) -> Iterator[subprocess.Popen[str]]:
     with process:
         yield process
         process.kill()
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Waits until a condition holds; returns its value."""
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.01)
-    return value
 
 
 def workers_of(process: subprocess.Popen[str], count: int = 1) -> list[int]:

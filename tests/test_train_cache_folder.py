@@ -68,16 +68,21 @@ def test_who_has_stopped_for_long_stops_nobody(tmp_path, monkeypatch):
     assert names(folder) == ["a"]
 
 
+def run_until_killed(code):
+    """Runs code in a process of its own, which kills itself at its end."""
+    code += "; import os; os.kill(os.getpid(), 9)"
+    root = Path(__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == -9
+
+
 def test_parts_of_the_dead_are_removed(tmp_path):
     folder = CacheFolder(str(tmp_path), 300)
     code = (
-        "import os, sys; from train.cache.folder import CacheFolder;"
+        "from train.cache.folder import CacheFolder;"
         f"folder = CacheFolder({str(tmp_path)!r}, 300);"
-        "part = folder.reserve('a', 250, lambda *found: []); part.write(b'half');"
-        "os.kill(os.getpid(), 9)"
+        "part = folder.reserve('a', 250, lambda *found: []); part.write(b'half')"
     )
-    root = Path(__file__).parent.parent
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == -9
+    run_until_killed(code)
     assert used_bytes(tmp_path) == 250
     living = folder.reserve("c", 50, everything)
     assert names(folder) == ["c.0.part"]
@@ -175,14 +180,12 @@ def test_the_largest_budget_counts(tmp_path):
 def test_readers_of_dead_processes_count_no_more(tmp_path):
     folder = CacheFolder(str(tmp_path), 100)
     code = (
-        "import os; from train.cache.folder import CacheFolder;"
+        "from train.cache.folder import CacheFolder;"
         "from train.cache.members import Member;"
         f"folder = CacheFolder({str(tmp_path)!r}, 100);"
-        "folder.admit(Member(process='q', shards='q', need=90, whole=90, budget=100, names=()));"
-        "os.kill(os.getpid(), 9)"
+        "folder.admit(Member(process='q', shards='q', need=90, whole=90, budget=100, names=()))"
     )
-    root = Path(__file__).parent.parent
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == -9
+    run_until_killed(code)
     assert len(os.listdir(tmp_path / "readers")) == 1
     folder.admit(member("a", 90))
     assert len(os.listdir(tmp_path / "readers")) == 1

@@ -140,7 +140,7 @@ def test_a_reader_that_goes_away_is_no_error(run):
 
 
 def test_sigterm_stops_with_143(small_dataset, tmp_path):
-    flags = ("--run", "run", "--epochs", "1000", *SMALL)
+    flags = (*SMALL, "--run", "run", "--epochs", "1000")
     command = [sys.executable, "-m", "train", small_dataset, *flags]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:

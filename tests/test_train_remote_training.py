@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from remote_cases import URL, Killed, Store
+from remote_cases import ADDRESS, ROOT, Killed, Store
 from resume_cases import FLAGS, assert_same, at_step, content, newest, points, resumed, send
 
 from convert import storage
@@ -26,20 +26,12 @@ from train.run import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")
 
-ADDRESS = f"{URL}/runs/x"
-
 
 @pytest.fixture
-def store(tmp_path, monkeypatch) -> Store:
-    """The files of `hdfs://elsewhere`."""
-    store = Store(tmp_path / "elsewhere")
-    monkeypatch.setitem(storage._remote, (os.getpid(), "elsewhere"), store)
+def store(store, monkeypatch) -> Store:
+    """Found by whoever opens an address below `URL`."""
+    monkeypatch.setitem(storage._remote, (os.getpid(), ROOT), store)
     return store
-
-
-@pytest.fixture
-def there(tmp_path) -> Path:
-    return tmp_path / "elsewhere" / "runs" / "x"
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ def test_the_saved_model_loads_without_shardfeed(run):
 
 def test_runs_number_themselves(small_dataset, tmp_path):
     (tmp_path / "runs" / "1").mkdir(parents=True)
-    _, _, stderr = train(small_dataset, *SMALL, "--epochs", 1, cwd=tmp_path)
+    _, _, stderr = train(small_dataset, *SMALL, cwd=tmp_path)
     assert stderr[-1] == "train: the run's files are in runs/2"
 
 
@@ -133,7 +133,7 @@ def test_training_without_validation_says_so(small_manifest, tmp_path):
             crop=(186, 0, 300, 30), size=(64, 16), split=(("train", 1.0),), workers=1,
         )
     )  # fmt: skip
-    code, _, stderr = train("strips", *SMALL, "--epochs", 1, cwd=tmp_path)
+    code, _, stderr = train("strips", *SMALL, cwd=tmp_path)
     assert code == 0
     assert "no validation split, so the last epoch counts as the best" in stderr[0]
     assert stderr[-1] == "train: the run's files are in runs/1"

@@ -13,8 +13,13 @@ from train.cli import main
 
 ROOT = Path(__file__).parent.parent
 
-# The network that is built in the least time.
-SMALL = ("--batch-size", "64", "--model", "cnn", "--width", "0.125", "--no-augment")
+# One epoch of two steps, of a network as small as there is.
+BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
+# The same for the command.
+SMALL = (
+    *("--epochs", str(BASE["epochs"]), "--batch-size", str(BASE["batch_size"])),
+    *("--model", BASE["model"], "--width", str(BASE["width"]), "--no-augment"),
+)
 
 
 def train(*words, cwd=None):
@@ -30,10 +35,6 @@ def train(*words, cwd=None):
         env=environment,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
-
-
-# One epoch of two steps, of a network as small as there is.
-BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
 
 
 def learn(dataset, path, **options):

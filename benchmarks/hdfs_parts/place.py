@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hdfs_native import Client, WriteOptions
 
-from convert.hdfs_address import split_address
+from convert.hdfs_address import path_of, split_address
 from convert.storage import filesystem_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,7 +43,7 @@ class Place:
 
     def name(self, path: str) -> str:
         """Returns what the raw client calls a file of the folder on HDFS."""
-        return f"{split_address(self.address)[1]}/{path}"
+        return f"{path_of(self.address)}/{path}"
 
     def daemon_seconds(self) -> float:
         """Returns the CPU time of the NameNode and the DataNode so far; 0 if they are not ours."""
