@@ -10,7 +10,17 @@ from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, get_args
 
 from convert.command import OneLineParser, run_verb
-from convert.config import SPLITS, Alpha, ConvertConfig, Encoding, EngineName, Resample, RowOrder
+from convert.config import (
+    SPLITS,
+    Alpha,
+    ConvertConfig,
+    Encoding,
+    EngineName,
+    Fit,
+    ManifestFormat,
+    Resample,
+    RowOrder,
+)
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -68,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Adds one flag for each field of ConvertConfig."""
     add = parser.add_argument
-    add("manifest", metavar="MANIFEST", help=".csv, .tsv, .jsonl or .parquet, a row an image")
+    add("manifest", metavar="MANIFEST", help="label file, a row an image, or a folder with one")
     add("dataset", metavar="DATASET", help="folder to make")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
     add("--overwrite", action="store_true", help="replace a finished dataset")
@@ -86,6 +96,19 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
     add(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        help="folder outside --root that paths and links may lead into",
+    )
+    add(
+        "--format",
+        choices=get_args(ManifestFormat),
+        help="dialect of the label file (default: the one that its content shows)",
+    )
+    add("--manifest-encoding", metavar="NAME", help="of the label file's text (default: utf-8)")
+    add("--path-column", metavar="COLUMN", help="column of the paths (default: path)")
+    add(
         "--from-names",
         metavar="REGEX",
         help="MANIFEST is a folder of images; the groups in their names are the labels",
@@ -99,6 +122,11 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
     add("--text-column", metavar="COLUMN", help="one column whose characters are the labels")
     add("--text-length", metavar="N", type=int, help="characters in a text (default: commonest)")
     add("--pad-label", action="store_true", help="pad shorter texts with a blank class")
+    add(
+        "--verbatim-labels",
+        action="store_true",
+        help="keep blanks around labels, and Unicode forms other than NFC",
+    )
     add("--labels-are-indices", action="store_true", help="labels are integers, not classes")
     add(
         "--vocabulary",
@@ -112,6 +140,7 @@ def _add_image_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--crop", nargs=4, type=int, metavar=("L", "T", "R", "B"), help="box in source pixels")
     add("--size", nargs=2, type=int, metavar=("W", "H"), help="size to resize to (default: crop's)")
+    add("--fit", choices=get_args(Fit), help="stretch to the size (default), or keep the shape")
     add("--channels", type=int, choices=(1, 3), help="3: RGB (default), 1: grey")
     add("--alpha", choices=get_args(Alpha), help="transparency: dropped (default) or painted on")
     add("--resample", choices=get_args(Resample), help="filter of the resizing (default: bicubic)")
@@ -122,6 +151,7 @@ def _add_image_flags(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="decode large JPEGs smaller and PNGs not beyond the crop; pixels may differ slightly",
     )
+    add("--lenient", action="store_true", help="keep images that decoders warn about")
     add("--encoding", choices=get_args(Encoding), help="what records hold (default: raw pixels)")
     add("--quality", type=int, metavar="N", help="quality of --encoding jpeg (default: 90)")
     add("--max-pixels", type=int, metavar="N", help="refuse larger images (default: 50000000)")

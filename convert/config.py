@@ -12,7 +12,9 @@ from convert.errors import UsageError
 
 Alpha = Literal["drop", "black", "white"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Fit = Literal["stretch", "pad"]
 Encoding = Literal["raw", "png", "jpeg"]
+ManifestFormat = Literal["table", "list", "icdar", "mapping", "mmocr"]
 EngineName = Literal["local", "spark"]
 RowOrder = Literal["shuffled", "source"]
 
@@ -29,20 +31,28 @@ class ConvertConfig:
     """What to convert and how.
 
     Attributes:
-        manifest: CSV, TSV, JSON Lines or Parquet file, one row an image; with `from_names` a
-            folder of images.
+        manifest: Label file, one row an image, or a folder that holds just one; with
+            `from_names` a folder of images.
         dataset: Folder to make; must not exist, or be empty, unless `overwrite`.
+        format: Dialect of the manifest. None: the one that its content shows.
+        manifest_encoding: Encoding of its text, by Python's name. None: UTF-8, or what a
+            byte-order mark says.
         root: Folder that the manifest's paths are relative to. None: the manifest's own.
+        allow: More folders that paths and links may lead into.
         from_names: Regular expression whose groups find the labels in the names of a folder's
             files, instead of a manifest. None: read a manifest.
+        path_column: Column of paths. None: `path`, or the only one with another usual name.
         label_columns: One column per output. Empty: those named `y` and digits.
         text_column: One column whose characters are the labels, instead of `label_columns`.
         text_length: Characters in a text. None: the commonest length (the longest if padded).
         pad_label: Pad shorter texts on the right with a blank, the last class.
+        verbatim_labels: Take labels as they are: neither made NFC nor rid of blanks around them.
         labels_are_indices: Labels are integers into a given vocabulary.
         vocabulary: Files with one class a line: `FILE` for all outputs or `OUTPUT=FILE`.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
+        fit: How a crop of another shape comes to `size`: stretched, or padded with the median
+            colour of its border.
         channels: 3 for RGB, 1 for grey.
         alpha: What becomes of transparency: dropped, or painted on black or white.
         resample: Filter of the resizing.
@@ -50,6 +60,7 @@ class ConvertConfig:
         exif: Turn images as their EXIF orientation says, before the crop.
         fast_decode: Decode large JPEGs at a reduced scale, and PNGs only down to the crop's last
             row. Pixels may differ slightly.
+        lenient: Keep images that decoders warn about, such as a JPEG with a hole.
         encoding: What records hold: raw pixels, or a PNG or JPEG file.
         quality: Of JPEG, in [1, 100]. None: 90.
         max_pixels: Width times height above which an image is left out unread.
@@ -71,22 +82,29 @@ class ConvertConfig:
 
     manifest: str
     dataset: str
+    format: ManifestFormat | None = None
+    manifest_encoding: str | None = None
     root: str | None = None
+    allow: tuple[str, ...] = ()
     from_names: str | None = None
+    path_column: str | None = None
     label_columns: tuple[str, ...] = ()
     text_column: str | None = None
     text_length: int | None = None
     pad_label: bool = False
+    verbatim_labels: bool = False
     labels_are_indices: bool = False
     vocabulary: tuple[str, ...] = ()
     crop: Box | None = None
     size: tuple[int, int] | None = None
+    fit: Fit = "stretch"
     channels: int = 3
     alpha: Alpha = "drop"
     resample: Resample = "bicubic"
     pad_crop: bool = False
     exif: bool = False
     fast_decode: bool = False
+    lenient: bool = False
     encoding: Encoding = "raw"
     quality: int | None = None
     max_pixels: int = 50_000_000
@@ -161,6 +179,7 @@ class ConvertConfig:
             )
         _require(self.channels in (1, 3), f"--channels must be 1 or 3, got {self.channels}.")
         _require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
+        _require(self.fit in get_args(Fit), f"--fit cannot be {self.fit!r}.")
         _require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
         _require(self.max_pixels >= 1, f"--max-pixels must be at least 1, got {self.max_pixels}.")
         _require(self.encoding in get_args(Encoding), f"--encoding cannot be {self.encoding!r}.")

@@ -29,6 +29,7 @@ Reason = Literal[
     "damaged",
     "too_large",
     "unsupported_mode",
+    "unsupported_here",
     "box_outside",
     "worker_died",
 ]

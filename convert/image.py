@@ -17,6 +17,7 @@ from PIL import Image, JpegImagePlugin
 from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Resample
 from convert.decode import decode_error, load, open_image, orientation, to_rgb
 from convert.errors import ImageError
+from convert.oddities import Oddity
 from convert.png import plain_png, png_rows
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
@@ -96,15 +97,13 @@ class Rendered:
 
     Attributes:
         content: uint8 pixels, height x width x channels, row-major; or a PNG or JPEG file of them.
-        dropped_alpha: Whether transparency that was there inside the box was dropped.
-        orientation: The source's EXIF orientation, 1 to 8; 1 is upright.
+        oddities: What is odd about the source.
         source_format: `PNG`, `JPEG` and so on.
         source_size: (width, height) of the source as stored.
     """
 
     content: bytes
-    dropped_alpha: bool
-    orientation: int
+    oddities: tuple[Oddity, ...]
     source_format: str
     source_size: tuple[int, int]
 
@@ -130,10 +129,14 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         raise decode_error(source, error) from error
     image, dropped_alpha = _flatten(region.image, options.alpha, region.content)
     image = image.resize(options.size, _FILTERS[options.resample], region.box)
+    oddities: list[Oddity] = []
+    if dropped_alpha:
+        oddities.append("dropped_alpha")
+    if region.orientation > 1:
+        oddities.append("oriented")
     return Rendered(
         content=_encode(image, options),
-        dropped_alpha=dropped_alpha,
-        orientation=region.orientation,
+        oddities=tuple(oddities),
         source_format=source.format or "image",
         source_size=region.source_size,
     )

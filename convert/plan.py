@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ _NOT_IN_PLAN_ID = {
     "manifest": "its content's digest is",
     "dataset": "a path of this machine",
     "root": "a path of this machine",
+    "allow": "paths of this machine",
     "vocabulary": "its classes are",
     "workers": "changes no byte",
     "engine": "changes no byte",
@@ -34,6 +35,12 @@ _NOT_IN_PLAN_ID = {
     "overwrite": "changes no byte",
     "retry_quarantined": "changes no byte that a fresh conversion would not have",
 }
+
+# Options younger than the first datasets: left out where they are not used, so that equal
+# commands go on to give equal datasets.
+_WRITTEN_IF_USED = (
+    "format", "manifest_encoding", "path_column", "verbatim_labels", "fit", "lenient",
+)  # fmt: skip
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -163,7 +170,9 @@ def make_plan(
 
 def plan_options(config: ConvertConfig, given: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Returns every option that changes bytes, as JSON values."""
-    options = {k: v for k, v in asdict(config).items() if k not in _NOT_IN_PLAN_ID}
+    unused = {f.name for f in fields(config) if getattr(config, f.name) == f.default}
+    left_out = {*_NOT_IN_PLAN_ID, *(unused & set(_WRITTEN_IF_USED))}
+    options = {k: v for k, v in asdict(config).items() if k not in left_out}
     options["size"] = config.image_size
     options["quality"] = config.jpeg_quality if config.encoding == "jpeg" else None
     options["vocabulary"] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from convert.duplicates import Duplicates
 from convert.metadata import QUARANTINE, DatasetInfo
+from convert.oddities import Oddity, oddity_lines
 from convert.summary import Progress, Sources
 
 
@@ -95,8 +96,9 @@ class ConvertResult:
             "rows": self.rows,
             "records": self.records,
             "quarantined": self.quarantined,
-            "dropped_alpha": sources.dropped_alpha if sources else None,
-            "exif_oriented": sources.oriented if sources else None,
+            "dropped_alpha": self._count("dropped_alpha"),
+            "exif_oriented": self._count("oriented"),
+            "oddities": {o: self._count(o) for o in sources.oddities} if sources else None,
             "leaked": found.leaked if found else None,
             "conflicting": found.conflicting if found else None,
             "resumed_rows": self.resumed_rows,
@@ -104,6 +106,13 @@ class ConvertResult:
             "bottleneck": self.bottleneck() if self.work.rows else None,
             "seconds": round(self.seconds, 3),
         }
+
+    def _count(self, oddity: Oddity) -> int | None:
+        """Returns how many sources were odd in one way; None where it is not known."""
+        if self.sources is None:
+            return None
+        seen = self.sources.oddities.get(oddity)
+        return seen.count if seen else 0
 
 
 def _about_sources(sources: Sources, *, exif: bool) -> list[str]:
@@ -114,20 +123,4 @@ def _about_sources(sources: Sources, *, exif: bool) -> list[str]:
         small, large = (f"{w}x{h}" for w, h in (sources.smallest, sources.largest))
         sizes = small if small == large else f"from {small} to {large}"
         lines.append(f"sources: {formats}; {sizes} pixels")
-    if sources.dropped_alpha:
-        lines.append(
-            f"warning: {_images(sources.dropped_alpha)} had transparency, which was dropped; "
-            "--alpha black or --alpha white would paint them on a ground"
-        )
-    if sources.oriented and exif:
-        lines.append(f"{_images(sources.oriented)} turned as the EXIF orientation says")
-    elif sources.oriented:
-        lines.append(
-            f"warning: {_images(sources.oriented)} had an EXIF orientation, which was not "
-            "applied; --exif would turn them"
-        )
-    return lines
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
+    return lines + oddity_lines(sources.oddities, exif=exif)

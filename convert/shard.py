@@ -242,7 +242,7 @@ class _Writer:
         box = None if spec.boxes is None else spec.boxes[index]
         rendered = render(data, self._job.image, box)
         self._digests.append(image_digest(rendered.content))
-        self._census.count(rendered)
+        self._census.count(rendered, int(spec.rows[index]), spec.paths[index])
         return rendered
 
     def _layout(self, image_bytes: int) -> RecordLayout:

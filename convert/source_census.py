@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from convert.image import Rendered
+from convert.oddities import Oddity, Sighting
 from convert.summary import Sources
 
 
@@ -14,14 +15,26 @@ class SourceCensus:
     def __init__(self) -> None:
         self._formats: Counter[str] = Counter()
         self._sizes: set[tuple[int, int]] = set()
-        self._dropped_alpha = self._oriented = 0
+        self._oddities: dict[Oddity, Sighting] = {}
 
-    def count(self, rendered: Rendered) -> None:
-        """Counts one image."""
+    def count(self, rendered: Rendered, row: int, path: str) -> None:
+        """Counts one image.
+
+        Args:
+            rendered: What became of it.
+            row: Its manifest row.
+            path: Its path as the manifest spells it.
+        """
         self._formats[rendered.source_format] += 1
         self._sizes.add(rendered.source_size)
-        self._dropped_alpha += rendered.dropped_alpha
-        self._oriented += rendered.orientation > 1
+        for oddity in rendered.oddities:
+            self.note(oddity, row, path)
+
+    def note(self, oddity: Oddity, row: int, path: str) -> None:
+        """Counts something odd about the source of a row."""
+        sighting = Sighting(count=1, row=row, path=path)
+        seen = self._oddities.get(oddity)
+        self._oddities[oddity] = sighting if seen is None else seen.plus(sighting)
 
     def sources(self) -> Sources:
         """Returns what was counted."""
@@ -30,6 +43,5 @@ class SourceCensus:
             formats=dict(self._formats),
             smallest=(min(widths), min(heights)),
             largest=(max(widths), max(heights)),
-            dropped_alpha=self._dropped_alpha,
-            oriented=self._oriented,
+            oddities=self._oddities,
         )

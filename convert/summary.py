@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from convert.metadata import Shard
+from convert.oddities import Sightings, merge_sightings, sightings_from_json
 from convert.quarantine import Quarantined
 
 
@@ -55,34 +56,27 @@ class Sources:
         formats: Files of each format.
         smallest: Least width and least height, in pixels. (0, 0) of no files.
         largest: Greatest width and greatest height.
-        dropped_alpha: Images whose transparency was dropped.
-        oriented: Images whose EXIF orientation is not upright.
+        oddities: What was odd about some of them.
     """
 
     formats: dict[str, int]
     smallest: tuple[int, int]
     largest: tuple[int, int]
-    dropped_alpha: int
-    oriented: int
+    oddities: Sightings
 
 
 def merge_sources(parts: Iterable[Sources]) -> Sources:
     """Returns what the files of several shards were like."""
+    parts = list(parts)
     formats: Counter[str] = Counter()
-    some = []
-    dropped_alpha = oriented = 0
     for part in parts:
         formats.update(part.formats)
-        dropped_alpha += part.dropped_alpha
-        oriented += part.oriented
-        if part.formats:
-            some.append(part)
+    some = [part for part in parts if part.formats]
     return Sources(
         formats=dict(formats.most_common()),
         smallest=_each(min, [part.smallest for part in some]),
         largest=_each(max, [part.largest for part in some]),
-        dropped_alpha=dropped_alpha,
-        oriented=oriented,
+        oddities=merge_sightings(part.oddities for part in parts),
     )
 
 
@@ -160,6 +154,7 @@ class ShardSummary:
                         **sources,
                         "smallest": tuple(sources["smallest"]),
                         "largest": tuple(sources["largest"]),
+                        "oddities": sightings_from_json(sources["oddities"]),
                     }
                 ),
                 "image_digests": base64.b64decode(content["image_digests"]),

@@ -240,6 +240,7 @@ def test_run_is_implied_and_json_is_the_last_line(folder: Path) -> None:
         "quarantined": 0,
         "dropped_alpha": 0,
         "exif_oriented": 0,
+        "oddities": {},
         "leaked": 0,
         "conflicting": 0,
         "resumed_rows": 0,
@@ -248,7 +249,7 @@ def test_run_is_implied_and_json_is_the_last_line(folder: Path) -> None:
     }
     assert summary["bottleneck"] in ("reading", "decoding", "writing")
     again = command("m.csv", "implied", *SIZE, "--json")
-    unknown = ("dropped_alpha", "exif_oriented", "leaked", "conflicting", "bottleneck")
+    unknown = ("dropped_alpha", "exif_oriented", "oddities", "leaked", "conflicting", "bottleneck")
     summary |= {"already_complete": True, "input_bytes": 0, **dict.fromkeys(unknown)}
     assert {**json.loads(again.stdout), "seconds": 0} == {**summary, "seconds": 0}
     assert again.stderr == "convert: implied is already complete: train 37, validation 3\n"

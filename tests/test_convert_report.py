@@ -9,6 +9,7 @@ import pytest
 from convert_cases import convert, draw_sources
 
 from convert.errors import FormatError
+from convert.oddities import Sighting
 from convert.report import ConvertResult
 from convert.source_reader import SourceReader
 from convert.summary import Progress, Sources, merge_sources
@@ -18,6 +19,10 @@ from convert.summary import Progress, Sources, merge_sources
 def result(tmp_path_factory: pytest.TempPathFactory) -> ConvertResult:
     folder = tmp_path_factory.mktemp("report")
     return convert(draw_sources(folder, 20), folder / "out", split=(("train", 1.0),))
+
+
+def seen(count: int, row: int, path: str) -> Sighting:
+    return Sighting(count=count, row=row, path=path)
 
 
 def changed(result: ConvertResult, **values: Any) -> ConvertResult:
@@ -66,31 +71,30 @@ def test_what_the_sources_are_like(result: ConvertResult) -> None:
         formats={"JPEG": 1200, "PNG": 3},
         smallest=(10, 20),
         largest=(300, 40),
-        dropped_alpha=1,
-        oriented=2,
+        oddities={"dropped_alpha": seen(1, 5, "a.png"), "oriented": seen(2, 3, "b.jpg")},
     )
     assert changed(result, sources=sources).lines()[2:5] == [
         "sources: 1,200 JPEG, 3 PNG; from 10x20 to 300x40 pixels",
         "warning: 1 image had transparency, which was dropped; "
-        "--alpha black or --alpha white would paint them on a ground",
-        "warning: 2 images had an EXIF orientation, which was not applied; --exif would turn them",
+        "--alpha black or --alpha white would paint them on a ground (such as a.png)",
+        "warning: 2 images had an EXIF orientation, which was not applied; --exif would turn them "
+        "(such as b.jpg)",
     ]
 
 
 def test_sources_of_several_shards() -> None:
+    late = {"dropped_alpha": seen(1, 9, "late.png")}
+    early = {"dropped_alpha": seen(1, 4, "early.png"), "oriented": seen(2, 7, "turned.png")}
     parts = [
-        Sources(formats={"PNG": 1}, smallest=(9, 5), largest=(9, 6), dropped_alpha=1, oriented=0),
-        Sources(formats={}, smallest=(0, 0), largest=(0, 0), dropped_alpha=0, oriented=0),
-        Sources(
-            formats={"PNG": 1, "GIF": 4},
-            smallest=(7, 8),
-            largest=(8, 9),
-            dropped_alpha=0,
-            oriented=2,
-        ),
+        Sources(formats={"PNG": 1}, smallest=(9, 5), largest=(9, 6), oddities=late),
+        Sources(formats={}, smallest=(0, 0), largest=(0, 0), oddities={}),
+        Sources(formats={"PNG": 1, "GIF": 4}, smallest=(7, 8), largest=(8, 9), oddities=early),
     ]
     assert merge_sources(parts) == Sources(
-        formats={"GIF": 4, "PNG": 2}, smallest=(7, 5), largest=(9, 9), dropped_alpha=1, oriented=2
+        formats={"GIF": 4, "PNG": 2},
+        smallest=(7, 5),
+        largest=(9, 9),
+        oddities={"dropped_alpha": seen(2, 4, "early.png"), "oriented": early["oriented"]},
     )
     assert merge_sources([]).formats == {}
 
