@@ -195,6 +195,14 @@ class ConvertConfig:
     def _check_labels(self) -> None:
         if self.from_names is not None:
             self._check_from_names(self.from_names)
+            for flag, value in (
+                ("--format", self.format),
+                ("--manifest-encoding", self.manifest_encoding),
+                ("--path-column", self.path_column),
+            ):
+                _require(
+                    value is None, f"{flag} is of label files; --from-names reads a folder's names."
+                )
         _require(
             not (self.label_columns and self.text_column),
             "--label-columns and --text-column exclude each other: give one of them.",
@@ -205,7 +213,7 @@ class ConvertConfig:
         )
         for flag, given in (("--text-length", self.text_length), ("--pad-label", self.pad_label)):
             _require(
-                not given or self.text_column is not None or self.from_names is not None,
+                not (given and self.label_columns),
                 f"{flag} needs --text-column: label columns have no length.",
             )
         _require(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
+from convert.dialects import read_manifest
+from convert.dialects.roles import ManifestOptions, find_roles
 from convert.errors import UsageError
-from convert.manifest import Manifest, read_manifest
+from convert.manifest import Manifest
 from convert.names import manifest_from_names
 from convert.storage import filesystem_of, is_remote
 from convert.vocabulary import read_vocabulary
@@ -38,20 +42,40 @@ def local_copy(path: str) -> Iterator[str]:
         yield copy
 
 
-def load_manifest(path: str, from_names: str | None = None) -> Manifest:
+def load_manifest(
+    path: str, from_names: str | None = None, options: ManifestOptions | None = None
+) -> Manifest:
     """Reads a manifest wherever it is kept, or makes it from file names.
 
     Args:
         path: The manifest, or with `from_names` a folder of images.
         from_names: Regular expression whose groups are the labels. None: read a manifest.
+        options: How to read it. None: its name and content tell all.
 
     Raises:
         UsageError: It cannot be read as a manifest.
     """
     if from_names is not None:
-        return manifest_from_names(path, from_names, filesystem_of(path))
+        manifest = manifest_from_names(path, from_names, filesystem_of(path))
+        roles = find_roles(path, list(manifest.columns), options or ManifestOptions())
+        return replace(manifest, text_column=roles.text, label_columns=roles.labels)
     with local_copy(path) as copy:
-        return read_manifest(copy, path)
+        return read_manifest(copy, path, options)
+
+
+def recorded_manifest_options(options: Mapping[str, Any]) -> ManifestOptions:
+    """Returns how a dataset's manifest was read.
+
+    Args:
+        options: What its `dataset.json` says under `options`; of others' files it may be anything.
+    """
+    return ManifestOptions(
+        format=options.get("format"),
+        encoding=options.get("manifest_encoding"),
+        path_column=options.get("path_column"),
+        text_column=options.get("text_column"),
+        label_columns=tuple(options.get("label_columns") or ()),
+    )
 
 
 def load_vocabulary(path: str) -> tuple[str, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from convert.config import ConvertConfig
+from convert.dialects.detect import SUFFIXES
+from convert.dialects.roles import ManifestOptions
 from convert.download import load_manifest, load_vocabulary
 from convert.errors import UsageError
 from convert.manifest import Manifest
@@ -44,7 +47,45 @@ def find_complete(
 
 def open_manifest(config: ConvertConfig) -> Manifest:
     """Reads the manifest, or makes it from file names."""
-    return load_manifest(config.manifest, config.from_names)
+    options = ManifestOptions(
+        format=config.format,
+        encoding=config.manifest_encoding,
+        path_column=config.path_column,
+        text_column=config.text_column,
+        label_columns=config.label_columns,
+    )
+    return load_manifest(config.manifest, config.from_names, options)
+
+
+def find_label_file(config: ConvertConfig) -> ConvertConfig:
+    """Returns the options with the label file in place of a folder that holds just one.
+
+    Raises:
+        UsageError: The manifest is a folder with none, or with several.
+    """
+    folder = config.manifest
+    files = filesystem_of(folder)
+    if config.from_names is not None or not files.is_folder(folder):
+        return config
+    names = sorted(n for n in files.names(folder) if n.lower().endswith(SUFFIXES) and n[0] != ".")
+    found = names if len(names) == 1 else [n for n in names if _has_labels(config, n)]
+    if len(found) == 1:
+        return replace(config, manifest=os.path.join(folder, found[0]))
+    if found:
+        raise UsageError(f"{folder}: has several label files, {', '.join(found)}. Name one.")
+    raise UsageError(
+        f"{folder}: a folder without a label file at its top (their names end in "
+        f"{', '.join(SUFFIXES)}). Name the file, or take labels from names with --from-names."
+    )
+
+
+def _has_labels(config: ConvertConfig, name: str) -> bool:
+    """Tells whether a file can be read as a manifest with labels."""
+    try:
+        manifest = open_manifest(replace(config, manifest=os.path.join(config.manifest, name)))
+    except UsageError:
+        return False
+    return bool(manifest.text_column or manifest.label_columns)
 
 
 def source_root(config: ConvertConfig) -> str:

@@ -25,7 +25,13 @@ from convert.errors import (
 )
 from convert.hdfs_errors import UnavailableError
 from convert.image import ImageOptions
-from convert.inputs import find_complete, given_vocabularies, open_manifest, source_root
+from convert.inputs import (
+    find_complete,
+    find_label_file,
+    given_vocabularies,
+    open_manifest,
+    source_root,
+)
 from convert.local import locked
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.output import check_output, lock_path, remove_replaced
@@ -38,6 +44,7 @@ from convert.shard import ShardJob
 from convert.staging import Staging, staging_key
 from convert.storage import absolute, filesystem_of, is_remote
 from convert.summary import Progress, ShardSummary, merge_sources
+from convert.understood import understood
 
 
 def convert_dataset(
@@ -69,12 +76,17 @@ def convert_dataset(
 
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
+    config = find_label_file(config)
     given = given_vocabularies(config.vocabulary)
     found = find_complete(config, given)
     if found is not None:
         return _complete(config.dataset, found, started)
     manifest = open_manifest(config)
+    for note in manifest.notes:
+        say(note)
     plan = make_plan(manifest, config, given)
+    for line in understood(plan):
+        say(line)
     root = source_root(config)
     if not filesystem_of(root).is_folder(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.config import ConvertConfig
+from convert.dialects.roles import no_labels
 from convert.errors import UsageError
+from convert.label_text import Changed, normal_text
 from convert.manifest import BOX_COLUMNS, Manifest
-from convert.names import TEXT_COLUMN
+from convert.metadata import TEXT_VOCABULARY
+from convert.output_names import check_output_names
 from convert.quarantine import Problems
 from convert.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels
 
@@ -29,10 +32,12 @@ def read_boxes(manifest: Manifest, config: ConvertConfig, problems: Problems) ->
         return None
     texts = [manifest.columns[name] for name in BOX_COLUMNS]
     # Nine digits fit in int64 and are beyond any image.
-    numbers = [compute.match_substring_regex(text, r"^-?[0-9]{1,9}$") for text in texts]
+    numbers = [compute.match_substring_regex(text, r"^\s*-?[0-9]{1,9}\s*$") for text in texts]
     valid = np.logical_and.reduce([n.to_numpy(zero_copy_only=False) for n in numbers])
     columns = [
-        compute.if_else(is_number, text, "0").cast("int64").to_numpy(zero_copy_only=False)
+        compute.utf8_trim_whitespace(compute.if_else(is_number, text, "0"))
+        .cast("int64")
+        .to_numpy(zero_copy_only=False)
         for is_number, text in zip(numbers, texts, strict=True)
     ]
     boxes = np.stack(columns, axis=1)
@@ -48,20 +53,41 @@ def read_boxes(manifest: Manifest, config: ConvertConfig, problems: Problems) ->
     return boxes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """The labels of all rows.
+
+    Attributes:
+        vocabularies: Outputs and their classes.
+        indices: Class index of each row and output, int32, shape (rows, outputs); -1 unknown.
+        changed: Labels that were made to look as others do; None: there are none.
+    """
+
+    vocabularies: Vocabularies
+    indices: Ints
+    changed: Changed | None
+
+
 def read_labels(
     manifest: Manifest,
     config: ConvertConfig,
     given: Mapping[str, tuple[str, ...]],
     problems: Problems,
-) -> tuple[Vocabularies, Ints]:
-    """Returns the vocabularies and every row's class indices."""
-    text_column = _text_column(manifest, config)
+) -> Labels:
+    """Reads every row's labels.
+
+    Raises:
+        UsageError: No column holds labels, an output cannot be named so, or an option does not
+            fit the labels.
+    """
+    text_column = None if config.label_columns else manifest.text_column
+    _check_options(config, text_column)
+    columns, changed = _label_texts(manifest, config, text_column)
     if text_column is not None:
-        texts = _text_labels(manifest, text_column, config, problems)
-        shared_name: str | None = "text"
+        texts = _text_labels(columns[text_column], config, problems)
+        shared_name: str | None = TEXT_VOCABULARY
     else:
-        names = config.label_columns or _default_label_columns(manifest)
-        texts = {name: manifest.column(name, "--label-columns") for name in names}
+        texts = columns
         shared_name = None
         missing = {name: is_empty(column) for name, column in texts.items()}
         problems.add(
@@ -77,20 +103,50 @@ def read_labels(
         {name: classes + blank for name, classes in by_output.items() if classes},
         shared_name=shared_name,
     )
-    labels = encode_labels(texts, vocabularies, are_indices=config.labels_are_indices)
+    indices = encode_labels(texts, vocabularies, are_indices=config.labels_are_indices)
     problems.add(
-        np.asarray((labels < 0).any(axis=1)),
+        np.asarray((indices < 0).any(axis=1)),
         "label_unknown",
         lambda row: (
             "not in the vocabulary: "
             + ", ".join(
                 f"{name}={column[row].as_py()!r}"
-                for (name, column), index in zip(texts.items(), labels[row], strict=True)
+                for (name, column), index in zip(texts.items(), indices[row], strict=True)
                 if index < 0
             )
         ),
     )
-    return vocabularies, labels
+    return Labels(vocabularies=vocabularies, indices=indices, changed=changed)
+
+
+def _check_options(config: ConvertConfig, text_column: str | None) -> None:
+    """Refuses options that are of texts where labels are columns, and the other way round."""
+    for flag, given in (("--text-length", config.text_length), ("--pad-label", config.pad_label)):
+        if given and text_column is None:
+            raise UsageError(f"{flag} needs --text-column: label columns have no length.")
+    if config.labels_are_indices and text_column is not None:
+        raise UsageError("--labels-are-indices needs --label-columns: a text is made of classes.")
+
+
+def _label_texts(
+    manifest: Manifest, config: ConvertConfig, text_column: str | None
+) -> tuple[dict[str, pa.Array], Changed | None]:
+    """Returns the columns of labels as they are meant, and what that changed."""
+    if text_column is not None:
+        columns = {text_column: manifest.column(text_column, "--text-column")}
+    else:
+        names = config.label_columns or manifest.label_columns
+        if not names:
+            raise no_labels(manifest.path, list(manifest.columns))
+        check_output_names(manifest.path, names)
+        columns = {name: manifest.column(name, "--label-columns") for name in names}
+    if config.verbatim_labels:
+        return columns, None
+    total: Changed | None = None
+    for name, column in columns.items():
+        columns[name], changed = normal_text(column)
+        total = total if changed is None else changed.plus(total)
+    return columns, total
 
 
 def _given_by_output(
@@ -117,47 +173,60 @@ def _given_by_output(
     return by_output
 
 
-def _default_label_columns(manifest: Manifest) -> list[str]:
-    """Returns the columns named `y` and digits, in numerical order."""
-    names = [name for name in manifest.columns if re.fullmatch(r"y[0-9]+", name)]
-    if not names:
-        raise UsageError(
-            f"{manifest.path}: no label columns y0, y1, ...; name them with --label-columns or "
-            f"--text-column; the columns are {', '.join(manifest.columns)}."
-        )
-    return sorted(names, key=lambda name: int(name[1:]))
+def _text_labels(texts: pa.Array, config: ConvertConfig, problems: Problems) -> dict[str, pa.Array]:
+    """Returns one column of labels for each position of the texts.
 
-
-def _text_column(manifest: Manifest, config: ConvertConfig) -> str | None:
-    """Returns the column of texts, unless labels are columns."""
-    from_names = config.from_names is not None and not config.label_columns
-    if config.text_column is None and from_names and TEXT_COLUMN in manifest.columns:
-        return TEXT_COLUMN
-    return config.text_column
-
-
-def _text_labels(
-    manifest: Manifest, text_column: str, config: ConvertConfig, problems: Problems
-) -> dict[str, pa.Array]:
-    """Returns one column of single characters for each position of the text."""
+    Args:
+        texts: Texts, whose characters are the labels, or lists of labels.
+        config: The options.
+        problems: Gets the rows that have no label, or too many or few.
+    """
+    import pyarrow as pa
     from pyarrow import compute
 
-    texts = manifest.column(text_column, "--text-column")
+    is_list = pa.types.is_large_list(texts.type)
+    count = compute.list_value_length if is_list else compute.utf8_length
+    lengths = count(texts).to_numpy(zero_copy_only=False)
     empty = "the text is empty" if config.from_names is None else "its name has no label"
-    lengths = compute.utf8_length(texts).to_numpy(zero_copy_only=False)
     problems.add(lengths == 0, "label_missing", lambda row: empty)
     num_outputs = config.text_length or _text_length(lengths, longest=config.pad_label)
     fits = lengths <= num_outputs if config.pad_label else lengths == num_outputs
     at_most = "at most " if config.pad_label else ""
+    unit = "labels" if is_list else "characters"
     problems.add(
         ~fits,
         "label_length",
-        lambda row: f"{lengths[row]} characters, expected {at_most}{num_outputs}",
+        lambda row: f"{lengths[row]} {unit}, expected {at_most}{num_outputs}",
     )
+    if is_list:
+        _leave_out_gaps(texts, problems)
+        return {f"y{place}": _elements(texts, place) for place in range(num_outputs)}
     return {
-        f"y{position}": compute.utf8_slice_codeunits(texts, position, position + 1)
-        for position in range(num_outputs)
+        f"y{place}": compute.utf8_slice_codeunits(texts, place, place + 1)
+        for place in range(num_outputs)
     }
+
+
+def _elements(lists: pa.Array, place: int) -> pa.Array:
+    """Returns the label at one place of each list; a blank where a list is shorter."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    lengths = compute.list_value_length(lists).to_numpy(zero_copy_only=False)
+    places = np.cumsum(lengths) - lengths + place
+    return compute.fill_null(
+        lists.flatten().take(pa.array(places, pa.int64(), mask=lengths <= place)), BLANK
+    )
+
+
+def _leave_out_gaps(lists: pa.Array, problems: Problems) -> None:
+    """Leaves out the rows of lists in which a label is empty."""
+    from pyarrow import compute
+
+    rows = compute.list_parent_indices(lists).to_numpy()
+    bad = np.zeros(len(lists), bool)
+    bad[rows[is_empty(lists.flatten())]] = True
+    problems.add(bad, "label_missing", lambda row: "a label of its list is empty")
 
 
 def _text_length(lengths: Ints, *, longest: bool) -> int:

@@ -20,6 +20,9 @@ DATASET_JSON = "dataset.json"
 SUCCESS = "_SUCCESS"
 QUARANTINE = "quarantine.jsonl"
 
+TEXT_VOCABULARY = "text"
+"""Name of the one vocabulary of the outputs of a text."""
+
 
 def shard_file(name: str, split: str, index: int, num_shards: int) -> str:
     """Returns a shard's file name, in the pattern that TFDS knows."""
@@ -104,6 +107,11 @@ class DatasetInfo:
     def dataset_id(self) -> str:
         """sha256 of the file, in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the outputs are the characters of a text, rather than columns of the manifest."""
+        return all(name == TEXT_VOCABULARY != output for output, name in self.outputs.items())
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from convert.config import Box, ConvertConfig
 from convert.format import RecordLayout
+from convert.label_text import Changed
 from convert.labels import is_empty, read_boxes, read_labels
 from convert.manifest import Manifest
 from convert.metadata import FORMAT_VERSION, shard_file
@@ -80,6 +81,7 @@ class Plan:
         records_per_shard: Rows in every shard but the last of a split.
         splits: Split name -> manifest rows in record order, int64.
         labels: Class index of each row and output, int32, shape (rows, outputs); -1 unknown.
+        changed: Labels that were made to look as others do, or None.
         boxes: Crop box of each row, int64, shape (rows, 4), or None.
         quarantined: Rows that the manifest alone rules out, by row.
     """
@@ -93,6 +95,7 @@ class Plan:
     records_per_shard: int
     splits: dict[str, Ints]
     labels: Ints
+    changed: Changed | None
     boxes: Ints | None
     quarantined: list[Quarantined]
 
@@ -146,23 +149,24 @@ def make_plan(
         is_empty(manifest.columns["path"]), "path_missing", lambda row: "the path is empty"
     )
     boxes = read_boxes(manifest, config, problems)
-    vocabularies, labels = read_labels(manifest, config, given, problems)
+    labels = read_labels(manifest, config, given, problems)
     splits = assign_splits(manifest, config, problems.good)
     width, height = config.image_size
     layout = RecordLayout(
-        num_labels=len(vocabularies.outputs), image_bytes=width * height * config.channels
+        num_labels=len(labels.vocabularies.outputs), image_bytes=width * height * config.channels
     )
     options = plan_options(config, given)
     return Plan(
         plan_id=plan_id(manifest.sha256, options),
         options=options,
         manifest=manifest,
-        vocabularies=vocabularies,
+        vocabularies=labels.vocabularies,
         layout=layout,
         name=config.name,
         records_per_shard=max(1, config.shard_bytes // layout.stride),
         splits={name: record_order(rows, name, config) for name, rows in splits.items()},
-        labels=labels,
+        labels=labels.indices,
+        changed=labels.changed,
         boxes=boxes,
         quarantined=problems.quarantined(),
     )

@@ -46,7 +46,8 @@ def _splits_by_column(manifest: Manifest, column: str) -> Ints:
     names = manifest.column(column, "--split-column").dictionary_encode()
     table = []
     for index, name in enumerate(names.dictionary.to_pylist()):
-        split = SPLIT_SYNONYMS.get(name, name)
+        plain = name.strip()
+        split = SPLIT_SYNONYMS.get(plain, plain)
         if split not in SPLITS:
             row = int(np.argmax(names.indices.to_numpy() == index))
             raise UsageError(

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from convert.config import ConvertConfig
+from convert.inputs import open_manifest
 from convert.job import ConvertResult, convert_dataset
-from convert.manifest import read_manifest
 from convert.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +83,8 @@ def convert(manifest: Path, dataset: Path, **more: Any) -> ConvertResult:
 
 def plan_of(manifest: Path, given: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Plan:
     """Plans a conversion."""
-    return make_plan(read_manifest(str(manifest)), options_of(manifest, **more), given or {})
+    config = options_of(manifest, **more)
+    return make_plan(open_manifest(config), config, given or {})
 
 
 def plan_of_rows(

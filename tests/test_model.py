@@ -1,11 +1,15 @@
+import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
+from convert.output_names import name_problem
+from train.config import ModelName
 from train.loss import SparseCrossentropy
 from train.metrics import exact_match
 from train.models.network import build_model
@@ -132,6 +136,14 @@ def test_outputs_find_their_places_by_counting() -> None:
     np.testing.assert_allclose(left, np.tanh(8 - (np.arange(4) + 0.5)), rtol=1e-4)
 
 
+def test_no_layer_has_a_name_that_an_output_can_have() -> None:
+    outputs = {"y0": 5, "other": 5}
+    for name, head in itertools.product(get_args(ModelName), ("shared", "separate")):
+        model = build_model(STRIP, outputs, name=name, head=head, seed=0)
+        layers = {layer.name for layer in model.layers} - set(outputs)
+        assert {layer for layer in layers if name_problem(layer, outputs) is None} == set()
+
+
 @pytest.mark.parametrize(
     ("outputs", "head", "message"),
     [
@@ -139,8 +151,8 @@ def test_outputs_find_their_places_by_counting() -> None:
         (
             {"字": 10},  # TensorFlow refuses it as a scope, in the middle of the first step
             "shared",
-            "An output's name must be of ASCII letters, digits and _ . > -, and not begin "
-            "with _ > or -, got '字'.",
+            "The output '字' cannot be built: an output's name must be of ASCII letters, digits "
+            "and _ . > -, and not begin with _ > or -.",
         ),
         ({"y0": 10}, "both", "`head` must be 'shared' or 'separate', got 'both'."),
         (

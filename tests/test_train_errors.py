@@ -109,21 +109,19 @@ def test_another_datasets_classes_are_refused(run, small_manifest, tmp_path):
     assert stderr[0].startswith(f"train: error: {tmp_path / 'few'}: its classes [")
 
 
-def test_what_cannot_be_built_leaves_no_folder(small_manifest, tmp_path):
-    text = small_manifest.read_text(encoding="utf-8").replace("y0,y1", "y0,第二", 1)
-    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
-    convert_dataset(
-        ConvertConfig(
-            manifest=str(tmp_path / "m.csv"), dataset=str(tmp_path / "strips"), root=str(SAMPLE),
-            crop=(186, 0, 300, 30), size=(32, 16), label_columns=("y0", "第二"),
-        )
-    )  # fmt: skip
+def test_what_cannot_be_built_leaves_no_folder(small_dataset, tmp_path):
+    """`convert` refuses such a name; a dataset of another origin may have it."""
+    shutil.copytree(small_dataset, tmp_path / "strips")
+    described = tmp_path / "strips/dataset.json"
+    text = described.read_text(encoding="utf-8").replace('"name": "y1"', '"name": "第二"')
+    described.write_text(text, encoding="utf-8")
     code, _, stderr = train("strips", "--run", "run", "--batch-size", 32, cwd=tmp_path)
     assert (code, stderr) == (
         2,
         [
-            "train: error: strips: An output's name must be of ASCII letters, digits and _ . > -, "
-            "and not begin with _ > or -, got '第二'. Rename the label columns."
+            "train: error: strips: The output '第二' cannot be built: an output's name must be of "
+            "ASCII letters, digits and _ . > -, and not begin with _ > or -. "
+            "Rename the label columns."
         ],
     )
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from convert.download import load_manifest
+from convert.download import load_manifest, recorded_manifest_options
 from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
 from train.errors import UsageError
@@ -30,7 +30,7 @@ def source_finder(folder: str, info: DatasetInfo, manifest: str | None) -> Calla
     def opened() -> Manifest:
         assert manifest is not None
         expression = info.options.get("from_names")
-        found = load_manifest(manifest, expression)
+        found = load_manifest(manifest, expression, recorded_manifest_options(info.options))
         if found.sha256 != info.manifest_sha256:
             raise UsageError(
                 f"{manifest}: not the manifest of {folder}: its sha256 is {found.sha256}, "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 import keras
 from keras import layers
 
+from convert.output_names import name_problem
 from train.config import ModelName
 from train.models.cnn import cnn
 from train.models.heads import separate_heads, shared_head
@@ -21,9 +21,6 @@ from train.models.resnet import BLOCKS, resnet
 FILTERS = (16, 32, 64, 128)
 BOTTLENECK = 256
 DROPOUT = 0.2
-
-# What TensorFlow accepts as a name scope, less the slash, which Keras forbids.
-OUTPUT_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*")
 
 
 def build_model(
@@ -89,11 +86,9 @@ def _check(outputs: Mapping[str, int], network: str, head: str) -> None:
     if not outputs:
         raise ValueError("`outputs` must name at least one output.")
     for name in outputs:
-        if not OUTPUT_NAME.fullmatch(name):
-            raise ValueError(
-                "An output's name must be of ASCII letters, digits and _ . > -, and not begin "
-                f"with _ > or -, got {name!r}."
-            )
+        problem = name_problem(name, outputs)
+        if problem is not None:
+            raise ValueError(f"The output {name!r} cannot be built: {problem}.")
     networks = get_args(ModelName)
     if network not in networks:
         raise ValueError(f"`name` must be one of {', '.join(networks)}, got {network!r}.")

@@ -83,7 +83,7 @@ class ManifestInputs:
         self._manifest: Manifest = load_manifest(path)
         self._paths = self._manifest.column("path", "--manifest")
         self.total: int | None = self._manifest.num_rows
-        self._truth = TruthFinder(self._manifest.columns, info)
+        self._truth = TruthFinder(self._manifest, info)
         self.has_truths = self._truth.is_known
         boxes = BOX_COLUMNS if info.image["row_boxes"] else ()
         self._boxes = [self._manifest.column(name, "the run's crop boxes") for name in boxes]

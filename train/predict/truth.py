@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from convert.label_text import normal_text
+from convert.manifest import Manifest
 from convert.metadata import DatasetInfo
-from convert.names import TEXT_COLUMN
 from train.evaluate import text_of
 from train.predict.inputs import Truth
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class TruthFinder:
     """Looks up what rows say.
 
     Args:
-        columns: The manifest's columns of text.
+        manifest: The manifest.
         info: The dataset that the run was trained on: its labels were the characters of a text
             column, or columns named as its outputs.
 
@@ -26,16 +23,18 @@ class TruthFinder:
         is_known: Whether the manifest has these columns.
     """
 
-    def __init__(self, columns: Mapping[str, pa.Array], info: DatasetInfo) -> None:
-        options = info.options
-        text_column = options.get("text_column")
-        if options.get("from_names") and not options.get("label_columns"):
-            text_column = TEXT_COLUMN
-        names = [text_column] if text_column else list(info.outputs)
-        self._is_text = bool(text_column)
+    def __init__(self, manifest: Manifest, info: DatasetInfo) -> None:
+        options, columns = info.options, manifest.columns
+        self._is_text = info.reads_text
+        names: list[str] = list(info.outputs)
+        if self._is_text:
+            asked = options.get("text_column")
+            names = [asked if asked in columns else manifest.text_column or ""]
         self._are_indices = bool(options.get("labels_are_indices"))
         self.is_known = all(name in columns for name in names)
-        self._columns = [columns[name] for name in names] if self.is_known else []
+        found = [columns[name] for name in names] if self.is_known else []
+        verbatim = options.get("verbatim_labels", False)
+        self._columns = found if verbatim else [normal_text(column)[0] for column in found]
         self._info = info
         self._index = [
             {name: index for index, name in enumerate(classes)} for classes in info.classes.values()
@@ -43,7 +42,7 @@ class TruthFinder:
 
     def of(self, row: int) -> Truth | None:
         """Returns what a row says; None if it says nothing."""
-        values: list[str] = [column[row].as_py() for column in self._columns]
+        values: list[Any] = [column[row].as_py() for column in self._columns]
         if not all(values) or not values:
             return None
         if self._is_text:

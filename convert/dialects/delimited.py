@@ -1,0 +1,196 @@
+"""Tables with a character between columns: CSV after RFC 4180, TSV without any quoting.
+
+A quotation mark that is never closed joins rows. So rows are counted a second time by other code
+than Arrow's, and a line break in what a conversion reads is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.dialects.columns import as_text, check_header
+from convert.dialects.roles import ManifestOptions, Roles, find_roles
+from convert.dialects.text import LabelText
+from convert.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_REMEDY = (
+    'In CSV such a value stands in quotation marks with each of its own doubled ("a""b"); '
+    "in a .tsv file they are ordinary characters."
+)
+_LINE_FEED, _CARRIAGE_RETURN = 10, 13
+
+
+def split_header(line: str, delimiter: str) -> list[str]:
+    """Returns the names in a header, without blanks around them."""
+    return [name.strip() for name in _split(line, delimiter)]
+
+
+def read_delimited(
+    text: LabelText, delimiter: str, options: ManifestOptions
+) -> tuple[dict[str, pa.Array], Roles]:
+    """Reads a table.
+
+    Args:
+        text: The file.
+        delimiter: Between columns; after a tab a quotation mark is a character like any other.
+        options: Which columns hold paths and labels.
+
+    Returns:
+        Name -> text values, and which of them hold paths and labels.
+
+    Raises:
+        UsageError: Rows differ in length, quotes join rows, or there is no column of paths.
+        pa.ArrowException: It cannot be read.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    header = next((cells for _, cells in numbered_rows(text, delimiter)), [])
+    names = [name.strip() for name in header]
+    check_header(text.path, names)
+    roles = find_roles(text.path, names, options)
+    is_quoted = delimiter != "\t"
+    expected = _count_rows(text, delimiter) - 1
+    if not expected:
+        return {}, roles
+    table = arrow_csv.read_csv(
+        text.for_arrow(),
+        # One thread, so that an error names its row.
+        read_options=arrow_csv.ReadOptions(use_threads=False),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if is_quoted else False,
+            newlines_in_values=is_quoted,
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            null_values=[],
+            strings_can_be_null=False,
+        ),
+    )
+    columns = as_text(text.path, dict(zip(names, table.columns, strict=True)), roles)
+    if is_quoted:
+        _check_values(text, delimiter, columns, roles)
+    if expected != table.num_rows:
+        raise UsageError(
+            f"{text.path}: {expected:,} rows by its lines, but {table.num_rows:,} by its quotation "
+            f"marks. {_REMEDY}"
+        )
+    return columns, roles
+
+
+def numbered_rows(text: LabelText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line on which each row begins, from 1, and its values; the header is first.
+
+    Raises:
+        UsageError: A quotation mark stands where CSV allows none.
+    """
+    if delimiter == "\t":
+        with text.lines() as lines:
+            for number, line in enumerate(lines, 1):
+                if line != "\n":
+                    yield number, _split(line.removesuffix("\n"), delimiter)
+        return
+    with text.lines(newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        begin = 1
+        try:
+            for cells in reader:
+                if cells:
+                    yield begin, cells
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            is_open = "end of data" in str(error) or "field limit" in str(error)
+            what = "is never closed" if is_open else "stands where CSV allows none"
+            raise UsageError(
+                f"{text.path}: line {begin}: a quotation mark {what}. {_REMEDY}"
+            ) from error
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    if delimiter == "\t":
+        return line.split("\t")
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _count_rows(text: LabelText, delimiter: str) -> int:
+    """Counts the rows, the header among them, without Arrow."""
+    lines = 0
+    open_bytes = 0  # of a line that goes on in the next piece
+    for piece in text.pieces():
+        if delimiter != "\t" and b'"' in piece:
+            return sum(1 for _ in numbered_rows(text, delimiter))
+        found, open_bytes = _count_lines(np.frombuffer(piece, np.uint8), open_bytes)
+        lines += found
+    return lines + (open_bytes > 0)
+
+
+def _count_lines(piece: np.ndarray[Any, Any], open_bytes: int) -> tuple[int, int]:
+    """Counts the lines that end in a piece and are not empty.
+
+    Args:
+        piece: uint8, shape (n,).
+        open_bytes: Length of the line that the piece before left open.
+
+    Returns:
+        Their number, and the length of the line that this piece leaves open.
+    """
+    ends = np.flatnonzero(piece == _LINE_FEED)
+    if (piece == _CARRIAGE_RETURN).any():  # of CR LF, the second ends a line of no length
+        ends = np.flatnonzero((piece == _LINE_FEED) | (piece == _CARRIAGE_RETURN))
+    if not len(ends):
+        return 0, open_bytes + len(piece)
+    lengths = np.diff(ends, prepend=-1) - 1
+    lengths[0] += open_bytes
+    return int(np.count_nonzero(lengths)), len(piece) - 1 - int(ends[-1])
+
+
+def _check_values(
+    text: LabelText, delimiter: str, columns: dict[str, pa.Array], roles: Roles
+) -> None:
+    """Refuses values that show that quotation marks were meant otherwise than CSV has them."""
+    from pyarrow import compute
+
+    used = {roles.path, *roles.label_columns}
+    for name, column in columns.items():
+        if name in used:
+            _refuse(text, delimiter, name, compute.match_substring_regex(column, "[\r\n]"))
+            # `a, "b"`: after the blank a quotation mark is part of the value.
+            spaced = compute.match_substring_regex(column, r'^\s+".*"\s*$')
+            _refuse(text, delimiter, name, spaced, spaced=True)
+        else:
+            # Whole rows inside a value that nobody reads are lost all the same.
+            joins = "[\r\n]" + f"[^{delimiter}\r\n]*{delimiter}" * (len(columns) - 1)
+            _refuse(text, delimiter, name, compute.match_substring_regex(column, joins))
+
+
+def _refuse(
+    text: LabelText, delimiter: str, name: str, found: pa.Array, *, spaced: bool = False
+) -> None:
+    """Raises `UsageError` for the first row in which something was found."""
+    row = found.index(True).as_py()
+    if row < 0:
+        return
+    begin, cells = next(
+        pair for i, pair in enumerate(numbered_rows(text, delimiter)) if i == row + 1
+    )
+    value = next((cell for cell in cells if "\n" in cell or "\r" in cell), "")
+    if spaced:
+        what = (
+            f"a blank before a quotation mark makes both part of {name!r}. "
+            "Take the blanks after the commas out"
+        )
+    else:
+        lines = value.replace("\r\n", "\n").count("\n") + value.count("\r")
+        what = (
+            f"{name!r} holds a line break: it begins with a quotation mark and goes on over "
+            f"{lines + 1} lines. {_REMEDY}"
+        )
+    raise UsageError(f"{text.path}: line {begin}: {what.rstrip('.')}.")
