@@ -78,7 +78,7 @@ def recorded_manifest_options(options: Mapping[str, Any]) -> ManifestOptions:
     )
 
 
-def load_vocabulary(path: str) -> tuple[str, ...]:
+def load_vocabulary(path: str, *, verbatim: bool) -> tuple[str, ...]:
     """Reads a vocabulary wherever it is kept; see `read_vocabulary`."""
     with local_copy(path) as copy:
-        return read_vocabulary(copy, path)
+        return read_vocabulary(copy, path, verbatim=verbatim)

@@ -96,13 +96,18 @@ def source_root(config: ConvertConfig) -> str:
     return os.path.dirname(whole) if config.from_names is None else whole
 
 
-def given_vocabularies(flags: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Reads the files of `--vocabulary`; the key `*` stands for all outputs."""
+def given_vocabularies(flags: tuple[str, ...], *, verbatim: bool) -> dict[str, tuple[str, ...]]:
+    """Reads the files of `--vocabulary`; the key `*` stands for all outputs.
+
+    Args:
+        flags: `FILE` or `OUTPUT=FILE`.
+        verbatim: Take classes as they are, as `--verbatim-labels` takes labels.
+    """
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         output, equals, path = flag.partition("=")
         key = output if equals else "*"
         if key in given:
             raise UsageError(f"--vocabulary is given twice for {key.replace('*', 'all outputs')}.")
-        given[key] = load_vocabulary(path if equals else flag)
+        given[key] = load_vocabulary(path if equals else flag, verbatim=verbatim)
     return given

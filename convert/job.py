@@ -77,7 +77,7 @@ def convert_dataset(
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
     config = find_label_file(config)
-    given = given_vocabularies(config.vocabulary)
+    given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
     found = find_complete(config, given)
     if found is not None:
         return _complete(config.dataset, found, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,14 @@ class Vocabularies:
         return self.classes[self.outputs[output]]
 
 
-def read_vocabulary(file: str, path: str) -> tuple[str, ...]:
+def read_vocabulary(file: str, path: str, *, verbatim: bool = False) -> tuple[str, ...]:
     """Reads a file with one class a line, UTF-8, in index order.
 
     Args:
         file: The file.
         path: What messages call it.
+        verbatim: Take classes as they are; else they become what labels become: text in
+            Unicode's normal form C without blanks around it.
 
     Raises:
         UsageError: The file cannot be read, is empty, or names a class twice.
@@ -55,6 +58,8 @@ def read_vocabulary(file: str, path: str) -> tuple[str, ...]:
     if not classes:
         raise UsageError(f"{path}: the vocabulary is empty. It needs one class a line.")
     first: dict[str, int] = {}
+    if not verbatim:
+        classes = tuple(unicodedata.normalize("NFC", name.strip()) for name in classes)
     for line, name in enumerate(classes, 1):
         if not name:
             raise UsageError(f"{path}: line {line} is empty. Each line is a class.")

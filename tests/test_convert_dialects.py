@@ -139,8 +139,8 @@ def test_a_dialect_is_forced(tmp_path: Path, format_name: Any, name: str, conten
         (
             "rec.txt",
             '["a.png", "b.png"]\tx\nc.png\tx\n',
-            "line 1 begins with [, expected a path. A list has no quoting, and one path a line: save "
-            "it as CSV with the header path,text.",
+            "line 1 begins with [, expected a path. A list has no quoting, and one path a line: "
+            "save it as CSV with the header path,text.",
         ),
         (
             "m.csv",

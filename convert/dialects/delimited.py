@@ -188,7 +188,7 @@ def _refuse(
             "Take the blanks after the commas out"
         )
     else:
-        lines = value.replace("\r\n", "\n").count("\n") + value.count("\r")
+        lines = value.replace("\r\n", "\n").replace("\r", "\n").count("\n")
         what = (
             f"{name!r} holds a line break: it begins with a quotation mark and goes on over "
             f"{lines + 1} lines. {_REMEDY}"
