@@ -14,6 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_TEXTS_AT_ONCE = 65_536  # bounds what exists twice
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changed:
@@ -73,12 +75,20 @@ def normal_text(labels: pa.Array) -> tuple[pa.Array, Changed | None]:
 
 def _normal(texts: pa.Array) -> pa.Array | None:
     """Returns texts as they should be; None if all of them are."""
+    import pyarrow as pa
     from pyarrow import compute
 
-    result = compute.utf8_trim_whitespace(texts)
-    if not compute.all(compute.string_is_ascii(texts)).as_py():
-        result = compute.utf8_normalize(result, "NFC")
-    return None if result.equals(texts) else result
+    parts = []
+    is_changed = False
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = texts.slice(start, _TEXTS_AT_ONCE)
+        result = compute.utf8_trim_whitespace(part)
+        if not compute.all(compute.string_is_ascii(part)).as_py():
+            result = compute.utf8_normalize(result, "NFC")
+        equal = result.equals(part)
+        is_changed |= not equal
+        parts.append(part if equal else result)
+    return pa.concat_arrays(parts) if is_changed else None
 
 
 def _changed(before: pa.Array, after: pa.Array) -> Changed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -66,19 +65,25 @@ def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str,
     """
     key = "path" if config.group_column is None else config.group_column
     salt = hashlib.sha256(f"{config.seed}:".encode())
-    points = np.empty(manifest.num_rows)
     column = manifest.column(key, "--group-column")
-    starts = range(0, manifest.num_rows, _TEXTS_AT_ONCE)
-    texts = chain.from_iterable(column.slice(s, _TEXTS_AT_ONCE).to_pylist() for s in starts)
-    for row, text in enumerate(texts):
-        digest = salt.copy()
-        digest.update(text.encode())
-        points[row] = int.from_bytes(digest.digest()[:8], "big") / 2**64
+    parts = []
+    for start in range(0, manifest.num_rows, _TEXTS_AT_ONCE):
+        texts = column.slice(start, _TEXTS_AT_ONCE).to_pylist()
+        digests = b"".join(_digest_start(salt, text) for text in texts)
+        parts.append(np.frombuffer(digests, ">u8") / 2.0**64)
+    points = np.concatenate(parts)
     names = [split for split in SPLITS if split in shares]
     bounds = np.cumsum([shares[split] for split in names])[:-1]
     indices = np.array([SPLITS.index(split) for split in names])
     assigned: Ints = indices[np.searchsorted(bounds, points, side="right")]
     return assigned
+
+
+def _digest_start(salt: hashlib._Hash, text: str) -> bytes:
+    """Returns the first eight bytes of the digest of a salt and a text."""
+    digest = salt.copy()
+    digest.update(text.encode())
+    return digest.digest()[:8]
 
 
 def record_order(rows: Ints, split: str, config: ConvertConfig) -> Ints:

@@ -26,8 +26,8 @@ def understood(plan: Plan) -> list[str]:
     Args:
         plan: The plan.
     """
-    good = np.concatenate([np.sort(rows) for rows in plan.splits.values()])
-    lines = [_outputs(plan) + _examples(plan, np.sort(good))]
+    good = _good_rows(plan)
+    lines = [_outputs(plan) + _examples(plan, good)]
     if plan.changed is not None:
         changed = plan.changed
         labels = "1 label" if changed.labels == 1 else f"{changed.labels:,} labels"
@@ -37,6 +37,14 @@ def understood(plan: Plan) -> list[str]:
             "--verbatim-labels keeps them"
         )
     return lines + [f"warning: {text}" for text in _strange(plan, good)]
+
+
+def _good_rows(plan: Plan) -> Ints:
+    """Returns the manifest rows that are planned, in order."""
+    is_good = np.zeros(plan.manifest.num_rows, bool)
+    for rows in plan.splits.values():
+        is_good[rows] = True
+    return np.flatnonzero(is_good)
 
 
 def _outputs(plan: Plan) -> str:
@@ -78,11 +86,12 @@ def _strange(plan: Plan, good: Ints) -> Iterator[str]:
     """Yields what is probably not meant, with an example each."""
     for name, classes in plan.vocabularies.classes.items():
         columns = [i for i, v in enumerate(plan.vocabularies.outputs.values()) if v == name]
-        labels = plan.labels[good][:, columns]
-        counts = np.bincount(labels.ravel(), minlength=len(classes))
+        counts = np.zeros(len(classes), np.int64)
+        for column in columns:
+            counts += np.bincount(plan.labels[good, column], minlength=len(classes))
         for what, index in _odd_classes(classes):
             if counts[index]:
-                row = int(good[(labels == index).any(axis=1)].min())
+                row = int(good[np.argmax((plan.labels[good][:, columns] == index).any(axis=1))])
                 yield f"{what} (row {row}: {plan.manifest.columns['path'][row].as_py()})"
         once, seen = np.count_nonzero(counts == 1), np.count_nonzero(counts)
         if 2 * once > seen:
@@ -112,11 +121,10 @@ def _whole_texts(plan: Plan, vocabulary: str) -> str:
 
 def _constant_outputs(plan: Plan, good: Ints) -> Iterator[str]:
     """Yields which outputs have one class only; one line for all."""
-    labels = plan.labels[good]
     constant = {
-        output: plan.vocabularies.of(output)[labels[0, column]]
+        output: plan.vocabularies.of(output)[plan.labels[good[0], column]]
         for column, output in enumerate(plan.vocabularies.outputs)
-        if len(labels) > 1 and (labels[:, column] == labels[0, column]).all()
+        if len(good) > 1 and (plan.labels[good, column] == plan.labels[good[0], column]).all()
     }
     if constant:
         each = [f"{output} always {name!r}" for output, name in constant.items()]

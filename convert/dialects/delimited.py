@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _REMEDY = (
     'In CSV such a value stands in quotation marks with each of its own doubled ("a""b"); '
     "in a .tsv file they are ordinary characters."
 )
-_LINE_FEED, _CARRIAGE_RETURN = 10, 13
+_LINE_FEED = 10
 
 
 def split_header(line: str, delimiter: str) -> list[str]:
@@ -57,7 +57,7 @@ def read_delimited(
     check_header(text.path, names)
     roles = find_roles(text.path, names, options)
     is_quoted = delimiter != "\t"
-    expected = _count_rows(text, delimiter) - 1
+    expected, has_quotes = _count_rows(text, delimiter)
     if not expected:
         return {}, roles
     table = arrow_csv.read_csv(
@@ -76,7 +76,7 @@ def read_delimited(
         ),
     )
     columns = as_text(text.path, dict(zip(names, table.columns, strict=True)), roles)
-    if is_quoted:
+    if has_quotes:
         _check_values(text, delimiter, columns, roles)
     if expected != table.num_rows:
         raise UsageError(
@@ -120,36 +120,40 @@ def _split(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
-def _count_rows(text: LabelText, delimiter: str) -> int:
-    """Counts the rows, the header among them, without Arrow."""
+def _count_rows(text: LabelText, delimiter: str) -> tuple[int, bool]:
+    """Counts the data rows without Arrow; tells whether some value may be quoted."""
     lines = 0
     open_bytes = 0  # of a line that goes on in the next piece
     for piece in text.pieces():
         if delimiter != "\t" and b'"' in piece:
-            return sum(1 for _ in numbered_rows(text, delimiter))
-        found, open_bytes = _count_lines(np.frombuffer(piece, np.uint8), open_bytes)
+            return sum(1 for _ in numbered_rows(text, delimiter)) - 1, True
+        found, open_bytes = _count_lines(piece, open_bytes)
         lines += found
-    return lines + (open_bytes > 0)
+    return lines + (open_bytes > 0) - 1, False
 
 
-def _count_lines(piece: np.ndarray[Any, Any], open_bytes: int) -> tuple[int, int]:
+def _count_lines(piece: bytes, open_bytes: int) -> tuple[int, int]:
     """Counts the lines that end in a piece and are not empty.
 
     Args:
-        piece: uint8, shape (n,).
+        piece: A part of the text.
         open_bytes: Length of the line that the piece before left open.
 
     Returns:
         Their number, and the length of the line that this piece leaves open.
     """
-    ends = np.flatnonzero(piece == _LINE_FEED)
-    if (piece == _CARRIAGE_RETURN).any():  # of CR LF, the second ends a line of no length
-        ends = np.flatnonzero((piece == _LINE_FEED) | (piece == _CARRIAGE_RETURN))
-    if not len(ends):
+    if b"\r" in piece:  # of CR LF, the second ends a line of no length
+        piece = piece.replace(b"\r", b"\n")
+    last = piece.rfind(b"\n")
+    if last < 0:
         return 0, open_bytes + len(piece)
-    lengths = np.diff(ends, prepend=-1) - 1
-    lengths[0] += open_bytes
-    return int(np.count_nonzero(lengths)), len(piece) - 1 - int(ends[-1])
+    count = piece.count(b"\n")
+    if b"\n\n" in piece:
+        ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == _LINE_FEED)
+        count -= int(np.count_nonzero(np.diff(ends) == 1))
+    if not open_bytes and piece[0] == _LINE_FEED:
+        count -= 1
+    return count, len(piece) - 1 - last
 
 
 def _check_values(
