@@ -47,14 +47,18 @@ def find_complete(
 
 def open_manifest(config: ConvertConfig) -> Manifest:
     """Reads the manifest, or makes it from file names."""
-    options = ManifestOptions(
+    return load_manifest(config.manifest, config.from_names, manifest_options(config))
+
+
+def manifest_options(config: ConvertConfig) -> ManifestOptions:
+    """Returns what a user said of the manifest."""
+    return ManifestOptions(
         format=config.format,
         encoding=config.manifest_encoding,
         path_column=config.path_column,
         text_column=config.text_column,
         label_columns=config.label_columns,
     )
-    return load_manifest(config.manifest, config.from_names, options)
 
 
 def find_label_file(config: ConvertConfig) -> ConvertConfig:

@@ -82,11 +82,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     if found is not None:
         return _complete(config.dataset, found, started)
     manifest = open_manifest(config)
-    for note in manifest.notes:
-        say(note)
     plan = make_plan(manifest, config, given)
-    for line in understood(plan):
-        say(line)
     root = source_root(config)
     if not filesystem_of(root).is_folder(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
@@ -105,6 +101,8 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
         check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
+        for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
+            say(line)
         conversion = _Conversion(config, plan, root, engine, say)
         try:
             return conversion.run(found, retry, started)

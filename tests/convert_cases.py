@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from convert.config import ConvertConfig
-from convert.inputs import open_manifest
+from convert.dialects import read_manifest
+from convert.inputs import manifest_options
 from convert.job import ConvertResult, convert_dataset
 from convert.plan import Plan, make_plan
 
@@ -84,7 +86,8 @@ def convert(manifest: Path, dataset: Path, **more: Any) -> ConvertResult:
 def plan_of(manifest: Path, given: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Plan:
     """Plans a conversion."""
     config = options_of(manifest, **more)
-    return make_plan(open_manifest(config), config, given or {})
+    opened = read_manifest(str(manifest), options=manifest_options(config))
+    return make_plan(opened, config, given or {})
 
 
 def plan_of_rows(
@@ -108,6 +111,17 @@ def command(*words: object, check: bool = True, **options: Any) -> subprocess.Co
     )
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+# What `convert` took its manifest for, said before it begins to write.
+_PLAN_LINE = re.compile(
+    r"convert: (.+: [\d,]+ rows of a |\d+ outputs?[ ;]|warning: .* (occur only once|never changes))"
+)
+
+
+def without_plan(err: str) -> str:
+    """Returns what the command printed to stderr, less the lines that tell its plan."""
+    return "".join(line for line in err.splitlines(True) if not _PLAN_LINE.match(line))
 
 
 def digests(folder: Path) -> dict[str, str]:

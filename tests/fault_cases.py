@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert_cases import COMMAND, PATIENCE, digests, draw_sources
+from convert_cases import COMMAND, PATIENCE, digests, draw_sources, without_plan
 
 from convert.errors import PLAN_REASONS
 
@@ -164,6 +164,6 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Waits for a command; returns its exit code and what it printed."""
+    """Waits for a command; returns its exit code and what it printed, less its plan."""
     out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+    return process.returncode, out, without_plan(err)

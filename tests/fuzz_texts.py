@@ -12,12 +12,14 @@ from fuzz_damage import CHANGES, Random
 from pyarrow import parquet
 
 from convert.config import ConvertConfig
+from convert.dialects import read_manifest
 from convert.errors import FormatError, UsageError
 from convert.format import RecordLayout
-from convert.manifest import read_manifest
+from convert.inputs import manifest_options
 from convert.metadata import DatasetInfo, Shard, shard_file
 from convert.plan import make_plan
 from convert.storage import read_dataset
+from convert.understood import understood
 
 HEADER = ["path", "y0", "y1", "text", "split", "left", "top", "right", "bottom", "group"]
 BOXES = [["0", "-1", str(5 + n), "9", f"g{n % 4}"] for n in range(14)]  # and the group
@@ -120,9 +122,9 @@ def manifest_case(seed: int, folder: Path) -> Callable[[int], str]:
         more = {**chosen} if "crop" in chosen else {**chosen, "size": (4, 4)}
         config = ConvertConfig(manifest=str(folder / name), dataset="out", **more)
         try:
-            plan = make_plan(
-                read_manifest(config.manifest), config, {"*": tuple("abcxyz长")} if given else {}
-            )
+            opened = read_manifest(config.manifest, options=manifest_options(config))
+            plan = make_plan(opened, config, {"*": tuple("abcxyz长")} if given else {})
+            understood(plan)
         except UsageError as error:
             assert str(error).isprintable(), str(error)
             return "refused"

@@ -12,7 +12,7 @@ LIMIT_KILOBYTES = 300_000
 PLAN_AND_TELL_MEMORY = """
 import re, sys
 from convert.config import ConvertConfig
-from convert.manifest import read_manifest
+from convert.dialects import read_manifest
 from convert.plan import make_plan
 
 config = ConvertConfig(manifest=sys.argv[1], dataset="out", size=(128, 32))

@@ -219,6 +219,12 @@ TABLE = [
 ]
 CHANGES: dict[str, Any] = {
     "from_names": "(.)",
+    "format": "table",
+    "manifest_encoding": "utf-8",
+    "path_column": "path",
+    "verbatim_labels": True,
+    "fit": "pad",
+    "lenient": True,
     "label_columns": ("y0",),
     "text_column": "t",
     "text_length": 2,
@@ -265,6 +271,7 @@ SAME: dict[str, Any] = {
     "manifest": None,  # its content's digest is part of the plan instead
     "dataset": "elsewhere",
     "root": "/elsewhere",
+    "allow": ("/elsewhere",),
     "vocabulary": ("elsewhere.txt",),
     "workers": 7,
     "max_bad_fraction": 0.5,

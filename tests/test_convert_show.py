@@ -261,7 +261,7 @@ def test_names_cannot_reach_the_terminal(tmp_path: Path) -> None:
     names = ["\x1b[31mred", "two words", " ", "\u202eback"]
     rows = [[f"i/{n}.png", name] for n, name in enumerate(names)]
     manifest = write_manifest(tmp_path / "m.csv", ["path", "y0"], rows)
-    convert(manifest, tmp_path / "out", split=(("train", 1.0),))
+    convert(manifest, tmp_path / "out", split=(("train", 1.0),), verbatim_labels=True)
     text = "\n".join(show(tmp_path / "out")[0])
     assert all(line.isprintable() for line in text.split("\n"))
     for name in ("'\\x1b[31mred'", "two words", "' '", "'\\u202eback'"):

@@ -14,6 +14,7 @@ HEAD_BYTES = 1 << 16
 """What is looked at to tell a dialect."""
 
 _PIECE_BYTES = 1 << 20
+_ZERO_SHARE = 8  # of UTF-16's bytes, half are zero in ASCII, fewer in other scripts
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # begins as UTF-16's does
     codecs.BOM_UTF32_BE: "utf-32",
@@ -65,7 +66,7 @@ class LabelText:
             with open(file, "rb") as content:
                 self._content = self._decoded(content.read()).encode()
             start = self._content[:HEAD_BYTES]
-        elif b"\0" in start:
+        elif start.count(b"\0") > len(start) // _ZERO_SHARE:
             raise UsageError(
                 f"{path}: holds zero bytes, as UTF-16 without its mark does. "
                 "Give --manifest-encoding utf-16-le, or save it as UTF-8."
