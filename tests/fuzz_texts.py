@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from fuzz_damage import CHANGES, Random
+from independent_rows import count_rows
 from pyarrow import parquet
 
 from convert.config import ConvertConfig
@@ -44,11 +45,23 @@ OPTIONS: list[dict[str, Any]] = [
     {"group_column": "group"},
     {"crop": (0, 0, 4, 4)},
     {"labels_are_indices": True, "vocabulary": ("classes",)},
+    {"format": "list"},
+    {"format": "table", "path_column": "path"},
+    {"pad_label": True, "verbatim_labels": True},
+    {"manifest_encoding": "gb18030"},
 ]
 
 
+LINES = {
+    "q.txt": "{}\t{}\r\n",
+    "r.list": "{} {}\n",
+    "s.csv": "{},{}\n",
+    "t.txt": '{}, "{}"\n',
+}
+
+
 def manifest_seeds(folder: Path) -> dict[str, bytes]:
-    """Returns whole manifests of all four kinds, by file name.
+    """Returns whole manifests of all dialects, by file name.
 
     Args:
         folder: Where Parquet files can be written.
@@ -68,7 +81,18 @@ def manifest_seeds(folder: Path) -> dict[str, bytes]:
     other = {"y0": pa.array(range(14), pa.int8()), "text": pa.array([b"ab"] * 14)}
     other |= {"right": pa.array(range(14), pa.date32()), "split": pa.array(["val"] * 14)}
     other["split"] = other["split"].dictionary_encode()
+    pairs = [(row[0], row[3]) for row in ROWS]
+    lines = {form: "".join(form.format(*pair) for pair in pairs) for form in LINES.values()}
+    entries = [{"img_path": path, "instances": [{"text": text}]} for path, text in pairs]
     return {
+        **{name: lines[form].encode() for name, form in LINES.items()},
+        "j.json": json.dumps(dict(pairs), ensure_ascii=False, indent=1).encode(),
+        "k.json": json.dumps({"metainfo": {}, "data_list": entries}).encode(),
+        "l.json": json.dumps(objects).encode(),
+        "m.json": json.dumps([{"path": p, "text": list(t)} for p, t in pairs]).encode(),
+        "n.txt": lines["{}\t{}\r\n"].encode("utf-16"),
+        "o.csv": delimited(";", "", "\r\n"),
+        "p.txt": delimited("\t", "", "\n"),
         "a.csv": delimited(",", '"', "\n"),
         "b.csv": b"\xef\xbb\xbf" + delimited(",", "", "\r\n"),
         "c.tsv": delimited("\t", "", "\n"),
@@ -116,10 +140,14 @@ def manifest_case(seed: int, folder: Path) -> Callable[[int], str]:
     def run(number: int) -> str:
         random = np.random.default_rng([seed, number])
         name = names[number % len(names)]
-        (folder / name).write_bytes(damage_text(whole[name], random))
-        chosen = OPTIONS[random.integers(len(OPTIONS))]
+        is_whole = random.random() < 0.1
+        data = whole[name] if is_whole else damage_text(whole[name], random)
+        (folder / name).write_bytes(data)
+        chosen = OPTIONS[random.integers(len(OPTIONS))] if random.random() < 0.5 else {}
         given = chosen.get("vocabulary") or random.random() < 0.2
         more = {**chosen} if "crop" in chosen else {**chosen, "size": (4, 4)}
+        if "split_column" not in chosen and random.random() < 0.7:
+            more.setdefault("split", (("train", 1.0),))
         config = ConvertConfig(manifest=str(folder / name), dataset="out", **more)
         try:
             opened = read_manifest(config.manifest, options=manifest_options(config))
@@ -131,9 +159,18 @@ def manifest_case(seed: int, folder: Path) -> Callable[[int], str]:
         left_out = {entry.row for entry in plan.quarantined}
         planned = np.concatenate([*plan.splits.values(), sorted(left_out)])
         assert sorted(planned.tolist()) == list(range(plan.manifest.num_rows))
+        encoding = config.manifest_encoding or _encoding_of(data)
+        assert count_rows(data, opened.notes[0], encoding) == plan.manifest.num_rows
         return "planned"
 
     return run
+
+
+def _encoding_of(data: bytes) -> str:
+    """Returns the encoding that a file's mark tells."""
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    return "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def dataset_seeds() -> list[bytes]:

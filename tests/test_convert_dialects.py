@@ -62,7 +62,7 @@ AS_WRITTEN = {
     "EasyOCR": ("labels.csv", table("filename,words"), "CSV table"),
     "HuggingFace": ("metadata.csv", table("file_name,text"), "CSV table"),
     "HuggingFace, lines": (
-        "metadata.jsonl", "".join(json.dumps(o) + "\n" for o in OBJECTS), "JSON Lines",
+        "metadata.jsonl", "".join(json.dumps(o) + "\n" for o in OBJECTS), "JSON Lines file",
     ),
     "fast-plate-ocr": ("train.csv", table("image_path,plate_text"), "CSV table"),
     "Kaggle": ("train.csv", table("id,label"), "CSV table"),
@@ -71,11 +71,11 @@ AS_WRITTEN = {
     "MMOCR 0.x": (
         "label.jsonl",
         "".join(json.dumps({"filename": n, "text": t}) + "\n" for n, t in MAPPING.items()),
-        "JSON Lines",
+        "JSON Lines file",
     ),
     "an array": ("all.json", json.dumps(OBJECTS), "JSON array of objects"),
     "lines named as a document": (
-        "all.json", "\n".join(json.dumps(o) for o in OBJECTS), "JSON Lines",
+        "all.json", "\n".join(json.dumps(o) for o in OBJECTS), "JSON Lines file",
     ),
     "Excel, Unicode text": (
         "sheet.txt", lines("{}\t{}", "\r\n").encode("utf-16"), "list (a path, a tab, a text)",

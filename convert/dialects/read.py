@@ -122,7 +122,7 @@ def _read_kind(text: LabelText, kind: Kind, options: ManifestOptions) -> _Table:
     if kind.name == "json lines":
         found = read_json_lines(text, options)
         lines = partial(_line_of_line, text)
-        return _Table(name="JSON Lines", columns=found[0], roles=found[1], line_of=lines)
+        return _Table(name="JSON Lines file", columns=found[0], roles=found[1], line_of=lines)
     if kind.name in ("list", "icdar"):
         if kind.name == "list":
             columns, separator = read_list(text)

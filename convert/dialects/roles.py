@@ -14,7 +14,7 @@ PATH = "path"
 # Of the converters and trainers that the table in docs names; `id` is Kaggle's.
 _PATH_NAMES = (("file_name", "filename", "image_path", "image", "img", "file"), ("id",))
 _TEXT_NAMES = ("text", "label", "words", "plate_text", "transcription", "ground_truth")
-_NUMBERED = re.compile(r"y[0-9]+")
+_NUMBERED = re.compile(r"y[0-9]{1,9}")  # more digits than any label has characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
