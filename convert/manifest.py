@@ -39,12 +39,14 @@ class Manifest:
         columns: Column name -> text values, in the file's order, no nulls.
         num_rows: Data rows. At least 1.
         sha256: Digest of the file's bytes, in hexadecimal.
+        notes: Lines that tell how it was read.
     """
 
     path: str
     columns: dict[str, pa.Array]
     num_rows: int
     sha256: str
+    notes: tuple[str, ...] = ()
 
     def column(self, name: str, flag: str) -> pa.Array:
         """Returns a column of text.
