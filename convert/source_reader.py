@@ -110,21 +110,28 @@ class SourceReader:
         ) from failure
 
     def _stands(self, path: str) -> bool:
-        folder, slash, name = path.rpartition("/")
-        os.lstat(self._resolved(folder + slash, name))
+        self._locate(path)
         return True
 
-    def _read(self, path: str) -> bytes:
+    def _locate(self, path: str) -> tuple[str, os.stat_result]:
+        """Returns where a path of the manifest leads to, inside the fence, and what is there."""
         folder, slash, name = path.rpartition("/")
         if name in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
-        full = self._resolved(folder + slash, name)
+        resolved, is_inside = self._folder(folder + slash)
+        full = resolved + name
+        if not is_inside:
+            raise self._fence.refusal(full)
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
             full = os.path.realpath(full)
             if not self._fence.admits(full):
                 raise self._fence.refusal(full)
             status = os.lstat(full)
+        return full, status
+
+    def _read(self, path: str) -> bytes:
+        full, status = self._locate(path)
         self._require_file(status)  # before it is opened: opening a device can act on it
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -137,13 +144,6 @@ class SourceReader:
             return _read_all(descriptor, status.st_size)
         finally:
             os.close(descriptor)
-
-    def _resolved(self, folder: str, name: str) -> str:
-        """Returns a path of the manifest with no links in its folder, which is inside the fence."""
-        resolved, is_inside = self._folder(folder)
-        if not is_inside:
-            raise self._fence.refusal(resolved + name)
-        return resolved + name
 
     def _resolve(self, folder: str) -> tuple[str, bool]:
         """Returns a folder without links, with a slash at its end, and whether it is inside."""
