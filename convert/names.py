@@ -48,7 +48,8 @@ def manifest_from_names(folder: str, expression: str, files: FileSystem = _LOCAL
         raise UsageError(f"{folder}: no image in it: {holds}. Images end in {', '.join(SUFFIXES)}.")
     # File systems of Macs take names apart into letters and marks; labels are composed.
     pattern = re.compile(unicodedata.normalize("NFC", expression))
-    names = [_searched(path, whole="/" in expression) for path in paths]
+    names = paths if "/" in expression else [path.rpartition("/")[2] for path in paths]
+    names = [name if name.isascii() else unicodedata.normalize("NFC", name) for name in names]
     matches = [pattern.search(name) for name in names]
     if not any(matches):
         raise UsageError(
@@ -73,11 +74,6 @@ def manifest_from_names(folder: str, expression: str, files: FileSystem = _LOCAL
     )
 
 
-def _searched(path: str, *, whole: bool) -> str:
-    """Returns what of a path is searched for labels."""
-    return unicodedata.normalize("NFC", path if whole else path.rpartition("/")[2])
-
-
 def _example(
     names: list[str],
     matches: list[re.Match[str] | None],
@@ -90,7 +86,9 @@ def _example(
     values = {column: match[group] or "" for column, group in groups.items()}
     shown = " ".join(f"{column}={value}" if is_named else value for column, value in values.items())
     count = "1 name" if len(names) == 1 else f"{len(names):,} names"
-    kinds = Counter(map(_suffix, names))
+    kinds: Counter[str] = Counter()
+    for kind, number in Counter(name[name.rindex(".") :] for name in names).items():
+        kinds[kind.lower()] += number
     of_kinds = f" ({_listed(kinds)})" * (len(kinds) > 1)
     without = sum(match is None for match in matches)
     others = f", of which {without:,} {'does' if without == 1 else 'do'} not match" * bool(without)
@@ -100,11 +98,11 @@ def _example(
 def _list_images(folder: str, files: FileSystem) -> tuple[list[str], Counter[str]]:
     """Returns the paths of images below a folder, sorted, with slashes; and what else there is."""
     passed: Counter[str] = Counter()
-    paths = []
+    paths: list[str] = []
     try:
         for path in files.files_below(folder, lambda kind: passed.update([kind])):
             if is_image_name(path):
-                paths.append(_require_utf8(folder, path))
+                paths.append(path)
             else:
                 passed[_suffix(path)] += 1
     except OSError as error:
@@ -112,6 +110,7 @@ def _list_images(folder: str, files: FileSystem) -> tuple[list[str], Counter[str
             f"{error.filename}: cannot be listed: {error.strerror}. "
             "Make it readable, or move it out of the folder."
         ) from error
+    _require_utf8(folder, paths)
     return sorted(paths), passed
 
 
@@ -121,13 +120,14 @@ def _suffix(path: str) -> str:
     return "" if suffix == "." else suffix
 
 
-def _require_utf8(folder: str, path: str) -> str:
+def _require_utf8(folder: str, paths: list[str]) -> None:
+    """Raises unless a manifest can hold these paths."""
     try:
-        path.encode()
+        "".join(paths).encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        bad = next(path for path in paths if any("\ud800" <= letter <= "\udfff" for letter in path))
+        shown = os.fsencode(bad).decode("utf-8", "backslashreplace")
         raise UsageError(f"{folder}: the name {shown!r} is not UTF-8. Rename the file.") from error
-    return path
 
 
 def _listed(passed: Counter[str]) -> str:

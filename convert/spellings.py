@@ -51,7 +51,7 @@ class SpellingReader:
         try:
             return self._reader.read(path)
         except ImageError as error:
-            if error.reason != "missing" or "\0" in path:
+            if error.reason != "missing":
                 raise
             found = self._find(path)
             if found is None:
