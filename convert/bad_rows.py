@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from convert.errors import TooManyBadRowsError
 from convert.quarantine import Quarantined
+from convert.remedies import remedies
 from convert.summary import ShardSummary
 
 _REASONS_SHOWN = 10
@@ -23,16 +24,17 @@ def merge_bad(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> 
     return sorted([*planned, *met], key=lambda quarantined: quarantined.row)
 
 
-def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> None:
+def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float, root: str) -> None:
     """Looks whether more rows are bad than allowed.
 
     Args:
         quarantined: The rows that are left out.
         num_rows: Of the manifest.
         limit: Share that may be left out. In [0, 1].
+        root: Folder that its paths start from.
 
     Raises:
-        TooManyBadRowsError: More are; names the most frequent reasons.
+        TooManyBadRowsError: More are; names the most frequent reasons, and what helps.
     """
     if len(quarantined) <= limit * num_rows and len(quarantined) < num_rows:
         return
@@ -45,7 +47,9 @@ def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float) -> No
         for reason, count in counts
     )
     verdict = too_many if limit < 1 else "so nothing is left"
+    is_all = len(quarantined) == num_rows  # then no limit lets anything through
+    last = "" if is_all else " Or raise --max-bad-fraction, which leaves all these rows out."
     raise TooManyBadRowsError(
         f"{len(quarantined):,} of {num_rows:,} rows are bad, {verdict}: {reasons}. "
-        "Repair the cause or raise the limit, then run the same command again."
+        f"What helps: {remedies(quarantined, num_rows, root)}.{last}"
     )

@@ -21,6 +21,7 @@ from convert.config import (
     Resample,
     RowOrder,
 )
+from convert.errors import printable
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -188,6 +189,12 @@ def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     add("dataset", metavar="DATASET", help="folder that convert made")
     add("--manifest", metavar="FILE", help="the dataset's manifest: messages then name paths")
     add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
+    add(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        help="folder outside --root that paths and links may lead into",
+    )
     add("--deep", action="store_true", help="decode the sources again and compare every pixel")
     add("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
@@ -260,4 +267,4 @@ def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"convert: {line}", file=sys.stderr, flush=True)
+    print(f"convert: {printable(line)}", file=sys.stderr, flush=True)

@@ -7,8 +7,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from convert.errors import ShardfeedError
 
@@ -19,7 +19,42 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and whose values may begin with `-`."""
+
+    def parse_known_args(  # type: ignore[override]  # argparse's is overloaded
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parses a command line; see `argparse`."""
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(self._glued(words), namespace)
+
+    def _glued(self, words: list[str]) -> list[str]:
+        """Returns the words with `--flag -value` as one, where it can mean nothing else."""
+        glued: list[str] = []
+        for place, word in enumerate(words):
+            if word == "--":
+                return [*glued, *words[place:]]
+            is_value = word.startswith("-") and not self._options_of(word)
+            if is_value and glued and self._takes_one_value(glued[-1]):
+                glued[-1] += f"={word}"
+            else:
+                glued.append(word)
+        return glued
+
+    def _takes_one_value(self, word: str) -> bool:
+        """Tells whether a word is an option whose value is the next word."""
+        options = self._options_of(word)
+        return "=" not in word and len(options) == 1 and options[0].nargs is None
+
+    def _options_of(self, word: str) -> list[argparse.Action]:
+        """Returns the options that a word may stand for; several if it is too short a beginning."""
+        known = self._option_string_actions
+        name = word.partition("=")[0]
+        if name in known:
+            return [known[name]]
+        if not name.startswith("--") or name == "--":
+            return []
+        return list({id(a): a for flag, a in known.items() if flag.startswith(name)}.values())
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is, and exits with 2."""

@@ -231,15 +231,21 @@ class ConvertConfig:
 
     def _check_from_names(self, expression: str) -> None:
         try:
-            groups = re.compile(expression).groups
+            pattern = re.compile(expression)
         except re.error as error:
             raise UsageError(
                 f"--from-names is no regular expression: {error}, got {expression!r}."
             ) from error
         _require(
-            groups >= 1,
+            pattern.groups >= 1,
             "--from-names needs a group in round brackets around the label, "
             f"as in '([a-z0-9]+)\\.png', got {expression!r}.",
+        )
+        _require(
+            pattern.groups == 1 or bool(pattern.groupindex),
+            f"--from-names has {pattern.groups} groups, and only one can be the label: write "
+            "(?:...) for groups that are no labels, or names such as (?P<y0>...) and "
+            f"(?P<y1>...) for several labels, got {expression!r}.",
         )
 
     def _check_split(self) -> None:

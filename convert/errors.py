@@ -43,6 +43,13 @@ PLAN_REASONS: frozenset[Reason] = frozenset(
 """Those that the manifest alone decides; all others may pass when the files are repaired."""
 
 
+def printable(text: str) -> str:
+    """Returns a text as it can be printed in one line, whatever characters it has."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class ShardfeedError(Exception):
     """The base of all errors that shardfeed raises on purpose; `str()` is one line."""
 
@@ -50,8 +57,7 @@ class ShardfeedError(Exception):
 
     def __str__(self) -> str:
         # Messages quote what is in files: line ends, or what makes a terminal do things.
-        text = super().__str__()
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(super().__str__())
 
 
 class UsageError(ShardfeedError, ValueError):

@@ -10,7 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+PassedOver = Literal["hidden", "linked"]
+"""What is left out where a folder is searched for files."""
 
 WRITE_BYTES = 1 << 20  # small writes are slow on network disks
 PIECE_BYTES = 4 << 20  # of a file that is streamed
@@ -139,10 +142,15 @@ class FileSystem(ABC):
         """
 
     @abstractmethod
-    def files_below(self, folder: str) -> Iterator[str]:
+    def files_below(
+        self, folder: str, on_passed: Callable[[PassedOver], object] = lambda kind: None
+    ) -> Iterator[str]:
         """Yields the paths of all files below a folder, relative to it, in any order.
 
-        Files and folders whose name starts with a dot are passed over.
+        Args:
+            folder: The folder.
+            on_passed: Called for what is passed over: each file or folder whose name starts with
+                a dot, and each link to a folder, which might lead back.
 
         Raises:
             OSError: A folder cannot be listed.

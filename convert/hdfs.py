@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from convert.errors import TryAgainError
-from convert.filesystem import PIECE_BYTES, FileSystem, Status
+from convert.filesystem import PIECE_BYTES, FileSystem, PassedOver, Status
 from convert.hdfs_address import path_of
 from convert.hdfs_client import HdfsClient
 from convert.hdfs_writer import HdfsWriter
@@ -171,16 +171,20 @@ class HdfsFileSystem(FileSystem):
         entries = self._list(folder)
         return {posixpath.basename(e.path): e.length for e in entries if not e.isdir}
 
-    def files_below(self, folder: str) -> Iterator[str]:
+    def files_below(
+        self, folder: str, on_passed: Callable[[PassedOver], object] = lambda kind: None
+    ) -> Iterator[str]:
         """Yields the paths of all files below a folder; see `FileSystem`."""
         above = [""]
         while above:
             inside = above.pop()
             for entry in self._list(f"{folder}/{inside}"):
                 name = posixpath.basename(entry.path)
-                if entry.isdir and not name.startswith("."):
+                if name.startswith("."):
+                    on_passed("hidden")
+                elif entry.isdir:
                     above.append(f"{inside}{name}/")
-                elif not name.startswith("."):
+                else:
                     yield inside + name
 
     def _list(self, folder: str) -> list[FileStatus]:

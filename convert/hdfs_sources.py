@@ -1,13 +1,16 @@
-"""Reading source files of HDFS: only files, only below the root."""
+"""Reading source files of HDFS: only files, only inside the fence."""
 
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Callable
 
-from convert.errors import ImageError, Reason, TryAgainError
+from convert.errors import ImageError, Reason, TryAgainError, UsageError
+from convert.fence import Fence
 from convert.hdfs import HdfsFileSystem
-from convert.hdfs_address import split_address
-from convert.source_reader import BAD_SOURCE, Reader, SourceReader
+from convert.hdfs_address import SCHEME, split_address
+from convert.source_reader import BAD_SOURCE, Answer, Reader, SourceReader, bad_name
 from convert.storage import absolute, filesystem_of, is_remote
 
 _BAD_SOURCE: dict[int, tuple[Reason, str]] = {
@@ -17,14 +20,53 @@ _BAD_SOURCE: dict[int, tuple[Reason, str]] = {
 }
 
 
-def open_sources(root: str, max_bytes: int | None = None) -> Reader:
+def open_sources(root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()) -> Reader:
     """Returns what reads the manifest's files below a root, wherever it is.
 
     Args:
         root: A local folder, or an address of HDFS.
         max_bytes: Size above which a file is refused unread. None: no limit.
+        allow: What `allowed_folders` returns.
     """
-    return (HdfsSourceReader if is_remote(root) else SourceReader)(root, max_bytes)
+    return (HdfsSourceReader if is_remote(root) else SourceReader)(root, max_bytes, allow)
+
+
+def allowed_folders(root: str, allow: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the folders of `--allow` as they mean the same everywhere, sorted.
+
+    Args:
+        root: A local folder, or an address of HDFS.
+        allow: As the user named them.
+
+    Raises:
+        UsageError: One is no folder, or not kept where the root is.
+    """
+    return tuple(sorted({_allowed(root, folder) for folder in allow}))
+
+
+def _allowed(root: str, folder: str) -> str:
+    whole = folder
+    if not is_remote(root):
+        if is_remote(folder):
+            raise UsageError(
+                f"--allow {folder}: an address, but --root is a folder of this machine, whose "
+                "paths and links lead nowhere else. Leave it out."
+            )
+        whole = os.path.realpath(folder) if folder else ""
+    elif folder == "/":
+        return SCHEME  # every HDFS
+    elif folder.startswith("/"):
+        whole = absolute(f"{SCHEME}{split_address(root)[0]}{folder}")
+    elif not is_remote(folder):
+        raise UsageError(
+            f"--allow {folder}: no address, but --root is on HDFS. "
+            "Write hdfs://HOST:PORT/PATH, or /PATH for the same HDFS."
+        )
+    if not filesystem_of(whole).is_folder(whole):
+        raise UsageError(
+            f"--allow {folder}: no such folder. Name a folder that paths and links may lead into."
+        )
+    return absolute(whole)
 
 
 class HdfsSourceReader:
@@ -33,30 +75,46 @@ class HdfsSourceReader:
     Args:
         root: The folder's address; paths that lead out of it are refused.
         max_bytes: Size above which a file is refused unread. None: no limit.
+        allow: Addresses of further folders that they may lead into.
     """
 
-    def __init__(self, root: str, max_bytes: int | None = None) -> None:
+    def __init__(
+        self, root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()
+    ) -> None:
         self._max_bytes = max_bytes
         self._root = absolute(root)
         self._authority = split_address(root)[0]
         self._inside = self._root.rstrip("/") + "/"
+        self._fence = Fence(self._root, allow)
 
     def read(self, path: str) -> bytes:
         """Returns a whole source file.
 
         Raises:
-            ImageError: It is missing, no file, outside the root or unreadable.
+            ImageError: It is missing, no file, outside the fence or unreadable.
             TryAgainError: HDFS failed for too long.
         """
-        if "\0" in path:
-            raise ImageError("missing", "its path has a null byte")
         if path.rpartition("/")[2] in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
+        return self._look(path, lambda files, whole: files.read_limited(whole, self._max_bytes))
+
+    def is_there(self, path: str) -> bool:
+        """Tells whether anything stands under a path; see `Reader`."""
+        try:
+            return self._look(path, lambda files, whole: files.exists(whole))
+        except ImageError as error:
+            if error.reason == "outside_root":
+                raise
+            return error.reason != "missing"
+
+    def _look(self, path: str, look: Callable[[HdfsFileSystem, str], Answer]) -> Answer:
+        """Looks at a file; what speaks against it becomes an error."""
+        _require_name(path)
         whole = self._whole(path)
         files = filesystem_of(whole)
         assert isinstance(files, HdfsFileSystem)  # the root is an address
         try:
-            return files.read_limited(whole, self._max_bytes)
+            return look(files, whole)
         except OSError as error:
             if error.errno == errno.EFBIG:
                 raise ImageError("too_large", str(error.strerror)) from error
@@ -71,9 +129,23 @@ class HdfsSourceReader:
         if is_remote(path):
             whole = absolute(path)
         elif path.startswith("/"):
-            whole = absolute(f"hdfs://{self._authority}{path}")
+            whole = absolute(f"{SCHEME}{self._authority}{path}")
         else:
             whole = absolute(self._inside + path)
-        if not whole.startswith(self._inside):
-            raise ImageError("outside_root", "its path leads out of --root")
+        if not self._fence.admits(whole):
+            if split_address(whole)[0] != self._authority:
+                raise ImageError(
+                    "outside_root", "leads to another HDFS; --allow ADDRESS lets its folder in"
+                )
+            raise self._fence.refusal(whole)
         return whole
+
+
+def _require_name(path: str) -> None:
+    """Raises unless a path can be one of HDFS."""
+    if "\0" in path:
+        raise ImageError("missing", "its path has a null byte")
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise bad_name(error) from error

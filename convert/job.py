@@ -24,6 +24,7 @@ from convert.errors import (
     UsageError,
 )
 from convert.hdfs_errors import UnavailableError
+from convert.hdfs_sources import allowed_folders
 from convert.image import ImageOptions
 from convert.inputs import (
     find_complete,
@@ -78,12 +79,13 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     started = time.monotonic()
     config = find_label_file(config)
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
+    root = source_root(config)
+    allow = allowed_folders(root, config.allow)
     found = find_complete(config, given)
     if found is not None:
         return _complete(config.dataset, found, started)
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
-    root = source_root(config)
     if not filesystem_of(root).is_folder(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
     parent = os.path.dirname(absolute(config.dataset))
@@ -100,10 +102,10 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             remove_replaced(config.dataset, say)
             Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
             return _complete(config.dataset, found, started)
-        check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction)
+        check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
         for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
             say(line)
-        conversion = _Conversion(config, plan, root, engine, say)
+        conversion = _Conversion(config, plan, root, allow, engine, say)
         try:
             return conversion.run(found, retry, started)
         except (OSError, TryAgainError) as error:
@@ -175,15 +177,17 @@ class _Conversion:
         config: ConvertConfig,
         plan: Plan,
         root: str,
+        allow: tuple[str, ...],
         engine: Engine,
         say: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
         self._root = root
+        self._allow = allow
         self._engine = engine
         self._say = say
-        self._staging = Staging(config.dataset, staging_key(plan.plan_id, root))
+        self._staging = Staging(config.dataset, staging_key(plan.plan_id, root), allow)
         self._progress = Progress()
 
     def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
@@ -236,7 +240,8 @@ class _Conversion:
         """Puts the dataset in place, unless too many rows are bad."""
         config = self._config
         try:
-            check_bad(quarantined, self._plan.manifest.num_rows, config.max_bad_fraction)
+            num_rows = self._plan.manifest.num_rows
+            check_bad(quarantined, num_rows, config.max_bad_fraction, self._root)
         except TooManyBadRowsError:
             self._staging.forget([s for s in summaries.values() if s.quarantined])
             raise
@@ -284,6 +289,7 @@ class _Conversion:
             staging=self._staging.path,
             num_labels=len(self._plan.vocabularies.outputs),
             image=image,
+            allow=self._allow,
         )
 
 

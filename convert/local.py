@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, Status
+from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, PassedOver, Status
 
 PART = ".part-"
 """Stands in the name of a file that `write_file` has not finished."""
@@ -97,10 +97,18 @@ class LocalFileSystem(FileSystem):
         with os.scandir(folder) as entries:
             return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
 
-    def files_below(self, folder: str) -> Iterator[str]:
+    def files_below(
+        self, folder: str, on_passed: Callable[[PassedOver], object] = lambda kind: None
+    ) -> Iterator[str]:
         """Yields the paths of all files below a folder; see `FileSystem`."""
         for parent, folders, files in os.walk(folder, onerror=_raise):
+            for name in (*folders, *files):
+                if name.startswith("."):
+                    on_passed("hidden")
             folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in folders:
+                if os.path.islink(os.path.join(parent, name)):  # os.walk does not follow it
+                    on_passed("linked")
             for name in files:
                 if not name.startswith("."):
                     yield Path(parent, name).relative_to(folder).as_posix()

@@ -6,13 +6,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from convert.errors import printable
+
 Oddity = Literal[
+    "spelled_nfc",
+    "spelled_nfd",
+    "spelled_backslash",
+    "spelled_blanks",
+    "spelled_suffix",
     "dropped_alpha",
     "oriented",
 ]
 """Something that a user may want to know of a source."""
 
 ODDITIES: tuple[Oddity, ...] = get_args(Oddity)
+
+_FOUND: dict[Oddity, str] = {
+    "spelled_nfc": "in Unicode form NFC, as composed letters",
+    "spelled_nfd": "in Unicode form NFD, as letters and marks",
+    "spelled_backslash": "with / in place of \\",
+    "spelled_blanks": "without the blanks around them",
+    "spelled_suffix": "with the suffix of an image file added",
+}
+"""How files were found whose path was not there as the manifest spells it."""
 
 _WHAT: dict[Oddity, str] = {
     "dropped_alpha": "had transparency, which was dropped; --alpha black or --alpha white would "
@@ -72,9 +88,13 @@ def oddity_lines(seen: Sightings, *, exif: bool) -> list[str]:
     """
     lines = []
     for oddity, sighting in seen.items():
+        if oddity in _FOUND:
+            paths = "1 path was" if sighting.count == 1 else f"{sighting.count:,} paths were"
+            lines.append(f"{paths} found {_FOUND[oddity]} (such as {printable(sighting.path)})")
+            continue
         images = "1 image" if sighting.count == 1 else f"{sighting.count:,} images"
         if oddity == "oriented" and exif:
             lines.append(f"{images} turned as the EXIF orientation says")
         else:
-            lines.append(f"warning: {images} {_WHAT[oddity]} (such as {sighting.path})")
+            lines.append(f"warning: {images} {_WHAT[oddity]} (such as {printable(sighting.path)})")
     return lines

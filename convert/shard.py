@@ -23,11 +23,13 @@ from convert.hdfs_errors import PassingError
 from convert.hdfs_sources import open_sources
 from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
+from convert.oddities import Oddity
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
 from convert.source_census import SourceCensus
 from convert.source_reader import Reader
 from convert.sources import Content, SourceStream
+from convert.spellings import OnSpelled, SpellingReader
 from convert.storage import filesystem_of, sha256_file, write_json
 from convert.summary import Progress, ShardSummary
 
@@ -47,6 +49,7 @@ class ShardJob:
         num_labels: Class indices in a record.
         image: How sources become images.
         hadoop: Settings of HDFS that go before those of the worker's machine.
+        allow: What `allowed_folders` returns.
     """
 
     root: str
@@ -54,11 +57,16 @@ class ShardJob:
     num_labels: int
     image: ImageOptions
     hadoop: dict[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
 
-    def source_reader(self) -> Reader:
-        """Returns what reads the sources."""
+    def source_reader(self, on_spelled: OnSpelled = lambda path, helped: None) -> Reader:
+        """Returns what reads the sources.
+
+        Args:
+            on_spelled: Called when another spelling of a path is there; by several threads.
+        """
         max_bytes = _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES
-        return open_sources(self.root, max_bytes)
+        return SpellingReader(open_sources(self.root, max_bytes, self.allow), on_spelled)
 
 
 def write_shard(
@@ -172,7 +180,9 @@ class _Writer:
         self._spec = spec
         self._report = report
         self._on_row = on_row
-        self._stream = SourceStream(job.source_reader(), spec.paths)
+        self._spelled: dict[str, tuple[Oddity, ...]] = {}
+        reader = job.source_reader(self._spelled.__setitem__)
+        self._stream = SourceStream(reader, spec.paths)
         self._quarantined: list[Quarantined] = []
         self._lengths: list[int] = []
         self.index: bytes | None = None
@@ -206,6 +216,7 @@ class _Writer:
             input_bytes=self._input_bytes,
             sources=self._census.sources(),
             image_digests=np.array(self._digests, "<u8").tobytes(),
+            allow=self._job.allow,
         )
 
     def _records(self) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -239,10 +250,13 @@ class _Writer:
         if not isinstance(data, bytes):
             raise data
         self._input_bytes += len(data)
+        row, path = int(spec.rows[index]), spec.paths[index]
+        for oddity in self._spelled.get(path, ()):
+            self._census.note(oddity, row, path)
         box = None if spec.boxes is None else spec.boxes[index]
         rendered = render(data, self._job.image, box)
         self._digests.append(image_digest(rendered.content))
-        self._census.count(rendered, int(spec.rows[index]), spec.paths[index])
+        self._census.count(rendered, row, path)
         return rendered
 
     def _layout(self, image_bytes: int) -> RecordLayout:

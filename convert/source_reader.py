@@ -1,4 +1,4 @@
-"""Reading source files safely: only regular files, only below the root."""
+"""Reading source files safely: only regular files, only inside the fence."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import functools
 import os
 import stat
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from convert.errors import ImageError, Reason, TryAgainError
+from convert.fence import Fence
 from convert.filesystem import WRITE_BYTES
 
 _READ_TRIES = 3
+
+Answer = TypeVar("Answer")
 
 BAD_SOURCE: dict[int, tuple[Reason, str]] = {
     errno.ENOENT: ("missing", "no such file"),
@@ -26,6 +30,13 @@ BAD_SOURCE: dict[int, tuple[Reason, str]] = {
 """What says that a source cannot be read, and will not be: the reason, and what to tell."""
 
 
+def bad_name(error: ValueError) -> ImageError:
+    """Returns why there can be no file of a name that the system does not even take."""
+    if isinstance(error, UnicodeError):
+        return ImageError("missing", "its path is no valid Unicode")
+    return ImageError("missing", "its path has a null byte")
+
+
 class Reader(Protocol):
     """Reads the manifest's files below one root."""
 
@@ -33,8 +44,16 @@ class Reader(Protocol):
         """Returns a whole source file.
 
         Raises:
-            ImageError: It is missing, no file, outside the root or unreadable.
+            ImageError: It is missing, no file, outside the fence or unreadable.
             TryAgainError: It could not be read for a passing reason.
+        """
+
+    def is_there(self, path: str) -> bool:
+        """Tells whether anything stands under a path, without reading it.
+
+        Raises:
+            ImageError: It is outside the fence.
+            TryAgainError: It could not be found out for a passing reason.
         """
 
 
@@ -44,12 +63,15 @@ class SourceReader:
     Args:
         root: The folder; paths and links that lead out of it are refused.
         max_bytes: Size above which a file is refused unread. None: no limit.
+        allow: Further folders that they may lead into.
     """
 
-    def __init__(self, root: str, max_bytes: int | None = None) -> None:
+    def __init__(
+        self, root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()
+    ) -> None:
         self._max_bytes = max_bytes
         self._root = os.path.realpath(root)
-        self._inside = os.path.join(self._root, "")
+        self._fence = Fence(self._root, tuple(map(os.path.realpath, allow)))
         # Resolving a folder costs a system call a component; a manifest has few folders.
         self._folder = functools.lru_cache(maxsize=4096)(self._resolve)
 
@@ -57,14 +79,27 @@ class SourceReader:
         """Returns a whole source file.
 
         Raises:
-            ImageError: It is missing, no regular file, outside the root or unreadable.
+            ImageError: It is missing, no regular file, outside the fence or unreadable.
             TryAgainError: The disk failed several times.
         """
+        return self._patiently(path, self._read)
+
+    def is_there(self, path: str) -> bool:
+        """Tells whether anything stands under a path; see `Reader`."""
+        try:
+            return self._patiently(path, self._stands)
+        except ImageError as error:
+            if error.reason == "outside_root":
+                raise
+            return error.reason != "missing"
+
+    def _patiently(self, path: str, look: Callable[[str], Answer]) -> Answer:
+        """Looks at a file, several times while the disk fails."""
         for attempt in range(_READ_TRIES):
             try:
-                return self._read(path)
+                return look(path)
             except ValueError as error:
-                raise ImageError("missing", "its path has a null byte") from error
+                raise bad_name(error) from error
             except OSError as error:
                 if error.errno in BAD_SOURCE:
                     raise ImageError(*BAD_SOURCE[error.errno]) from error
@@ -74,15 +109,32 @@ class SourceReader:
             f"{path}: cannot be read: {failure.strerror}. Run the same command again."
         ) from failure
 
-    def _read(self, path: str) -> bytes:
+    def _stands(self, path: str) -> bool:
+        try:
+            self._locate(path)
+        except FileNotFoundError:  # the usual answer, and the fastest
+            return False
+        return True
+
+    def _locate(self, path: str) -> tuple[str, os.stat_result]:
+        """Returns where a path of the manifest leads to, inside the fence, and what is there."""
         folder, slash, name = path.rpartition("/")
         if name in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
-        full = self._folder(folder + slash) + name
+        resolved, is_inside = self._folder(folder + slash)
+        full = resolved + name
+        if not is_inside:
+            raise self._fence.refusal(full)
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
-            full = self._require_inside(os.path.realpath(full))
+            full = os.path.realpath(full)
+            if not self._fence.admits(full):
+                raise self._fence.refusal(full)
             status = os.lstat(full)
+        return full, status
+
+    def _read(self, path: str) -> bytes:
+        full, status = self._locate(path)
         self._require_file(status)  # before it is opened: opening a device can act on it
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -96,16 +148,10 @@ class SourceReader:
         finally:
             os.close(descriptor)
 
-    def _resolve(self, folder: str) -> str:
-        """Returns a folder of the manifest, without links, with a slash at its end."""
-        return self._require_inside(
-            os.path.join(os.path.realpath(os.path.join(self._root, folder)), "")
-        )
-
-    def _require_inside(self, path: str) -> str:
-        if not path.startswith(self._inside):
-            raise ImageError("outside_root", "its path leads out of --root")
-        return path
+    def _resolve(self, folder: str) -> tuple[str, bool]:
+        """Returns a folder without links, with a slash at its end, and whether it is inside."""
+        resolved = os.path.join(os.path.realpath(os.path.join(self._root, folder)), "")
+        return resolved, self._fence.admits(resolved)
 
     @staticmethod
     def _require_file(status: os.stat_result) -> None:

@@ -47,9 +47,11 @@ class Staging:
     Args:
         output: The dataset folder to be.
         key: Digest of everything that decides bytes.
+        allow: Folders outside the root that paths may lead into, as they mean the same everywhere.
     """
 
-    def __init__(self, output: str, key: str) -> None:
+    def __init__(self, output: str, key: str, allow: tuple[str, ...] = ()) -> None:
+        self._allow = allow
         parent, name = os.path.split(absolute(output))
         self.path = os.path.join(parent, f".{name}.staging-{key[:16]}")
         self.dataset = os.path.join(self.path, "dataset")
@@ -79,8 +81,8 @@ class Staging:
     def finished(self, files: Iterable[str], intact: Intact) -> dict[str, ShardSummary]:
         """Returns the summaries of shards that an earlier run finished.
 
-        A shard counts if its files have the sizes and the digests of its summary. A file that has
-        not is deleted, so that it is written again.
+        A shard counts if its files have the sizes and the digests of its summary, and if the
+        folders that are allowed now would not change it. Others are deleted, to be written again.
 
         Args:
             files: Names of all shards.
@@ -112,7 +114,8 @@ class Staging:
             summary = ShardSummary.from_json(json.loads(content))
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return summary if summary.file == file else None
+        is_current = summary.file == file and summary.is_of_fence(self._allow)
+        return summary if is_current else None
 
     def adopt(self, folder: str, summary: ShardSummary) -> None:
         """Takes a shard over out of a finished dataset, by a second name where that can be.

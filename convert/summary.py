@@ -102,6 +102,7 @@ class ShardSummary:
         sources: What the files were like.
         image_digests: Of each record's image, as uint64 of 8 bytes, lowest first, in record order;
             equal images have equal ones.
+        allow: Folders outside the root that paths could lead into while it was written.
     """
 
     file: str
@@ -114,6 +115,15 @@ class ShardSummary:
     input_bytes: int
     sources: Sources
     image_digests: Digests
+    allow: tuple[str, ...] = ()
+
+    def is_of_fence(self, allow: tuple[str, ...]) -> bool:
+        """Tells whether the shard would be the same with these folders allowed."""
+        if set(self.allow) == set(allow):
+            return True
+        # A row that was let in might not be now; one that was kept out might be let in.
+        is_wider = set(self.allow) < set(allow)
+        return is_wider and not any(row.reason == "outside_root" for row in self.quarantined)
 
     @property
     def shard(self) -> Shard:
@@ -158,5 +168,6 @@ class ShardSummary:
                     }
                 ),
                 "image_digests": base64.b64decode(content["image_digests"]),
+                "allow": tuple(content["allow"]),
             }
         )

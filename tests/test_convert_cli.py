@@ -211,7 +211,8 @@ def test_a_crop_beyond_every_image(folder: Path) -> None:
     assert without_plan(done.stderr) == (
         "convert: error: 40 of 40 rows are bad, more than --max-bad-fraction 0.01 allows: "
         "40 box_outside (row 0, i/0.png: the box 0 0 13 8 reaches past the image, 12x8). "
-        "Repair the cause or raise the limit, then run the same command again.\n"
+        "What helps: for box_outside, --pad-crop fills with black where the box reaches past the "
+        "image, or give a --crop that is inside every image.\n"
     )
     assert not (folder / "out").exists()
 

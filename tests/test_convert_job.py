@@ -172,7 +172,11 @@ def bad_sources(folder: Path) -> tuple[Path, list[tuple[str, str, str, str]]]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.relpath(files / "socket.png"))
     formats = "PNG, JPEG, BMP, GIF, TIFF, WEBP"
-    outside = ("outside_root", "its path leads out of --root")
+
+    def outside(place: str) -> tuple[str, str]:
+        further = "--allow DIR lets a further folder in"
+        return "outside_root", f"leads out of --root, to {place} from there; {further}"
+
     pipe = ("not_a_file", "a pipe, socket or device, expected an image file")
     rows = [
         ("good.png", "x", "", ""),
@@ -184,10 +188,10 @@ def bad_sources(folder: Path) -> tuple[Path, list[tuple[str, str, str, str]]]:
         ("folder/../good.png", "x", "", ""),  # it does not leave the root
         ("pipe.png", "x", *pipe),
         ("socket.png", "x", *pipe),
-        ("../secret.png", "x", *outside),
-        (str(folder / "secret.png"), "x", *outside),
-        ("link-outside.png", "x", *outside),
-        ("folder-outside/secret.png", "x", *outside),
+        ("../secret.png", "x", *outside("../secret.png")),
+        (str(folder / "secret.png"), "x", *outside("../secret.png")),
+        ("link-outside.png", "x", *outside("../secret.png")),
+        ("folder-outside/secret.png", "x", *outside("../secret.png")),
         ("link-inside.png", "x", "", ""),
         (str(files / "good.png"), "x", "", ""),  # absolute, but inside
         ("loop.png", "x", "not_a_file", "a link to itself, expected an image file"),
@@ -248,7 +252,10 @@ def test_too_many_bad_rows_then_repaired(sources: Path, tmp_path: Path, dataset:
         "3 of 40 rows are bad, more than --max-bad-fraction 0.05 allows: "
         "2 missing (row 3, i/3.png: no such file); "
         "1 empty_file (row 5, i/5.png: the file has 0 bytes). "
-        "Repair the cause or raise the limit, then run the same command again."
+        "What helps: for missing, --root DIR names the folder that paths start from, if it is not "
+        f"{tmp_path} (2 files are missing there); "
+        "for empty_file, fetch or make the empty files again. "
+        "Or raise --max-bad-fraction, which leaves all these rows out."
     )
     assert not (tmp_path / "out").exists()
     for row in (3, 5, 7):
@@ -295,5 +302,5 @@ def test_nothing_left_is_an_error_at_any_limit(tmp_path: Path) -> None:
         convert_dataset(ConvertConfig(**paths, size=(4, 4), max_bad_fraction=1))
     assert str(raised.value) == (
         "2 of 2 rows are bad, so nothing is left: 2 path_missing (row 0, : the path is empty). "
-        "Repair the cause or raise the limit, then run the same command again."
+        "What helps: for path_missing, name an image file in each row."
     )

@@ -73,6 +73,22 @@ def test_same_bytes_as_the_local_engine(spark, base: Path, encoding: str) -> Non
     assert sorted(os.listdir(base)) == ["i", "local", "m.csv", "spark"]
 
 
+def test_executors_know_what_is_allowed_and_find_other_spellings(
+    spark, base: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for row in (3, 4):
+        (base / f"i/{row}.png").rename(elsewhere / str(row))
+        (base / f"i/{row}.png").symlink_to(elsewhere / str(row))
+    manifest = (base / "m.csv").read_text().replace("i/5.png", "i\\5.png")
+    (base / "m.csv").write_text(manifest)
+    monkeypatch.chdir(elsewhere.parent)  # executors work in a folder of their own
+    result = on_spark(base, base / "spark", allow=(elsewhere.name,))
+    assert result.quarantined == 0
+    assert result.sources.oddities["spelled_backslash"].path == "i\\5.png"
+    assert on_spark(base, base / "fenced").quarantined == 2
+
+
 @contextlib.contextmanager
 def struck(told: Path, victim: str) -> Iterator[None]:
     """Kills a process of an executor while it is in the middle of a shard."""

@@ -130,7 +130,9 @@ def test_folders_are_listed(place) -> None:
         put(files, f"{folder}/{path}", path.encode())
     assert sorted(files.names(folder)) == [".hidden", "a"]
     assert files.sizes(f"{folder}/a") == {"2": 3, ".4": 4}
-    assert sorted(files.files_below(folder)) == ["a/2", "a/b/1"]
+    passed: list[str] = []
+    assert sorted(files.files_below(folder, passed.append)) == ["a/2", "a/b/1"]
+    assert passed == ["hidden", "hidden"]  # a folder counts as one
     assert files.is_folder(f"{folder}/a") and not files.is_folder(f"{folder}/a/2")
     files.remove(f"{folder}/a/2")
     files.remove(f"{folder}/a/2")

@@ -10,6 +10,7 @@ import numpy as np
 
 from convert.config import ConvertConfig
 from convert.errors import FormatError, UsageError
+from convert.hdfs_sources import allowed_folders
 from convert.image import recorded_options
 from convert.inputs import open_manifest, source_root
 from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
@@ -31,6 +32,7 @@ class Expectation:
         info: Its description.
         manifest: The manifest, or with `--from-names` the folder of images.
         root: Folder of the sources. None: the manifest's own.
+        allow: Folders outside of it that paths may lead into.
 
     Raises:
         UsageError: It is not the manifest that the dataset was made from, or cannot be read.
@@ -40,7 +42,14 @@ class Expectation:
         plan: The plan.
     """
 
-    def __init__(self, dataset: str, info: DatasetInfo, manifest: str, root: str | None) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        info: DatasetInfo,
+        manifest: str,
+        root: str | None,
+        allow: tuple[str, ...] = (),
+    ) -> None:
         self._info = info
         try:
             config = _config(info, manifest, root)
@@ -60,6 +69,7 @@ class Expectation:
             )
         self.plan: Plan = make_plan(opened, config, given)
         self._root = source_root(config)
+        self._allow = allowed_folders(self._root, allow)
         known = {shard.file for shards in info.splits.values() for shard in shards}
         self._has_shards = set(self.plan.files()) == known
         planned = self.plan.vocabularies
@@ -91,6 +101,7 @@ class Expectation:
             staging="",
             num_labels=len(self._info.outputs),
             image=recorded_options(self._info.image),
+            allow=self._allow,
         )
 
     def shard(self, split: str, index: int, shard: Shard, left_out: Ints) -> ShardSpec | None:

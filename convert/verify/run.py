@@ -37,6 +37,7 @@ class VerifyConfig:
         manifest: The manifest that it was made from: rows and labels are compared with it, and
             messages name paths. With `--from-names` the folder of images.
         root: Folder that the manifest's paths start from. None: the manifest's own.
+        allow: More folders that paths and links may lead into.
         deep: Decode the sources again and compare every pixel.
         workers: Processes. None: one per usable core.
     """
@@ -44,6 +45,7 @@ class VerifyConfig:
     dataset: str
     manifest: str | None = None
     root: str | None = None
+    allow: tuple[str, ...] = ()
     deep: bool = False
     workers: int | None = None
 
@@ -54,8 +56,9 @@ class VerifyConfig:
             raise UsageError(
                 "--deep needs --manifest FILE: it tells which source each record comes from."
             )
-        if self.root is not None and not self.deep:
-            raise UsageError("--root needs --deep: nothing else reads the sources.")
+        for flag, is_given in (("--root", self.root is not None), ("--allow", bool(self.allow))):
+            if is_given and not self.deep:
+                raise UsageError(f"{flag} needs --deep: nothing else reads the sources.")
 
     @property
     def num_workers(self) -> int:
@@ -94,7 +97,9 @@ class _Verification:
         self._info = info
         self._manifest: Expectation | None = None
         if config.manifest is not None:
-            self._manifest = Expectation(config.dataset, info, config.manifest, config.root)
+            self._manifest = Expectation(
+                config.dataset, info, config.manifest, config.root, config.allow
+            )
         self._cases = open_cases(config.dataset, info)
         self._claims = Claims([case.capacity for case in self._cases])
         self._total = sum(case.readable for case in self._cases)

@@ -24,6 +24,7 @@ class PredictConfig:
         manifest: Manifest whose rows are read; with a split the one that the dataset was made
             from, which then names each image.
         root: Folder that the manifest's paths are relative to. None: the manifest's own.
+        allow: More folders that its paths and links may lead into.
         dataset: Dataset to read a split of. None: the run's own.
         split: Split to read. None with a dataset: `test` if there is one, else `validation`.
         format: Of the result.
@@ -36,6 +37,7 @@ class PredictConfig:
     images: tuple[str, ...] = ()
     manifest: str | None = None
     root: str | None = None
+    allow: tuple[str, ...] = ()
     dataset: str | None = None
     split: str | None = None
     format: Format = "csv"
@@ -55,6 +57,8 @@ class PredictConfig:
             )
         if self.root is not None and (self.manifest is None or self.reads_split):
             raise UsageError("--root needs --manifest: only its paths are relative to a folder.")
+        if self.allow and (self.manifest is None or self.reads_split):
+            raise UsageError("--allow needs --manifest: image files may lie anywhere.")
         if self.format not in get_args(Format):
             raise UsageError(f"--format cannot be {self.format!r}.")
         for flag, value, least in (

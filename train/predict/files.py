@@ -11,11 +11,12 @@ from itertools import islice
 
 from convert.config import Box
 from convert.download import load_manifest
-from convert.hdfs_sources import open_sources
+from convert.hdfs_sources import allowed_folders, open_sources
 from convert.image import ImageOptions, recorded_options, render, to_array
 from convert.manifest import BOX_COLUMNS, Manifest
 from convert.metadata import DatasetInfo
 from convert.source_reader import SourceReader
+from convert.spellings import SpellingReader
 from convert.storage import absolute
 from train.errors import ImageError, UsageError
 from train.predict.inputs import Bytes, Piece, Sample, attempt, spans
@@ -73,13 +74,16 @@ class ManifestInputs:
     Args:
         path: The manifest.
         root: Folder that its paths are relative to. None: its own.
+        allow: More folders that its paths and links may lead into.
         info: The dataset that the run was trained on.
 
     Raises:
-        UsageError: The manifest cannot be read, or lacks a column.
+        UsageError: The manifest cannot be read, or lacks a column; or a folder is none.
     """
 
-    def __init__(self, path: str, root: str | None, info: DatasetInfo) -> None:
+    def __init__(
+        self, path: str, root: str | None, allow: tuple[str, ...], info: DatasetInfo
+    ) -> None:
         self._manifest: Manifest = load_manifest(path)
         self._paths = self._manifest.column("path", "--manifest")
         self.total: int | None = self._manifest.num_rows
@@ -89,7 +93,8 @@ class ManifestInputs:
         self._boxes = [self._manifest.column(name, "the run's crop boxes") for name in boxes]
         self._options = raw_options(info)
         folder = os.path.dirname(absolute(path)) if root is None else root
-        self._reader = open_sources(folder)
+        allowed = allowed_folders(folder, allow)
+        self._reader = SpellingReader(open_sources(folder, allow=allowed))
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
         """Yields the pieces of each batch."""

@@ -88,7 +88,7 @@ def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
         dataset = config.dataset or run.config()["dataset"]
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
-        return ManifestInputs(config.manifest, config.root, info)
+        return ManifestInputs(config.manifest, config.root, config.allow, info)
     return FileInputs(image_paths(config.images, sys.stdin), info)
 
 

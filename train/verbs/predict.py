@@ -31,6 +31,12 @@ def add_parser(verbs: Verbs) -> None:
     default = {field.name: field.default for field in fields(PredictConfig)}
     add("--manifest", metavar="FILE", help="read its rows; with a split: it names the images")
     add("--root", metavar="DIR", help="folder of the manifest's paths (default: its own)")
+    add(
+        "--allow",
+        metavar="DIR",
+        action="append",
+        help="folder outside --root that its paths may lead into",
+    )
     add("--split", help="read the records of train, validation or test")
     add("--dataset", metavar="DIR", help="dataset of the split (default: the run's own)")
     add("--format", choices=get_args(Format), help="of the result (default: csv)")
@@ -48,6 +54,7 @@ def add_parser(verbs: Verbs) -> None:
 def _predict(namespace: argparse.Namespace) -> int:
     given = {field.name: getattr(namespace, field.name) for field in fields(PredictConfig)}
     given["images"] = tuple(given["images"])
+    given["allow"] = tuple(given["allow"] or ())
     config = PredictConfig(**{name: value for name, value in given.items() if value is not None})
     from train.opening import read_run
 
