@@ -47,7 +47,10 @@ class ConvertResult:
         """Returns the lines that end a run."""
         splits = ", ".join(f"{s} {self.info.num_records(s):,}" for s in self.info.splits)
         if self.already_complete:
-            return [f"{self.dataset} is already complete: {splits}"]
+            left_out = f", {self.quarantined:,} rows left out; --retry-quarantined tries them again"
+            return [
+                f"{self.dataset} is already complete: {splits}{left_out * bool(self.quarantined)}"
+            ]
         lines = [f"{self.records:,} records ({splits}), {self.quarantined:,} rows left out"]
         if self.work.rows:
             lines.append(self._speed())

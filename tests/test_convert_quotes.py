@@ -67,6 +67,10 @@ def test_what_csv_allows(tmp_path: Path) -> None:
     assert read(tmp_path, content) == rows
 
 
+def test_empty_columns_of_a_spreadsheet(tmp_path: Path) -> None:
+    assert read(tmp_path, "path,y0,,\na,1,,\nb,2,,\n") == [("a", "1", "", ""), ("b", "2", "", "")]
+
+
 @pytest.mark.parametrize("name", ["m.tsv", "m.txt"])
 def test_without_commas_a_mark_is_a_character(tmp_path: Path, name: str) -> None:
     header = "" if name == "m.txt" else "path\ty0\n"

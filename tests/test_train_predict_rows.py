@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
+
 import numpy as np
 import pytest
 from convert_cases import convert, draw_sources, encoded, write_manifest
@@ -74,6 +77,24 @@ def test_the_truth_of_texts(tmp_path):
     _, rows = predict(run, tmp_path, manifest=str(manifest), format="jsonl")
     assert [row["truth"] for row in rows] == ["ab", "b", "abab", None]
     assert rows[2]["right"] is False  # longer than any text that the run can read
+
+
+def test_a_run_of_one_kind_of_label_file_reads_another(tmp_path):
+    """Converted from a list, judged by MMOCR's JSON and by a table with blanks and NFD."""
+    draw_sources(tmp_path, 4)
+    texts = ["caf\u00e9", "face", "fade", "cafe"]
+    names = [f"i/{row}.png" for row in range(4)]
+    pairs = list(zip(names, texts, strict=True))
+    (tmp_path / "label.txt").write_text("".join(f"{n}\t{t}\n" for n, t in pairs), "utf-8")
+    entries = [{"img_path": n, "instances": [{"text": t}]} for n, t in pairs]
+    (tmp_path / "m.json").write_text(json.dumps({"data_list": entries}), "utf-8")
+    cells = [[n, unicodedata.normalize("NFD", f" {t} ")] for n, t in pairs]
+    table = write_manifest(tmp_path / "m.csv", ["image", "words"], cells)
+    convert(tmp_path / "label.txt", tmp_path / "set", split=(("train", 1.0),), format="list")
+    run = untrained_run(tmp_path / "run", tmp_path / "set")
+    for manifest in (tmp_path / "m.json", table, tmp_path / "label.txt"):
+        _, rows = predict(run, tmp_path, manifest=str(manifest), format="jsonl")
+        assert [row["truth"] for row in rows] == texts
 
 
 def test_names_of_several_characters_are_joined_by_blanks(tmp_path):

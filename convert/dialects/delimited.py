@@ -53,7 +53,8 @@ def read_delimited(
     from pyarrow import csv as arrow_csv
 
     header = next((cells for _, cells in numbered_rows(text, delimiter)), [])
-    names = [name.strip() for name in header]
+    # Spreadsheets leave empty columns at the end.
+    names = [name.strip() or f"unnamed {index}" for index, name in enumerate(header)]
     check_header(text.path, names)
     roles = find_roles(text.path, names, options)
     is_quoted = delimiter != "\t"

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 
 from convert.config import Box
-from convert.download import load_manifest
+from convert.download import load_manifest, recorded_manifest_options
 from convert.hdfs_sources import allowed_folders, open_sources
 from convert.image import ImageOptions, recorded_options, render, to_array
 from convert.manifest import BOX_COLUMNS, Manifest
@@ -22,7 +22,7 @@ from train.errors import ImageError, UsageError
 from train.predict.inputs import Bytes, Piece, Sample, attempt, spans
 from train.predict.truth import TruthFinder
 
-_NUMBER = re.compile(r"-?[0-9]{1,9}")
+_NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
 
 
 def raw_options(info: DatasetInfo) -> ImageOptions:
@@ -68,6 +68,14 @@ class FileInputs:
         return to_array(render(content, self._options), self._options)
 
 
+def _load(path: str, info: DatasetInfo) -> Manifest:
+    """Reads a manifest as that of the run was read or, where it is of another kind, by itself."""
+    try:
+        return load_manifest(path, options=recorded_manifest_options(info.options))
+    except UsageError:
+        return load_manifest(path)
+
+
 class ManifestInputs:
     """The rows of a manifest, with what they say if they say it as the run's manifest did.
 
@@ -84,7 +92,7 @@ class ManifestInputs:
     def __init__(
         self, path: str, root: str | None, allow: tuple[str, ...], info: DatasetInfo
     ) -> None:
-        self._manifest: Manifest = load_manifest(path)
+        self._manifest: Manifest = _load(path, info)
         self._paths = self._manifest.column("path", "--manifest")
         self.total: int | None = self._manifest.num_rows
         self._truth = TruthFinder(self._manifest, info)
