@@ -1,0 +1,222 @@
+"""JPEG files: judged by a decoder that says what it stumbles over, and decoded faster by it.
+
+Pillow drops libjpeg's warnings, which are all that libjpeg says of a hole in the pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import simplejpeg
+from PIL import Image, features
+
+from convert.errors import ImageError, Reason
+from convert.jpeg_segments import (
+    JPEG_SIGNATURE,
+    Header,
+    lacks_scans,
+    read_header,
+    with_end_marker,
+    with_plain_header,
+    without_padding,
+)
+from convert.oddities import Oddity
+
+JPEG_DECODER_VERSION: str = simplejpeg.__version__
+
+Colours = Literal["GRAY", "RGB", "CMYK"]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+_DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # baseline to progressive arithmetic
+_LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
+_COLOURS: dict[str, Colours] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # of Pillow's modes
+# The same code as that of the judge, so its pixels are the same. Other libjpegs round otherwise.
+_IS_TURBO = features.check_feature("libjpeg_turbo")
+
+_SMALL = 64  # pixels; below, two scales may give one size
+
+_NO_END = "Premature end of JPEG file"
+_LEFT_OVER = "extraneous bytes before marker"
+_WHAT = {
+    _LEFT_OVER: "the JPEG: bytes are left over where a scan should end",
+    "premature end of data segment": "the JPEG: its data end before its last row",
+    "bad Huffman code": "the JPEG: its data hold codes that do not exist",
+    "bad arithmetic code": "the JPEG: its data hold codes that do not exist",
+    "instead of RST": "the JPEG: its restart markers are out of order",
+    "Inconsistent progression": "the JPEG: its scans contradict each other",
+}
+"""A part of libjpeg's warning -> what it means."""
+
+
+class Decoded(NamedTuple):
+    """A JPEG that was judged.
+
+    Attributes:
+        pixels: uint8, shape (height, width) or (height, width, channels). None: Pillow is to
+            decode `data`.
+        data: The file, repaired where that was called for.
+        oddities: What is odd about it.
+    """
+
+    pixels: Pixels | None
+    data: bytes
+    oddities: tuple[Oddity, ...]
+
+
+def check_jpeg(data: bytes) -> None:
+    """Refuses a JPEG of a kind that no libjpeg here can decode; nothing in it is damaged.
+
+    Args:
+        data: A file that starts with `JPEG_SIGNATURE`.
+
+    Raises:
+        ImageError: It is one.
+    """
+    header = read_header(data)
+    if header is None:
+        return
+    kind = None
+    if header.process == 0xF7:
+        kind = "JPEG-LS"
+    elif header.process in _LOSSLESS:
+        kind = "lossless JPEG"
+    elif header.process not in _DECODED:
+        kind = "hierarchical JPEG"
+    elif header.precision != 8:
+        kind = f"JPEG of {header.precision} bits a value"
+    elif header.size[1] == 0:
+        kind = "JPEG whose height comes after its pixels (DNL)"
+    if kind is not None:
+        raise ImageError(
+            "unsupported_here",
+            f"a {kind}, which the JPEG decoders here cannot read; save it as a usual JPEG or PNG",
+        )
+
+
+def decode_jpeg(source: Image.Image, data: bytes, *, lenient: bool) -> Decoded | None:
+    """Decodes a JPEG and judges it.
+
+    Args:
+        source: Its header, as Pillow read it; a reduced scale may have been set by `draft`.
+        data: The whole file.
+        lenient: Keep a damaged file, as far as it can be decoded.
+
+    Returns:
+        None if the file is none for this decoder.
+
+    Raises:
+        ImageError: It is damaged, or ends too early.
+    """
+    colours = _COLOURS.get(source.mode)
+    header = read_header(data)
+    if colours is None or header is None or not data.startswith(JPEG_SIGNATURE):
+        return None
+    # A decoder that was asked for the size of a small picture would take a yet smaller scale.
+    reduced = source.size if source.size != header.size else (0, 0)
+    decoded = _judge(_Decoder(colours, reduced), data, header, lenient=lenient)
+    pixels, file, oddities = decoded
+    if colours == "CMYK" and not header.has_adobe:
+        oddities = (*oddities, "cmyk_unmarked")
+    is_ambiguous = reduced != (0, 0) and max(header.size) < _SMALL
+    # Pillow inverts CMYK.
+    if colours == "CMYK" or not _IS_TURBO or is_ambiguous or _size(pixels) != source.size:
+        pixels = None
+    return Decoded(pixels, file, oddities)
+
+
+def _size(pixels: Pixels | None) -> tuple[int, ...]:
+    return () if pixels is None else pixels.shape[1::-1]
+
+
+class _Decoder:
+    """Decodes files to one size and kind of colours.
+
+    Args:
+        colours: Of the pixels.
+        size: (width, height) to decode to at a reduced scale. (0, 0): that of the file.
+    """
+
+    def __init__(self, colours: Colours, size: tuple[int, int]) -> None:
+        self._colours = colours
+        self._width, self._height = size
+
+    def decode(self, data: bytes, *, strict: bool = True) -> Pixels | str:
+        """Returns the pixels of a file, or what libjpeg says against it.
+
+        Args:
+            data: The file.
+            strict: Take a warning for an error.
+        """
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(
+                data,
+                self._colours,
+                min_height=self._height,
+                min_width=self._width,
+                strict=strict,
+            )
+        except ValueError as error:
+            return str(error)
+        return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def _judge(decoder: _Decoder, data: bytes, header: Header, *, lenient: bool) -> Decoded:
+    """Decodes a file; where libjpeg has something against it, decides whether it matters."""
+    file = data
+    oddities: tuple[Oddity, ...] = ()
+    pixels = decoder.decode(data)
+    if isinstance(pixels, str):
+        pixels, file, oddities = _repaired(decoder, data)
+    if isinstance(pixels, str):
+        error = _error(pixels, is_cut="no_end_marker" in oddities)
+        if not lenient:
+            raise error
+        pixels = decoder.decode(file, strict=False)
+        if isinstance(pixels, str):
+            raise error
+        return Decoded(pixels, file, ("damaged_kept",))
+    if lacks_scans(file, header if file is data else read_header(file) or header):
+        if not lenient:
+            reason: Reason = "truncated" if oddities else "damaged"
+            raise ImageError(reason, "the JPEG ends before its last scan")
+        oddities = ("damaged_kept",)
+    return Decoded(pixels, file, oddities)
+
+
+def _repaired(decoder: _Decoder, data: bytes) -> tuple[Pixels | str, bytes, tuple[Oddity, ...]]:
+    """Decodes a file without what may be wrong about it and says nothing of its pixels.
+
+    Returns:
+        The pixels, or what libjpeg says against them; the file they are of; what was odd.
+    """
+    file = with_plain_header(data)
+    oddities: tuple[Oddity, ...] = ()
+    found = decoder.decode(file)
+    if isinstance(found, str) and found == _NO_END:
+        file, oddities = with_end_marker(file), ("no_end_marker",)
+        found = decoder.decode(file)
+    if isinstance(found, str) and _LEFT_OVER in found:
+        for shorter in without_padding(file):
+            again = decoder.decode(shorter)
+            if not isinstance(again, str):
+                return again, shorter, oddities
+    return found, file, oddities
+
+
+def _error(text: str, *, is_cut: bool) -> ImageError:
+    """Says in our own words what libjpeg has against a file.
+
+    Args:
+        text: libjpeg's.
+        is_cut: Whether the end marker is missing too.
+    """
+    if is_cut:
+        return ImageError("truncated", "the JPEG ends before its last row")
+    if "arithmetic coding" in text:
+        return ImageError(
+            "unsupported_here",
+            "a JPEG with arithmetic coding, which the JPEG decoders here cannot read",
+        )
+    what = next((what for part, what in _WHAT.items() if part in text), None)
+    return ImageError("damaged", what or "the JPEG's pixels cannot be decoded")
