@@ -31,6 +31,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # baseline to progressive arithmetic
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _COLOURS: dict[str, Colours] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # of Pillow's modes
+_COLOURS_BY_CHANNELS: dict[int, Colours] = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 # The same code as that of the judge, so its pixels are the same. Other libjpegs round otherwise.
 _IS_TURBO = features.check_feature("libjpeg_turbo")
 
@@ -127,6 +128,16 @@ def decode_jpeg(source: Image.Image, data: bytes, *, lenient: bool) -> Decoded |
 
 def _size(pixels: Pixels | None) -> tuple[int, ...]:
     return () if pixels is None else pixels.shape[1::-1]
+
+
+def has_warnings(data: bytes) -> bool:
+    """Tells whether a JPEG cannot be decoded without a warning that is of its pixels."""
+    header = read_header(data)
+    colours = None if header is None else _COLOURS_BY_CHANNELS.get(len(header.channels))
+    if colours is None:
+        return False
+    decoder = _Decoder(colours, (0, 0))
+    return isinstance(decoder.decode(data), str) and isinstance(_repaired(decoder, data)[0], str)
 
 
 class _Decoder:

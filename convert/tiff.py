@@ -1,8 +1,8 @@
-"""What libtiff reports: heard instead of printed.
+"""libtiff's errors: heard instead of printed.
 
-Pillow takes no notice of some of its errors and keeps rows that nobody has written, so what was
-in memory would become pixels, others in every run. Its warnings never reach Pillow; those of the
-codecs in it tell of damaged pixels, those of its reader of tags do not.
+Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
+memory would become pixels, others in every run. Its warnings cannot be heard: Pillow turns them
+off whenever it decodes.
 """
 
 from __future__ import annotations
@@ -23,25 +23,15 @@ def _hear(module: bytes, message: bytes, values: int) -> None:
     _heard.error = True
 
 
-def _hear_warning(module: bytes | None, message: bytes, values: int) -> None:
-    if module is not None and module.startswith(_CODECS):
-        _heard.warning = True
-
-
-# Modules of libtiff that warn of pixels: its JPEG codecs, and fax of groups 3 and 4.
-_CODECS = (b"JPEGLib", b"LibJpeg", b"Fax")
-
-# libtiff holds no reference to these.
-_handler = _Handler(_hear)
-_warning_handler = _Handler(_hear_warning)
+_handler = _Handler(_hear)  # libtiff holds no reference to it
 _library = ctypes.CDLL(_imaging.__file__)
 
 
 def _install() -> None:
-    """Puts our handlers in the place of those that write to stderr, past Python."""
+    """Puts our handler in the place of those that write to stderr, past Python."""
     if hasattr(_library, "TIFFSetErrorHandler"):  # else Pillow was built without it
         _library.TIFFSetErrorHandler(_handler)
-        _library.TIFFSetWarningHandler(_warning_handler)
+        _library.TIFFSetWarningHandler(None)
 
 
 _install()
@@ -60,14 +50,9 @@ def is_configured(compression: int) -> bool:
 
 def forget_errors() -> None:
     """Forgets what this thread has heard."""
-    _heard.error = _heard.warning = False
+    _heard.error = False
 
 
 def heard_error() -> bool:
     """Tells whether libtiff has reported an error to this thread since `forget_errors`."""
     return getattr(_heard, "error", False)
-
-
-def heard_warning() -> bool:
-    """Tells whether one of libtiff's codecs has warned this thread since `forget_errors`."""
-    return getattr(_heard, "warning", False)

@@ -8,13 +8,17 @@ from __future__ import annotations
 import zlib
 from typing import Any, NamedTuple
 
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
+
+from convert.jpeg import has_warnings
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
     256, 257, 258, 259, 262, 273, 277, 278, 279,
 )  # fmt: skip
 _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 322, 323, 324, 325
-_UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
+_UNCOMPRESSED, _JPEG, _DEFLATE = 1, 7, (8, 32946)
+_JPEG_TABLES, _FILL_ORDER, _GROUP4 = 347, 266, 4
+_END_OF_BLOCK = "000000000001" * 2
 _YCBCR = 6  # its chroma may be stored at a lower resolution
 _PIECE_BYTES = 1 << 20
 
@@ -33,7 +37,7 @@ class _Part(NamedTuple):
     needed: int | None
 
 
-def lacks_rows(image: Image.Image, data: bytes) -> bool:
+def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     """Tells whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
 
     Decoders make such rows black, or leave what was in memory before.
@@ -42,11 +46,40 @@ def lacks_rows(image: Image.Image, data: bytes) -> bool:
         image: Its header, as Pillow read it.
         data: The whole file.
     """
-    assert isinstance(image, TiffImagePlugin.TiffImageFile)
     tags: Any = image.tag_v2
     compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
     parts = _parts(tags)
-    return parts is None or any(_is_short(part, compression, data) for part in parts)
+    if parts is None or any(_is_short(part, compression, data) for part in parts):
+        return True
+    if compression != _GROUP4:
+        return False
+    is_reversed = tags.get(_FILL_ORDER, 1) == 2
+    return any(
+        _is_broken_fax(data[part.offset : part.offset + (part.stored or 0)], is_reversed)
+        for part in parts
+    )
+
+
+def has_damaged_jpegs(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Tells whether a strip or tile that is a JPEG is damaged; libtiff passes over its warnings.
+
+    Args:
+        image: Its header, as Pillow read it; no strip is missing.
+        data: The whole file.
+    """
+    tags: Any = image.tag_v2
+    if tags.get(_COMPRESSION) != _JPEG:
+        return False
+    tables = tags.get(_JPEG_TABLES, b"")
+    return any(
+        has_warnings(_joined(tables, data[part.offset : part.offset + (part.stored or 0)]))
+        for part in _parts(tags) or ()
+    )
+
+
+def _joined(tables: bytes, stream: bytes) -> bytes:
+    """Returns a JPEG whose tables stand apart as one file; TIFF technical note 2."""
+    return tables[:-2] + stream[2:] if tables else stream
 
 
 def _is_short(part: _Part, compression: int, data: bytes) -> bool:
@@ -61,16 +94,31 @@ def _is_short(part: _Part, compression: int, data: bytes) -> bool:
     return False  # libtiff tells
 
 
+def _is_broken_fax(stream: bytes, is_reversed: bool) -> bool:
+    """Tells whether a group 4 stream breaks off in zeros, which libtiff takes for its end.
+
+    No code of ITU-T T.6, nor two in a row, has 16 zeros; they are padding if the end-of-block code
+    comes before them.
+    """
+    zeros = stream.find(b"\0\0")
+    if zeros < 0:
+        return False
+    last = stream[max(0, zeros - 4) : zeros + 1]
+    bits = "".join(f"{byte:08b}"[:: -1 if is_reversed else 1] for byte in last)
+    return _END_OF_BLOCK not in bits
+
+
 def _holds(stream: bytes, needed: int) -> bool:
-    """Tells whether a zlib stream holds so many bytes."""
+    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there."""
     inflater = zlib.decompressobj()
     try:
-        while stream and needed > 0:
+        while stream and needed >= 0:
             needed -= len(inflater.decompress(stream, _PIECE_BYTES))
             stream = inflater.unconsumed_tail
     except zlib.error:
         return False
-    return needed <= 0
+    # What goes on beyond its rows without an end has lost its way.
+    return needed == 0 or (needed < 0 and inflater.eof)
 
 
 def _parts(tags: Any) -> list[_Part] | None:
