@@ -37,6 +37,7 @@ _IS_TURBO = features.check_feature("libjpeg_turbo")
 
 _SMALL = 64  # pixels; below, two scales may give one size
 
+_EOI = b"\xff\xd9"
 _NO_END = "Premature end of JPEG file"
 _LEFT_OVER = "extraneous bytes before marker"
 _WHAT = {
@@ -187,6 +188,10 @@ def _judge(decoder: _Decoder, data: bytes, header: Header, *, lenient: bool) -> 
         if isinstance(pixels, str):
             raise error
         return Decoded(pixels, file, ("damaged_kept",))
+    if _ends_in_a_hole(decoder, file):
+        if not lenient:
+            raise ImageError("damaged", _WHAT[_LEFT_OVER])
+        return Decoded(pixels, file, ("damaged_kept",))
     if lacks_scans(file, header if file is data else read_header(file) or header):
         if not lenient:
             reason: Reason = "truncated" if oddities else "damaged"
@@ -208,11 +213,22 @@ def _repaired(decoder: _Decoder, data: bytes) -> tuple[Pixels | str, bytes, tupl
         file, oddities = with_end_marker(file), ("no_end_marker",)
         found = decoder.decode(file)
     if isinstance(found, str) and _LEFT_OVER in found:
-        for shorter in without_padding(file):
-            again = decoder.decode(shorter)
-            if not isinstance(again, str):
-                return again, shorter, oddities
+        shorter = without_padding(file)
+        again = decoder.decode(shorter)
+        if not isinstance(again, str):
+            return again, shorter, oddities
     return found, file, oddities
+
+
+def _ends_in_a_hole(decoder: _Decoder, file: bytes) -> bool:
+    """Tells whether some of the zeros at the end of the last scan were decoded, and some left.
+
+    libjpeg says nothing of the last few bytes left over. Zeros that no row needs are padding, and
+    a scan may end with zeros that its rows need; but then none is left over.
+    """
+    if not file.endswith(b"\0\0\xff\xd9") or isinstance(decoder.decode(file[:-3] + _EOI), str):
+        return False
+    return isinstance(decoder.decode(without_padding(file)), str)
 
 
 def _error(text: str, *, is_cut: bool) -> ImageError:

@@ -132,22 +132,18 @@ def with_end_marker(data: bytes) -> bytes:
     return data.rstrip(b"\xff") + _EOI
 
 
-def without_padding(data: bytes) -> Iterator[bytes]:
-    """Yields a JPEG without the zeros and fill bytes before markers of its compressed part.
+def without_padding(data: bytes) -> bytes:
+    """Returns a JPEG without the zeros and fill bytes before markers of its compressed part.
 
-    What looks like padding may be a hole that was decoded as if it were data. Only a file that is
-    whole without these bytes had padding. Compressed data may end with a zero of their own, so
-    one variant keeps the first.
+    What looks like padding may be a hole that was decoded as if it were data: only a file that is
+    whole without these bytes had padding.
     """
     start = next((s.stop for s in header_segments(data) if s.marker == _SOS), len(data))
-    head, body = data[:start], data[start:]
-    for kept in (0, 1):
 
-        def shorter(match: re.Match[bytes], kept: int = kept) -> bytes:
-            run = match[0]
-            return run[:2] if run.startswith(b"\xff\x00") else run[:kept].rstrip(b"\xff")
+    def shorter(match: re.Match[bytes]) -> bytes:
+        return b"\xff\x00" if match[0].startswith(b"\xff\x00") else b""  # a value of 255
 
-        yield head + _PADDING.sub(shorter, body)
+    return data[:start] + _PADDING.sub(shorter, data[start:])
 
 
 def lacks_scans(data: bytes, header: Header) -> bool:

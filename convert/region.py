@@ -73,6 +73,7 @@ def decode_region(
     # Only an upright image has the box where the decoder can see it.
     if options.fast_decode and is_inside and not (options.exif and _may_be_turned(source, data)):
         source, data, scale = _lighten(source, data, stored, options)
+        box = stored if scale > 1 else box
     if isinstance(source, JpegImagePlugin.JpegImageFile):
         decoded = decode_jpeg(source, data, lenient=options.lenient)
         if decoded is not None:

@@ -58,7 +58,8 @@ def huge_png(width: int, height: int) -> bytes:
         # Pillow could read this one; it is not on the list.
         (
             encoded(PICTURE, "PPM"),
-            f"unknown_format: a PNM (PBM, PGM, PPM), starts with b'P6\\n12 8\\n', expected one of {FORMATS}",
+            "unknown_format: a PNM (PBM, PGM, PPM), starts with b'P6\\n12 8\\n', "
+            f"expected one of {FORMATS}",
         ),
         (b"\x00" * 64, f"unknown_format: starts with {bytes(8)!r}, expected one of {FORMATS}"),
         (PNG[:-12], f"truncated: the PNG ends after {len(PNG) - 12} bytes, before its IEND"),
