@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import PIL
-from PIL import features
+from PIL import TiffImagePlugin, features
 
 from convert.errors import ImageError
 from convert.jpeg import JPEG_DECODER_VERSION
@@ -51,9 +51,10 @@ def require_tiff_codec(compression: int) -> None:
     kind = f"a TIFF compressed by {name}" if name else f"a TIFF of compression {compression}"
     if not features.check("libtiff"):
         raise ImageError("unsupported_here", f"{kind}, and {_NO_TIFF}")
-    if not is_configured(compression):
+    if compression not in TiffImagePlugin.COMPRESSION_INFO or not is_configured(compression):
         raise ImageError(
-            "unsupported_here", f"{kind}, which the libtiff here was built without; save it as LZW"
+            "unsupported_here",
+            f"{kind}, which this Pillow and its libtiff cannot decode; save it as LZW",
         )
 
 

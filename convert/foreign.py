@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _BY_START: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF"),
     (b"%!PS", "PostScript"),
@@ -42,6 +44,7 @@ _BRANDS = {  # ISO/IEC 23008-12 and the AV1 image format: the brand follows `fty
     b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "HEIC",
     b"hevx": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF",
 }  # fmt: skip
+_PNM = re.compile(rb"P[1-7]\s")
 _TEXT_BYTES = 1024  # what is looked at of a text
 
 
@@ -52,7 +55,7 @@ def foreign_format(data: bytes) -> str | None:
     for start, name in _BY_START:
         if data.startswith(start):
             return name
-    if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3] in b" \t\r\n":
+    if _PNM.match(data):
         return "a PNM (PBM, PGM, PPM)"
     if data[128:132] == b"DICM":
         return "DICOM"

@@ -85,6 +85,8 @@ def _joined(tables: bytes, stream: bytes) -> bytes:
 def _is_short(part: _Part, compression: int, data: bytes) -> bool:
     if not 0 < part.offset < len(data):
         return True  # at 0 stands the header
+    if compression != _UNCOMPRESSED and part.offset + (part.stored or 0) > len(data):
+        return True
     if part.needed is None or not part.stored:  # some writers leave the count at 0
         return False
     if compression == _UNCOMPRESSED:

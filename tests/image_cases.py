@@ -39,7 +39,7 @@ def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, *, interlac
         extra: bytes = b"") -> bytes:  # fmt: skip
     """Returns a PNG whose compressed rows are given as they are."""
     header = struct.pack(">II5B", *size, depth, colour, 0, 0, interlace)
-    palette = chunk(b"PLTE", bytes(range(256)) * 3) if colour == 3 else b""
+    palette = chunk(b"PLTE", bytes(x % 255 + 1 for x in range(3 << depth))) if colour == 3 else b""
     parts = (chunk(b"IHDR", header), extra, palette, chunk(b"IDAT", zlib.compress(rows)))
     return SIGNATURE + b"".join(parts) + chunk(b"IEND", b"")
 
