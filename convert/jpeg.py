@@ -31,7 +31,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # baseline to progressive arithmetic
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _COLOURS: dict[str, Colours] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # of Pillow's modes
-_COLOURS_BY_CHANNELS: dict[int, Colours] = {1: "GRAY", 3: "RGB", 4: "CMYK"}
+_CHANNELS: dict[Colours, int] = {"GRAY": 1, "RGB": 3, "CMYK": 4}
+_COLOURS_BY_CHANNELS = {channels: colours for colours, channels in _CHANNELS.items()}
 # The same code as that of the judge, so its pixels are the same. Other libjpegs round otherwise.
 _IS_TURBO = features.check_feature("libjpeg_turbo")
 
@@ -116,7 +117,8 @@ def decode_jpeg(source: Image.Image, data: bytes, *, lenient: bool) -> Decoded |
         return None
     # A decoder that was asked for the size of a small picture would take a yet smaller scale.
     reduced = source.size if source.size != header.size else (0, 0)
-    decoded = _judge(_Decoder(colours, reduced), data, header, lenient=lenient)
+    decoder = _Decoder(colours, reduced)
+    decoded = _judge(decoder, data, header, source.size if lenient else None)
     pixels, file, oddities = decoded
     if colours == "CMYK" and not header.has_adobe:
         oddities = (*oddities, "cmyk_unmarked")
@@ -153,19 +155,30 @@ class _Decoder:
         self._colours = colours
         self._width, self._height = size
 
-    def decode(self, data: bytes, *, strict: bool = True) -> Pixels | str:
-        """Returns the pixels of a file, or what libjpeg says against it.
+    def decode(self, data: bytes) -> Pixels | str:
+        """Returns the pixels of a file, or what libjpeg says against it."""
+        return self._decode(data, strict=True, buffer=None)
+
+    def decode_part(self, data: bytes, size: tuple[int, int]) -> Pixels | str:
+        """Returns the pixels of a damaged file, black where nothing could be decoded.
 
         Args:
             data: The file.
-            strict: Take a warning for an error.
+            size: (width, height) of what comes of it.
         """
+        width, height = size
+        # Where it gives up, libjpeg would leave what was in memory.
+        buffer = np.zeros((height, width, _CHANNELS[self._colours]), np.uint8)
+        return self._decode(data, strict=False, buffer=buffer)
+
+    def _decode(self, data: bytes, *, strict: bool, buffer: Pixels | None) -> Pixels | str:
         try:
             pixels: Pixels = simplejpeg.decode_jpeg(
                 data,
                 self._colours,
                 min_height=self._height,
                 min_width=self._width,
+                buffer=buffer,
                 strict=strict,
             )
         except ValueError as error:
@@ -173,8 +186,17 @@ class _Decoder:
         return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-def _judge(decoder: _Decoder, data: bytes, header: Header, *, lenient: bool) -> Decoded:
-    """Decodes a file; where libjpeg has something against it, decides whether it matters."""
+def _judge(
+    decoder: _Decoder, data: bytes, header: Header, kept_size: tuple[int, int] | None
+) -> Decoded:
+    """Decodes a file; where libjpeg has something against it, decides whether it matters.
+
+    Args:
+        decoder: Decodes it.
+        data: The file.
+        header: What it says of its pixels.
+        kept_size: (width, height) of the pixels to keep of a damaged file. None: keep none.
+    """
     file = data
     oddities: tuple[Oddity, ...] = ()
     pixels = decoder.decode(data)
@@ -182,18 +204,18 @@ def _judge(decoder: _Decoder, data: bytes, header: Header, *, lenient: bool) -> 
         pixels, file, oddities = _repaired(decoder, data)
     if isinstance(pixels, str):
         error = _error(pixels, is_cut="no_end_marker" in oddities)
-        if not lenient:
+        if kept_size is None:
             raise error
-        pixels = decoder.decode(file, strict=False)
-        if isinstance(pixels, str):
+        pixels = decoder.decode_part(file, kept_size)
+        if isinstance(pixels, str) or not pixels.any():  # nothing could be decoded
             raise error
         return Decoded(pixels, file, ("damaged_kept",))
     if _ends_in_a_hole(decoder, file):
-        if not lenient:
+        if kept_size is None:
             raise ImageError("damaged", _WHAT[_LEFT_OVER])
         return Decoded(pixels, file, ("damaged_kept",))
     if lacks_scans(file, header if file is data else read_header(file) or header):
-        if not lenient:
+        if kept_size is None:
             reason: Reason = "truncated" if oddities else "damaged"
             raise ImageError(reason, "the JPEG ends before its last scan")
         oddities = ("damaged_kept",)

@@ -74,7 +74,8 @@ def test_tiff_without_libtiff(compression: int, name: str, monkeypatch: pytest.M
 )
 def test_a_compression_that_libtiff_lacks(compression: int, name: str) -> None:
     assert outcome(tiff_of(compression)) == (
-        f"unsupported_here: a TIFF {name}, which this Pillow and its libtiff cannot decode; save it as LZW"
+        f"unsupported_here: a TIFF {name}, which this Pillow and its libtiff cannot decode; "
+        "save it as LZW"
     )
 
 

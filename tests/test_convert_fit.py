@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +159,31 @@ def test_other_values_are_refused(tmp_path: Path, key: str, value: object, messa
     with pytest.raises(FormatError) as caught:
         parse_dataset(json.dumps(content), "dataset.json")
     assert str(caught.value) == f"dataset.json: {message}. Convert again, or restore the file."
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_the_served_example_prepares_the_same(
+    mode: str, channels: int, fit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"fit": fit, "channels": channels}
+    how = {"exif": False, "alpha": "drop", "crop": None, "resample": "bicubic", **options}
+    prepare = _served(how | {"width": 33, "height": 40}, monkeypatch)
+    for size in ((40, 20), (20, 40), (7, 1), (1, 1), (33, 40), (301, 99)):
+        data = encoded(picture(*size, mode), "PNG")
+        found = prepare(BytesIO(data))[0]
+        np.testing.assert_array_equal(found, pixels(data, size=(33, 40), **options))
+
+
+def _served(how: dict, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Returns the served example's function that prepares a file."""
+    about = json.dumps({"image": how, "outputs": []})
+    meta = SimpleNamespace(custom_metadata_map={"shardfeed": about})
+    session = SimpleNamespace(get_modelmeta=lambda: meta)
+    runtime = SimpleNamespace(InferenceSession=lambda path: session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    return runpy.run_path(str(Path(__file__).with_name("served_example.py")))["prepare"]
 
 
 def test_pillow_alone_can_read_what_is_padded() -> None:
