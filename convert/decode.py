@@ -71,6 +71,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:
+        if data.startswith(JPEG_SIGNATURE):
+            check_jpeg(data)
         # Damaged headers surface as whatever the plugin's parser stumbles over.
         raise _unreadable(data) from error
     if image.width * image.height > max_pixels:
@@ -86,8 +88,6 @@ def _check(data: bytes) -> None:
         raise ImageError("empty_file", "the file has 0 bytes")
     if data.startswith(PNG_SIGNATURE):
         check_png(data)
-    elif data.startswith(JPEG_SIGNATURE):
-        check_jpeg(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         require_webp()
         claimed = 8 + int.from_bytes(data[4:8], "little")

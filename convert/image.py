@@ -77,7 +77,7 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
     oddities += _about(region, pixels, options)
     return Rendered(
         content=pixels if options.encoding == "raw" else _encode(pixels, options),
-        oddities=tuple(dict.fromkeys(oddities)),
+        oddities=tuple(dict.fromkeys(oddities)) if oddities else (),
         source_format=source_format,
         source_size=source_size,
     )

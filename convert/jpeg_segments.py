@@ -6,6 +6,7 @@ Source of the structure: ITU-T T.81, annex B; T.871 (JFIF) for APP0 and T.872, 6
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,6 +20,10 @@ _COEFFICIENTS = 64
 _SCAN_HEADER = re.compile(rb"\xff\xda")
 # A run of nothing but zeros and fill bytes, up to a marker that may follow compressed data.
 _PADDING = re.compile(rb"[\x00\xff]+(?=\xff[\xc4\xd0-\xd7\xd9\xda])")
+
+
+_MARKER = struct.Struct(">BBH").unpack_from  # 0xFF, marker, length
+_FRAME = struct.Struct(">BHHB").unpack_from  # precision, height, width, number of components
 
 
 class Segment(NamedTuple):
@@ -67,18 +72,17 @@ def header_segments(data: bytes) -> Iterator[Segment]:
 
     Ends early where something else stands between them, or the file ends.
     """
-    start = 2
-    while start + 4 <= len(data):
-        if data[start] == 0 or data[start : start + 2] == b"\xff\xff":
+    start, end, marker = 2, len(data) - 4, 0
+    while start <= end and marker != _SOS:
+        first, marker, length = _MARKER(data, start)
+        if first == 0 or marker == first == 0xFF:
             start += 1
-            continue
-        marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4])
-        if data[start] != 0xFF or length < 2:
+            marker = 0
+        elif first != 0xFF or length < 2:
             return
-        yield Segment(marker, start + 4, start + 2 + length)
-        if marker == _SOS:
-            return
-        start += 2 + length
+        else:
+            yield Segment(marker, start + 4, start + 2 + length)
+            start += 2 + length
 
 
 def read_header(data: bytes) -> Header | None:
@@ -87,17 +91,17 @@ def read_header(data: bytes) -> Header | None:
     process = scan = scan_channels = 0
     has_adobe = False
     for marker, start, stop in header_segments(data):
-        if marker in _FRAMES:
+        if marker == _SOS and stop <= len(data):
+            scan, scan_channels = start - 4, data[start]
+        elif marker in _FRAMES:
             process, frame = marker, data[start:stop]
         elif marker == _APP14:
             has_adobe |= data.startswith(b"Adobe", start)
-        elif marker == _SOS and stop <= len(data):
-            scan, scan_channels = start - 4, data[start]
     if len(frame) < _FRAME_HEADER or len(frame) < _FRAME_HEADER + 3 * frame[5]:
         return None
-    size = int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3])
-    channels = frame[_FRAME_HEADER:][: 3 * frame[5] : 3]
-    return Header(process, frame[0], size, channels, has_adobe, scan, scan_channels)
+    precision, height, width, _ = _FRAME(frame)
+    channels = frame[_FRAME_HEADER : _FRAME_HEADER + 3 * frame[5] : 3]
+    return Header(process, precision, (width, height), channels, has_adobe, scan, scan_channels)
 
 
 def with_plain_header(data: bytes) -> bytes:

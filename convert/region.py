@@ -67,15 +67,16 @@ def decode_region(
         ImageError: The box reaches past the image, or the image is damaged.
         Exception: Whatever a decoder raises.
     """
+    full_size = source.size
     stored = box or _whole(source)
-    is_inside = _is_inside(stored, source.size)
+    is_inside = _is_inside(stored, full_size)
     scale = 1.0
     # Only an upright image has the box where the decoder can see it.
     if options.fast_decode and is_inside and not (options.exif and _may_be_turned(source, data)):
         source, data, scale = _lighten(source, data, stored, options)
         box = stored if scale > 1 else box
     if isinstance(source, JpegImagePlugin.JpegImageFile):
-        decoded = decode_jpeg(source, data, lenient=options.lenient)
+        decoded = decode_jpeg(source, data, full_size=full_size, lenient=options.lenient)
         if decoded is not None:
             return _of_jpeg(decoded, source, data, box, scale, options)
     plain = plain_png(data, stored) if is_inside else None
@@ -105,7 +106,10 @@ def _of_jpeg(
     is_upright = turned == 1 or not options.exif
     if scale == 1 and is_upright and _is_inside(stored, source.size):
         # Cut out before Pillow takes it over, which copies.
-        return Region.whole(Image.fromarray(pixels[top:bottom, left:right]), turned, oddities)
+        mode = "L" if pixels.ndim == 2 else "RGB"
+        content = pixels[top:bottom, left:right].tobytes()
+        image = Image.frombytes(mode, (right - left, bottom - top), content)
+        return Region.whole(image, turned, oddities)
     image = Image.fromarray(pixels)
     return _cut(image, box, scale, turned, options)._replace(oddities=oddities)
 

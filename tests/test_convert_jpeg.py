@@ -87,7 +87,7 @@ def test_each_process_has_pillows_pixels(mode: str, options: dict) -> None:
 
 def _same_as_pillow(data: bytes) -> None:
     image = Image.open(BytesIO(data))
-    found = decode_jpeg(image, data, lenient=False)
+    found = decode_jpeg(image, data, full_size=image.size, lenient=False)
     assert found is not None and found.pixels is not None and found.data is data
     np.testing.assert_array_equal(found.pixels, np.asarray(image))
 
