@@ -37,6 +37,17 @@ already), 1 failed, 2 wrong usage, 75 try again, 143 stopped by SIGTERM.
 """
 
 
+class _VersionAction(argparse.Action):
+    """Prints what decodes images besides the version; loads the decoders only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Prints the versions and exits."""
+        from convert.codec_support import codec_lines
+
+        print("\n".join((f"shardfeed {__version__}", *codec_lines())))
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -50,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"shardfeed {__version__}")
+    parser.add_argument(
+        "--version",
+        action=_VersionAction,
+        nargs=0,
+        help="print the versions of this and its codecs",
+    )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     run = verbs.add_parser(
         "run",

@@ -1,11 +1,12 @@
-"""One source file's content to a decoded image: which decoder, which checks, which colours."""
+"""A source file opened: its format found by its content, its header read, nothing decoded yet."""
 
 from __future__ import annotations
 
 import logging
+import struct
 from io import BytesIO
+from typing import Any
 
-import numpy as np
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -17,9 +18,13 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from convert.codec_support import require_tiff_codec, require_webp
 from convert.errors import ImageError
+from convert.foreign import foreign_format
+from convert.jpeg import check_jpeg
+from convert.jpeg_segments import JPEG_SIGNATURE
 from convert.png import PNG_SIGNATURE, check_png
-from convert.tiff import forget_errors, heard_error
+from convert.png_content import without_texts
 
 # Only these decoders are ever tried: some others start programs or read other files. Naming the
 # modules also registers them, so that Pillow does not import all of its plugins at the first image.
@@ -43,13 +48,8 @@ Image.MAX_IMAGE_PIXELS = None
 # to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-_JPEG_SIGNATURE = b"\xff\xd8\xff"
-_SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
-# LAB is missing: Pillow converts it only where it was built with LittleCMS.
-_RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
-_RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
-_ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
-_MAY_HOLD_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+_COMPRESSION, _NOTHING = 259, 1  # TIFF 6.0, section 8
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -60,23 +60,21 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         max_pixels: Width times height above which it is refused.
 
     Raises:
-        ImageError: It is empty, of no allowed format, damaged or too large.
+        ImageError: It is empty, of no allowed format, damaged, too large, or in a format that
+            this installation cannot decode.
     """
-    if not data:
-        raise ImageError("empty_file", "the file has 0 bytes")
-    if data.startswith(PNG_SIGNATURE):
-        check_png(data)
+    _check(data)
     try:
         image = _identify(data)
     except UnidentifiedImageError as error:
-        raise ImageError(
-            "unknown_format", f"starts with {data[:8]!r}, expected one of {', '.join(FORMATS)}"
-        ) from error
+        raise _unidentified(data) from error
     except MemoryError:
         raise
     except Exception as error:
+        if data.startswith(JPEG_SIGNATURE):
+            check_jpeg(data)
         # Damaged headers surface as whatever the plugin's parser stumbles over.
-        raise ImageError("damaged", "its header cannot be read") from error
+        raise _unreadable(data) from error
     if image.width * image.height > max_pixels:
         raise ImageError(
             "too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels"
@@ -84,73 +82,62 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
+def _check(data: bytes) -> None:
+    """Refuses what can be refused by a look at the file, and with a better reason than Pillow's."""
+    if not data:
+        raise ImageError("empty_file", "the file has 0 bytes")
+    if data.startswith(PNG_SIGNATURE):
+        check_png(data)
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        require_webp()
+        claimed = 8 + int.from_bytes(data[4:8], "little")
+        if claimed > len(data):
+            raise ImageError("truncated", f"the WEBP has {len(data)} of {claimed} bytes")
+
+
 def _identify(data: bytes) -> Image.Image:
     """Returns the image with its header read."""
     # `open` would look at all formats first, and at the further pictures in a camera's JPEG.
     if data.startswith(PNG_SIGNATURE):
-        return PngImagePlugin.PngImageFile(BytesIO(data))
-    if data.startswith(_JPEG_SIGNATURE):
+        try:
+            return PngImagePlugin.PngImageFile(BytesIO(data))
+        except ValueError:  # its texts are larger than Pillow allows: no reason to refuse it
+            return PngImagePlugin.PngImageFile(BytesIO(without_texts(data)))
+    if data.startswith(JPEG_SIGNATURE):
         return JpegImagePlugin.JpegImageFile(BytesIO(data))
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
-def load(image: Image.Image) -> None:
-    """Decodes an image.
-
-    Raises:
-        ImageError: libtiff met an error that Pillow takes no notice of.
-        Exception: Whatever the decoder raises.
-    """
-    forget_errors()
-    image.load()
-    if heard_error():
-        raise ImageError("damaged", "libtiff cannot decode all of its pixels")
+def _unidentified(data: bytes) -> ImageError:
+    """Words that no decoder takes a file for its own."""
+    if data.startswith(_TIFF_SIGNATURES):
+        return _unreadable(data)
+    foreign = foreign_format(data)
+    what = f"{foreign}, " if foreign else ""
+    return ImageError(
+        "unknown_format", f"{what}starts with {data[:8]!r}, expected one of {', '.join(FORMATS)}"
+    )
 
 
-def orientation(image: Image.Image) -> int:
-    """Returns an image's EXIF orientation, 1 (upright) to 8; 1 where none can be read.
-
-    Pillow turns TIFFs upright by itself, so theirs is always 1.
-    """
-    if image.format == "TIFF" or not any(key in image.info for key in _MAY_HOLD_ORIENTATION):
-        return 1
+def _unreadable(data: bytes) -> ImageError:
+    """Words that a header cannot be read; of a TIFF says why, where that can be seen."""
+    damaged = ImageError("damaged", "its header cannot be read")
+    if not data.startswith(_TIFF_SIGNATURES):
+        return damaged
+    order = "<" if data.startswith(b"II") else ">"
+    if len(data) < 8 or struct.unpack_from(f"{order}I", data, 4)[0] + 2 > len(data):
+        return ImageError("truncated", f"the TIFF ends after {len(data)} bytes, before its tags")
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except MemoryError:
-        raise
-    except Exception:  # whatever its parser stumbles over: the pixels may still be fine
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Returns an image as RGB, or as RGBA if it has transparency.
-
-    Raises:
-        ImageError: Its pixels have no plain RGB form.
-    """
-    if image.mode in ("RGB", "RGBA"):
-        return image
-    if image.mode in _SIXTEEN_BIT_GREY:
-        return _from_sixteen_bits(image)
-    if image.mode in ("1", "P") and "transparency" in image.info:
-        return image.convert("RGBA")
-    mode = _RGB_OF.get(image.mode) or _RGBA_OF.get(image.mode)
-    if mode is None:
-        raise ImageError("unsupported_mode", f"pixels of Pillow mode {image.mode!r}")
-    return image.convert(mode)
-
-
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
-    """Returns 16-bit grey as RGB, or as RGBA where one of its values stands for transparency."""
-    grey = np.asarray(image).astype(np.uint16)
-    # The high byte, which is also what Pillow keeps of 16-bit RGB.
-    rgb = Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
-    if "transparency" in image.info:
-        rgb.putalpha(
-            Image.fromarray(np.where(grey == image.info["transparency"], 0, 255).astype(np.uint8))
-        )
-    return rgb
+        tags: Any = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        file = BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        require_tiff_codec(int(tags.get(_COMPRESSION, _NOTHING)))
+    except ImageError as error:
+        return error
+    except Exception:  # whatever its parser stumbles over
+        return damaged
+    return damaged
 
 
 def decode_error(image: Image.Image, error: Exception) -> ImageError:

@@ -37,6 +37,11 @@ def describe(
         "row_boxes": plan.boxes is not None,
         "max_pixels": config.max_pixels,
     }
+    # Younger than the first datasets, and written only where used, so that those keep their id.
+    if config.fit != "stretch":
+        image["fit"] = config.fit
+    if config.lenient:
+        image["lenient"] = True
     splits: dict[str, list[Shard]] = {split: [] for split in plan.splits}
     for file, (split, _) in plan.files().items():
         splits[split].append(summaries[file].shard)

@@ -16,6 +16,15 @@ Oddity = Literal[
     "spelled_suffix",
     "dropped_alpha",
     "oriented",
+    "one_colour",
+    "nearly_black",
+    "further_pages",
+    "few_bits",
+    "cmyk_unmarked",
+    "no_end_marker",
+    "damaged_kept",
+    "other_shape",
+    "turned_shape",
 ]
 """Something that a user may want to know of a source."""
 
@@ -34,7 +43,22 @@ _WHAT: dict[Oddity, str] = {
     "dropped_alpha": "had transparency, which was dropped; --alpha black or --alpha white would "
     "paint them on a ground",
     "oriented": "had an EXIF orientation, which was not applied; --exif would turn them",
+    "one_colour": "had one colour only, inside the crop",
+    "nearly_black": "had no value above 31 of 255 inside the crop: nearly black",
+    "further_pages": "had further pages or frames, which were left out: only the first was taken",
+    "few_bits": "had 16 bits a value but used 12 or fewer, of which only the upper 8 of 16 were "
+    "kept: too dark; multiply such values before the conversion",
+    "cmyk_unmarked": "had CMYK colours without Adobe's marker, taken to be inverted as Adobe's are",
+    "no_end_marker": "had no end marker, though all rows were there",
+    "damaged_kept": "had damage, and went in because of --lenient",
+    "other_shape": "had another shape than --size by a factor of more than 1.5 and got distorted; "
+    "--fit pad would keep the proportions",
+    "turned_shape": "had another shape than --size, lying instead of upright or upright instead "
+    "of lying: are W and H of --size the wrong way round?",
 }
+
+# An odd one out is no news of these; most sources being so is a mistake in the command.
+_OF_MOST: tuple[Oddity, ...] = ("other_shape", "turned_shape")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,15 +103,16 @@ def sightings_from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[Oddity
     return merge_sightings([{o: Sighting(**content[o]) for o in ODDITIES if o in content}])
 
 
-def oddity_lines(seen: Sightings, *, exif: bool) -> list[str]:
+def oddity_lines(seen: Sightings, *, exif: bool, num_sources: int) -> list[str]:
     """Returns a line for each kind that was seen.
 
     Args:
         seen: How often each was.
         exif: Whether EXIF orientations were applied.
+        num_sources: Sources among which they were seen.
     """
     lines = []
-    for oddity, sighting in seen.items():
+    for oddity, sighting in _worth_saying(seen, num_sources).items():
         if oddity in _FOUND:
             paths = "1 path was" if sighting.count == 1 else f"{sighting.count:,} paths were"
             lines.append(f"{paths} found {_FOUND[oddity]} (such as {printable(sighting.path)})")
@@ -98,3 +123,11 @@ def oddity_lines(seen: Sightings, *, exif: bool) -> list[str]:
         else:
             lines.append(f"warning: {images} {_WHAT[oddity]} (such as {printable(sighting.path)})")
     return lines
+
+
+def _worth_saying(seen: Sightings, num_sources: int) -> dict[Oddity, Sighting]:
+    """Returns what was seen, of shapes only what most sources have, and one thing of them."""
+    said = {o: s for o, s in seen.items() if o not in _OF_MOST or 2 * s.count > num_sources}
+    if "turned_shape" in said:
+        said.pop("other_shape", None)
+    return said

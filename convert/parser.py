@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from convert.config import SPLITS, Alpha, Encoding, Resample
+from convert.config import SPLITS, Alpha, Encoding, Fit, Resample
 from convert.errors import FormatError
 from convert.format import MAX_VARINT, RecordLayout
 from convert.metadata import FORMAT_VERSION, DatasetInfo, Shard, shard_file
@@ -107,6 +107,10 @@ class _Parser:
         for key, known in (("resample", get_args(Resample)), ("alpha", get_args(Alpha))):
             self._require(image[key] in known, f"`image.{key}` {image[key]!r} is not known")
         self._require(image["max_pixels"] >= 1, "`image.max_pixels` is below 1")
+        # Neither is there in datasets that do not use it.
+        fit = image.get("fit", "stretch")
+        self._require(fit in get_args(Fit), f"`image.fit` {fit!r} is not known")
+        self._require(type(image.get("lenient", False)) is bool, "`image.lenient` is no bool")
         return image
 
     def _vocabularies(self, vocabularies: dict[str, Any]) -> dict[str, tuple[str, ...]]:

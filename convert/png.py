@@ -33,7 +33,7 @@ _CHANNELS = {0: 1, 2: 3, 6: 4}  # of the colour types without a palette: grey, R
 _PLAIN_CHUNKS = frozenset(
     b"IHDR IDAT IEND PLTE gAMA cHRM sRGB iCCP sBIT bKGD pHYs tIME tEXt".split()
 )
-_ORIENTED_TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp")  # whose keywords start so
+ORIENTED_TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp")  # whose keywords start so
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -130,7 +130,7 @@ def _is_plain(data: bytes) -> bool:
     kind = b""
     while kind != b"IEND":  # there is one: the chunks were checked
         length, kind = _CHUNK(data, start)
-        if kind not in _PLAIN_CHUNKS or data.startswith(_ORIENTED_TEXTS, start + 8):
+        if kind not in _PLAIN_CHUNKS or data.startswith(ORIENTED_TEXTS, start + 8):
             return False
         start += 12 + length
     return True

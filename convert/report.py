@@ -126,4 +126,5 @@ def _about_sources(sources: Sources, *, exif: bool) -> list[str]:
         small, large = (f"{w}x{h}" for w, h in (sources.smallest, sources.largest))
         sizes = small if small == large else f"from {small} to {large}"
         lines.append(f"sources: {formats}; {sizes} pixels")
-    return lines + oddity_lines(sources.oddities, exif=exif)
+    num_sources = sum(sources.formats.values())
+    return lines + oddity_lines(sources.oddities, exif=exif, num_sources=num_sources)

@@ -24,6 +24,7 @@ from pathlib import Path
 from convert.config import usable_cores
 from convert.errors import TryAgainError
 from convert.index import SUFFIX
+from convert.jpeg import JPEG_DECODER_VERSION
 from convert.local import PART
 from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
@@ -211,7 +212,7 @@ def library_versions() -> list[str | None]:
 
     versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
-    return [*versions, DECODER_VERSION]
+    return [*versions, DECODER_VERSION, JPEG_DECODER_VERSION]
 
 
 def are_intact(folder: str, shards: Sequence[Shard]) -> list[bool]:

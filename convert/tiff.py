@@ -1,7 +1,8 @@
 """libtiff's errors: heard instead of printed.
 
 Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
-memory would become pixels, others in every run.
+memory would become pixels, others in every run. Its warnings cannot be heard: Pillow turns them
+off whenever it decodes.
 """
 
 from __future__ import annotations
@@ -23,17 +24,28 @@ def _hear(module: bytes, message: bytes, values: int) -> None:
 
 
 _handler = _Handler(_hear)  # libtiff holds no reference to it
+_library = ctypes.CDLL(_imaging.__file__)
 
 
 def _install() -> None:
     """Puts our handler in the place of those that write to stderr, past Python."""
-    library = ctypes.CDLL(_imaging.__file__)
-    if hasattr(library, "TIFFSetErrorHandler"):  # else Pillow was built without it
-        library.TIFFSetErrorHandler(_handler)
-        library.TIFFSetWarningHandler(None)
+    if hasattr(_library, "TIFFSetErrorHandler"):  # else Pillow was built without it
+        _library.TIFFSetErrorHandler(_handler)
+        _library.TIFFSetWarningHandler(None)
 
 
 _install()
+
+
+def is_configured(compression: int) -> bool:
+    """Tells whether libtiff was built with a codec.
+
+    Args:
+        compression: The number in a TIFF's Compression tag.
+    """
+    if not hasattr(_library, "TIFFIsCODECConfigured"):
+        return False
+    return bool(_library.TIFFIsCODECConfigured(ctypes.c_uint16(compression)))
 
 
 def forget_errors() -> None:

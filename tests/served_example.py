@@ -21,11 +21,31 @@ def prepare(file):
     if how["alpha"] != "drop":  # a paper of this colour
         image = Image.alpha_composite(Image.new("RGBA", image.size, how["alpha"]), image)
     image = image.crop(how["crop"] or (0, 0, *image.size))
-    size = (how["width"], how["height"])
-    image = image.resize(size, Image.Resampling[how["resample"].upper()]).convert("RGB")
+    size, resample = (how["width"], how["height"]), Image.Resampling[how["resample"].upper()]
+    if how["fit"] == "pad":
+        image = pad(image, size, resample)
+    else:
+        image = image.resize(size, resample).convert("RGB")
     if how["channels"] == 1:
         image = image.convert("L")
     return np.asarray(image).reshape(1, how["height"], how["width"], how["channels"])
+
+
+def pad(image, size, resample):
+    """Keeps the image's shape; around it comes the median colour of its outermost pixels."""
+    pixels = np.asarray(image.convert("RGB"))
+    edge = np.ones(pixels.shape[:2], bool)
+    edge[1:-1, 1:-1] = False
+    border = np.sort(pixels[edge], axis=0)
+    canvas = Image.new("RGB", size, tuple(border[(len(border) - 1) // 2].tolist()))
+    (width, height), (columns, rows) = image.size, size
+    if width * rows > height * columns:
+        inner = columns, max(1, (2 * height * columns + width) // (2 * width))
+    else:
+        inner = max(1, (2 * width * rows + height) // (2 * height)), rows
+    corner = ((columns - inner[0]) // 2, (rows - inner[1]) // 2)
+    canvas.paste(image.resize(inner, resample).convert("RGB"), corner)
+    return canvas
 
 
 def read(file):

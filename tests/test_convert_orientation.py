@@ -56,7 +56,7 @@ def test_exif_turns_before_the_crop(kind: str, value: int) -> None:
 def test_without_exif_pixels_stay_and_the_orientation_is_told(kind: str, value: int) -> None:
     data = oriented(kind, value)
     result = render(data, ImageOptions(crop=None, size=(WIDTH, HEIGHT)))
-    assert result.orientation == value
+    assert ("oriented" in result.oddities) == (value > 1)
     with Image.open(BytesIO(data)) as image:
         assert result.content == image.convert("RGB").tobytes()
 
@@ -66,7 +66,7 @@ def test_pillow_turns_tiffs_by_itself() -> None:
     data = oriented("TIFF", 6)
     size = (HEIGHT, WIDTH)
     result = render(data, ImageOptions(crop=None, size=size))
-    assert result.orientation == 1
+    assert "oriented" not in result.oddities
     with Image.open(BytesIO(data)) as image:
         image.load()
         assert image.size == size
@@ -101,7 +101,7 @@ def test_the_summary_tells(tmp_path: Path) -> None:
     done = command(*words, "out", cwd=tmp_path)
     assert (
         "convert: warning: 3 images had an EXIF orientation, which was not applied; "
-        "--exif would turn them\n"
+        "--exif would turn them (such as 1.jpg)\n"
     ) in done.stderr
     done = command(*words, "turned", "--exif", cwd=tmp_path)
     assert "convert: 3 images turned as the EXIF orientation says\n" in done.stderr

@@ -12,8 +12,8 @@ import pytest
 from convert_cases import SAMPLE, encoded, sample_rows
 from PIL import Image, PngImagePlugin
 
-from convert import image as image_module
 from convert import png
+from convert import region as region_module
 from convert.errors import ImageError
 from convert.image import ImageOptions, render
 from convert.png import PNG_SIGNATURE, plain_png
@@ -144,7 +144,7 @@ def test_it_is_really_used(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(plain_png(data, box))
         return calls[-1]
 
-    monkeypatch.setattr(image_module, "plain_png", spy)
+    monkeypatch.setattr(region_module, "plain_png", spy)
     render(FILES["RGB"], ImageOptions(crop=BOX, size=(9, 7)))
     installed = sys.platform == "linux" and png.pyspng is not None
     assert (calls[0] is not None) == installed

@@ -270,8 +270,10 @@ def _image_origin(image: Mapping[str, Any]) -> str:
         "all of each image" if not crop and not image["row_boxes"] else "",
         "black beyond the edges" if image["pad_crop"] else "",
         f"resized with {image['resample']}",
+        "shape kept and padded" if image.get("fit") == "pad" else "",
         "transparency dropped" if alpha == "drop" else f"transparency painted on {alpha}",
         "turned as EXIF says" if image["exif"] else "",
         "decoded fast" if image["fast_decode"] else "",
+        "damaged images kept" if image.get("lenient") else "",
     ]
     return ", ".join(filter(None, parts))

@@ -29,6 +29,8 @@ _IMAGE_OPTIONS = (
     *("channels", "encoding", "quality", "crop", "resample", "alpha"),
     *("pad_crop", "exif", "fast_decode", "max_pixels"),
 )
+# The same of those that are written only where they are used -> what they are elsewhere.
+_IMAGE_OPTIONS_IF_USED = {"fit": "stretch", "lenient": False}
 
 
 def file_size(path: str, noun: str = "file") -> int | Problem:
@@ -134,6 +136,10 @@ def _contradiction(info: DatasetInfo) -> str:
     for key in (*_IMAGE_OPTIONS, "size", "name"):
         if key in info.options and image.get(key) != info.options[key]:
             return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"
+    for key, default in _IMAGE_OPTIONS_IF_USED.items():
+        said, done = info.options.get(key, default), image.get(key, default)
+        if said != done:
+            return f"its `options` have {key} {said!r}, the images {done!r}"
     try:
         is_given = given_classes(info) is not None
     except (AttributeError, KeyError, TypeError):

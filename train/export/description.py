@@ -42,7 +42,10 @@ def describe(run: RunFolder) -> str:
         "dataset_id": info.dataset_id,
         "weights_sha256": sha256_file(run.file(BEST)) if os.path.exists(run.file(BEST)) else None,
         "input": {"name": INPUT, "dtype": "uint8", "shape": [None, *info.image_shape]},
-        "image": {key: info.image[key] for key in _PREPARATION},
+        "image": {
+            **{key: info.image[key] for key in _PREPARATION},
+            "fit": info.image.get("fit", "stretch"),
+        },
         "signature": SIGNATURE,
         "values": "probabilities",
         "outputs": [

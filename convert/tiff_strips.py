@@ -1,0 +1,162 @@
+"""The strips and tiles of a TIFF: whether all of its rows are there, before any is decoded.
+
+Source of the tags: TIFF 6.0, sections 8 and 15.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, NamedTuple
+
+from PIL import TiffImagePlugin
+
+from convert.jpeg import has_warnings
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
+    256, 257, 258, 259, 262, 273, 277, 278, 279,
+)  # fmt: skip
+_PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 322, 323, 324, 325
+_UNCOMPRESSED, _JPEG, _DEFLATE = 1, 7, (8, 32946)
+_JPEG_TABLES, _FILL_ORDER, _GROUP4 = 347, 266, 4
+_END_OF_BLOCK = "000000000001" * 2
+_YCBCR = 6  # its chroma may be stored at a lower resolution
+_PIECE_BYTES = 1 << 20
+
+
+class _Part(NamedTuple):
+    """A strip or tile.
+
+    Attributes:
+        offset: Where it starts in the file.
+        stored: Bytes that it takes there, as the file says; None if it does not say.
+        needed: Bytes that its rows take uncompressed; None if that is not known.
+    """
+
+    offset: int
+    stored: int | None
+    needed: int | None
+
+
+def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Tells whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
+
+    Decoders make such rows black, or leave what was in memory before.
+
+    Args:
+        image: Its header, as Pillow read it.
+        data: The whole file.
+    """
+    tags: Any = image.tag_v2
+    compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
+    parts = _parts(tags)
+    if parts is None or any(_is_short(part, compression, data) for part in parts):
+        return True
+    if compression != _GROUP4:
+        return False
+    is_reversed = tags.get(_FILL_ORDER, 1) == 2
+    return any(
+        _is_broken_fax(data[part.offset : part.offset + (part.stored or 0)], is_reversed)
+        for part in parts
+    )
+
+
+def has_damaged_jpegs(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Tells whether a strip or tile that is a JPEG is damaged; libtiff passes over its warnings.
+
+    Args:
+        image: Its header, as Pillow read it; no strip is missing.
+        data: The whole file.
+    """
+    tags: Any = image.tag_v2
+    if tags.get(_COMPRESSION) != _JPEG:
+        return False
+    tables = tags.get(_JPEG_TABLES, b"")
+    return any(
+        has_warnings(_joined(tables, data[part.offset : part.offset + (part.stored or 0)]))
+        for part in _parts(tags) or ()
+    )
+
+
+def _joined(tables: bytes, stream: bytes) -> bytes:
+    """Returns a JPEG whose tables stand apart as one file; TIFF technical note 2."""
+    return tables[:-2] + stream[2:] if tables else stream
+
+
+def _is_short(part: _Part, compression: int, data: bytes) -> bool:
+    if not 0 < part.offset < len(data):
+        return True  # at 0 stands the header
+    if compression != _UNCOMPRESSED and part.offset + (part.stored or 0) > len(data):
+        return True
+    if part.needed is None or not part.stored:  # some writers leave the count at 0
+        return False
+    if compression == _UNCOMPRESSED:
+        return part.stored < part.needed
+    if compression in _DEFLATE:
+        return not _holds(data[part.offset : part.offset + part.stored], part.needed)
+    return False  # libtiff tells
+
+
+def _is_broken_fax(stream: bytes, is_reversed: bool) -> bool:
+    """Tells whether a group 4 stream breaks off in zeros, which libtiff takes for its end.
+
+    No code of ITU-T T.6, nor two in a row, has 16 zeros; they are padding if the end-of-block code
+    comes before them.
+    """
+    zeros = stream.find(b"\0\0")
+    if zeros < 0:
+        return False
+    last = stream[max(0, zeros - 4) : zeros + 1]
+    bits = "".join(f"{byte:08b}"[:: -1 if is_reversed else 1] for byte in last)
+    return _END_OF_BLOCK not in bits
+
+
+def _holds(stream: bytes, needed: int) -> bool:
+    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there."""
+    inflater = zlib.decompressobj()
+    try:
+        while stream and needed >= 0:
+            needed -= len(inflater.decompress(stream, _PIECE_BYTES))
+            stream = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    # What goes on beyond its rows without an end has lost its way.
+    return needed == 0 or (needed < 0 and inflater.eof)
+
+
+def _parts(tags: Any) -> list[_Part] | None:
+    """Returns all strips or tiles that a file should have; None if it lists fewer."""
+    width, height = _number(tags.get(_WIDTH, 0)), _number(tags.get(_HEIGHT, 0))
+    is_tiled = _TILE_OFFSETS in tags
+    across, down = width, min(_number(tags.get(_ROWS, height)) or height, height)
+    if is_tiled:
+        across, down = _number(tags.get(_TILE_WIDTH, 0)), _number(tags.get(_TILE_HEIGHT, 0))
+    if across < 1 or down < 1:
+        return None
+    samples = _number(tags.get(_SAMPLES, 1))
+    planes = samples if tags.get(_PLANAR, 1) == 2 else 1
+    row_bytes = (across * _pixel_bits(tags, samples // planes) + 7) // 8
+    columns, rows = -(-width // across), -(-height // down)
+    heights = [down if is_tiled else min(down, height - row * down) for row in range(rows)]
+    offsets = tags.get(_TILE_OFFSETS if is_tiled else _OFFSETS, ())
+    counts = tags.get(_TILE_COUNTS if is_tiled else _COUNTS, ())
+    if len(offsets) < columns * rows * planes:
+        return None
+    is_known = tags.get(_PHOTOMETRIC) != _YCBCR
+    return [
+        _Part(
+            offset=offsets[number],
+            stored=counts[number] if number < len(counts) else None,
+            needed=heights[number // columns % rows] * row_bytes if is_known else None,
+        )
+        for number in range(columns * rows * planes)
+    ]
+
+
+def _pixel_bits(tags: Any, samples: int) -> int:
+    bits = tags.get(_BITS, (1,))
+    return sum(bits) if len(bits) == samples else bits[0] * samples
+
+
+def _number(value: Any) -> int:
+    """Returns a tag's value, or the first of several."""
+    return int(value[0] if isinstance(value, tuple) else value)
