@@ -95,15 +95,19 @@ def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:
         source.load()
         return Loaded(source, ("damaged_kept",))
     # Pillow leaves missing rows at zero, so nothing is missing where the last row is not.
-    if any(_last_row(source)) or has_all_rows(data):
+    if _has_last_row(source) or has_all_rows(data):
         return Loaded(source, ())
     if not lenient:
         raise ImageError("truncated", "the PNG ends before its last row")
     return Loaded(source, ("damaged_kept",))
 
 
-def _last_row(image: Image.Image) -> bytes:
-    return image.crop((0, image.height - 1, image.width, image.height)).tobytes()
+def _has_last_row(image: Image.Image) -> bool:
+    """Tells whether the last row has a value other than zero; its last pixel is the first look."""
+    pixel = image.getpixel((image.width - 1, image.height - 1))
+    if any(pixel) if isinstance(pixel, tuple) else pixel:
+        return True
+    return any(image.crop((0, image.height - 1, image.width, image.height)).tobytes())
 
 
 def _is_sixteen_bits(source: Image.Image, data: bytes) -> bool:

@@ -254,6 +254,8 @@ def test_lenient_keeps_no_rows_that_libtiff_has_not_written() -> None:
     """They would be what was in memory before, other bytes in every run."""
     data = edit_tag(tiff("tiff_lzw"), 279, lambda counts: [count // 2 for count in counts])
     assert reason(data, lenient=True) == "damaged"
+    fewer = edit_tag(tiff("packbits"), 273, lambda offsets: offsets[:3])
+    assert outcome(fewer, lenient=True) == TIFF_LACKS
 
 
 def test_a_tiff_that_ends_before_its_tags() -> None:

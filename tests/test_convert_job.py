@@ -203,7 +203,7 @@ def bad_sources(folder: Path) -> tuple[Path, list[tuple[str, str, str, str]]]:
             "page.png",
             "x",
             "unknown_format",
-            f"starts with b'<html>no', expected one of {formats}",
+            f"an HTML page, starts with b'<html>no', expected one of {formats}",
         ),
         (
             "small.png",

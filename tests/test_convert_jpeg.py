@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import simplejpeg
+from convert_cases import encoded
 from image_cases import jpeg, outcome, picture, reason, rendered
 from PIL import Image, features
 
@@ -190,6 +191,9 @@ HARMLESS = {
         jpeg().replace(b"JFIF\0\1\1", b"JFIF\0\3\1"), seg(0xE2, b"ICC_PROFILE\0\2\1aaa")
     ),
     "an unknown Adobe transform": after_soi(jpeg(), seg(0xEE, b"Adobe\0\x64\0\0\0\0\x09")),
+    "the same without JFIF": after_soi(
+        jpeg().replace(jpeg()[2:20], b"", 1), seg(0xEE, b"Adobe\0\x64\0\0\0\0\x09")
+    ),
     "a comment": after_soi(jpeg(), seg(0xFE, b"\0\0\xff\xff\0")),
     "bytes after the end": jpeg() + b"xyz" * 1000,
     "another picture after the end": jpeg() + hole(jpeg(), 0.3, 0.6),
@@ -220,6 +224,27 @@ def test_remarks_on_the_header_do_not_hide_a_hole() -> None:
 def test_a_hole_at_the_end_does_not_pass_for_padding(missing: int) -> None:
     data = jpeg(quality=95)
     assert reason(data[: -2 - missing] + bytes(missing) + b"\xff\xd9") == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("mode", "quality", "missing"), [("RGB", 75, 3), ("RGB", 85, 8), ("L", 95, 25)]
+)
+def test_a_hole_of_which_libjpeg_says_nothing(mode: str, quality: int, missing: int) -> None:
+    """A few bytes left over in its buffer are not worth a warning to it."""
+    data = jpeg(mode, quality=quality)
+    holed = data[: -2 - missing] + bytes(missing) + b"\xff\xd9"
+    simplejpeg.decode_jpeg(holed, "RGB" if mode == "RGB" else "GRAY", strict=True)
+    assert outcome(holed) == "damaged: the JPEG: bytes are left over where a scan should end"
+
+
+@pytest.mark.parametrize("grey", [0, 130, 255])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_blank_page_may_end_in_zeros(mode: str, grey: int) -> None:
+    """Its shortest codes are zeros, and now and then the last one fills its byte."""
+    for width in range(8, 330, 8):
+        image = Image.new("L", (width, 40), grey).convert(mode)
+        found = outcome(encoded(image, "JPEG", optimize=True), size=(4, 4), fit="pad")
+        assert found.startswith("converted"), width
 
 
 # Other processes

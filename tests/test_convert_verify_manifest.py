@@ -210,7 +210,8 @@ SOURCES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no image": (
         lambda path: path.write_bytes(b"<html>"),
         "its source can no longer be converted: record 3 (manifest row 13, i/13.png): "
-        "unknown_format, starts with b'<html>', expected one of PNG, JPEG, BMP, GIF, TIFF, WEBP",
+        "unknown_format, an HTML page, starts with b'<html>', "
+        "expected one of PNG, JPEG, BMP, GIF, TIFF, WEBP",
     ),
     "half an image": (
         lambda path: path.write_bytes(path.read_bytes()[:200]),

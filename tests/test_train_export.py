@@ -108,6 +108,7 @@ def test_every_format_carries_the_description(name, exports, untrained_run):
         "width": 64, "height": 16, "channels": 3, "crop": [186, 0, 300, 30], "row_boxes": False,
         "resample": "bicubic", "alpha": "drop", "pad_crop": False, "exif": False,
         "fast_decode": False,
+        "fit": "stretch",
     }  # fmt: skip
     assert (about["shardfeed"], about["dataset_id"], about["values"], about["signature"]) == (
         __version__, info.dataset_id, "probabilities", "serving_default",

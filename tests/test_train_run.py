@@ -100,7 +100,8 @@ def test_predict_prepares_files_as_conversion_did(run, small_dataset, sample_row
     assert code == 0
     assert {name: row["text"] for name, row in read.items() if not row["error"]} == expected
     assert read[str(tmp_path / "page.png")]["error"] == (
-        "unknown_format: starts with b'<html>', expected one of PNG, JPEG, BMP, GIF, TIFF, WEBP"
+        "unknown_format: an HTML page, starts with b'<html>', "
+        "expected one of PNG, JPEG, BMP, GIF, TIFF, WEBP"
     )
     assert stderr[0].startswith("train: 31 images in ")
     assert stderr[0].endswith(" images/s, 1 could not be read; see `error`")
