@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 
-import numpy as np
-
-from convert.bad_rows import check_bad, merge_bad
-from convert.config import SPLITS, ConvertConfig
-from convert.describe import describe
-from convert.duplicates import Duplicates, find_duplicates
+from convert.bad_rows import check_bad
+from convert.config import ConvertConfig
+from convert.conversion import Conversion
 from convert.engines import Engine, open_engine
 from convert.errors import (
     FormatError,
     ShardfeedError,
-    TooManyBadRowsError,
     TryAgainError,
     UsageError,
 )
 from convert.hdfs_errors import UnavailableError
 from convert.hdfs_sources import allowed_folders
-from convert.image import ImageOptions
 from convert.inputs import (
     find_complete,
     find_label_file,
@@ -37,14 +30,10 @@ from convert.local import locked
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
-from convert.progress import ProgressReporter
-from convert.quarantine import Quarantined
 from convert.report import ConvertResult
-from convert.retry import adopt_shards, retryable_rows
-from convert.shard import ShardJob
+from convert.retry import retryable_rows
 from convert.staging import Staging, staging_key
 from convert.storage import absolute, filesystem_of, is_remote
-from convert.summary import Progress, ShardSummary, merge_sources
 from convert.understood import understood
 
 
@@ -105,7 +94,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
         check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
         for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
             say(line)
-        conversion = _Conversion(config, plan, root, allow, engine, say)
+        conversion = Conversion(config, plan, root, allow, engine, say)
         try:
             return conversion.run(found, retry, started)
         except (OSError, TryAgainError) as error:
@@ -166,145 +155,4 @@ def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
         records=records,
         quarantined=quarantined,
         seconds=time.monotonic() - started,
-    )
-
-
-class _Conversion:
-    """One run over the shards that are not done yet."""
-
-    def __init__(
-        self,
-        config: ConvertConfig,
-        plan: Plan,
-        root: str,
-        allow: tuple[str, ...],
-        engine: Engine,
-        say: Callable[[str], None],
-    ) -> None:
-        self._config = config
-        self._plan = plan
-        self._root = root
-        self._allow = allow
-        self._engine = engine
-        self._say = say
-        self._staging = Staging(config.dataset, staging_key(plan.plan_id, root), allow)
-        self._progress = Progress()
-
-    def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
-        """Writes what is missing and commits.
-
-        Args:
-            old: The finished dataset whose bad rows get another chance, if any.
-            retry: Those rows.
-            started: When the whole job began.
-        """
-        plan, config = self._plan, self._config
-        self._staging.prepare()
-        files = plan.files()
-        if old is None:
-            summaries = self._staging.finished(files, self._engine.intact)
-        else:
-            summaries = adopt_shards(
-                config.dataset, old, plan, retry, self._staging, self._engine.intact
-            )
-        resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
-        if resumed and old is None:
-            self._say(f"going on: {resumed:,} rows are already done")
-        summaries |= self._write(
-            [place for file, place in files.items() if file not in summaries], resumed
-        )
-        quarantined = merge_bad(plan.quarantined, summaries.values())
-        info = describe(plan, config, summaries)
-        self._commit(info, quarantined, summaries, old)
-        return ConvertResult(
-            dataset=config.dataset,
-            info=info,
-            rows=plan.manifest.num_rows,
-            records=sum(s.records for s in summaries.values()),
-            quarantined=len(quarantined),
-            resumed_rows=resumed,
-            exif=config.exif,
-            sources=merge_sources(s.sources for s in summaries.values()),
-            duplicates=_duplicates(plan, summaries),
-            work=self._progress,
-            seconds=time.monotonic() - started,
-        )
-
-    def _commit(
-        self,
-        info: DatasetInfo,
-        quarantined: list[Quarantined],
-        summaries: dict[str, ShardSummary],
-        old: DatasetInfo | None,
-    ) -> None:
-        """Puts the dataset in place, unless too many rows are bad."""
-        config = self._config
-        try:
-            num_rows = self._plan.manifest.num_rows
-            check_bad(quarantined, num_rows, config.max_bad_fraction, self._root)
-        except TooManyBadRowsError:
-            self._staging.forget([s for s in summaries.values() if s.quarantined])
-            raise
-        lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]
-        replaces = config.overwrite or old is not None
-        self._staging.commit(config.dataset, info, "".join(lines), overwrite=replaces)
-        remove_replaced(config.dataset, self._say)
-
-    def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:
-        """Writes the missing shards; returns their summaries by file."""
-        if not todo:
-            return {}
-        reporter = ProgressReporter(sum(map(len, self._plan.splits.values())), resumed)
-
-        def on_progress(progress: Progress) -> None:
-            self._progress = self._progress.plus(progress)
-            reporter.add(progress)
-
-        specs = (self._plan.shard(*place) for place in todo)
-        summaries = {}
-        try:
-            for summary in self._engine.write(self._shard_job(), specs, on_progress):
-                summaries[summary.file] = summary
-        finally:
-            reporter.close()
-        return summaries
-
-    def _shard_job(self) -> ShardJob:
-        config = self._config
-        image = ImageOptions(
-            crop=config.crop,
-            size=config.image_size,
-            fit=config.fit,
-            channels=config.channels,
-            alpha=config.alpha,
-            resample=config.resample,
-            pad_crop=config.pad_crop,
-            exif=config.exif,
-            fast_decode=config.fast_decode,
-            lenient=config.lenient,
-            max_pixels=config.max_pixels,
-            encoding=config.encoding,
-            quality=config.jpeg_quality,
-        )
-        return ShardJob(
-            root=self._root,
-            staging=self._staging.path,
-            num_labels=len(self._plan.vocabularies.outputs),
-            image=image,
-            allow=self._allow,
-        )
-
-
-def _duplicates(plan: Plan, summaries: dict[str, ShardSummary]) -> Duplicates:
-    """Looks for identical pictures among all records."""
-    rows, splits, digests = [], [], []
-    for file, (split, index) in plan.files().items():
-        planned = plan.shard_rows(split, index)
-        bad = [quarantined.row for quarantined in summaries[file].quarantined]
-        rows.append(planned[~np.isin(planned, bad)])
-        splits.append(np.full(len(rows[-1]), SPLITS.index(split), np.int8))
-        digests.append(np.frombuffer(summaries[file].image_digests, "<u8"))
-    everything = np.concatenate(rows)
-    return find_duplicates(
-        np.concatenate(digests), everything, np.concatenate(splits), plan.labels[everything]
     )

@@ -47,7 +47,7 @@ class ConvertResult:
         """Returns the lines that end a run."""
         splits = ", ".join(f"{s} {self.info.num_records(s):,}" for s in self.info.splits)
         if self.already_complete:
-            left_out = f", {self.quarantined:,} rows left out; --retry-quarantined tries them again"
+            left_out = f"; {self.quarantined:,} left out, see {self.dataset}/{QUARANTINE}"
             return [
                 f"{self.dataset} is already complete: {splits}{left_out * bool(self.quarantined)}"
             ]

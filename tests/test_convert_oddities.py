@@ -185,7 +185,8 @@ def test_only_what_most_sources_have_is_said() -> None:
 def test_each_kind_has_a_line() -> None:
     for oddity in ODDITIES:
         found = lines(1, **{oddity: 1})
-        assert len(found) == 1 and found[0].startswith("warning: 1 image had ")
+        start = "1 path was found " if oddity.startswith("spelled") else "warning: 1 image had "
+        assert len(found) == 1 and found[0].startswith(start)
         assert found[0].endswith(" (such as a.png)")
 
 

@@ -91,7 +91,8 @@ def test_it_says_what_it_does(manifest: Path) -> None:
     assert json.loads(again.stdout)["already_complete"] is True
     assert again.stderr == (
         "convert: no row was left out for its file: there is nothing to try again\n"
-        f"convert: out is already complete: {counts(manifest.parent / 'out')}\n"
+        f"convert: out is already complete: {counts(manifest.parent / 'out')}; 1 left out, "
+        "see out/quarantine.jsonl\n"
     )
 
 

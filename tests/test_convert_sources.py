@@ -29,9 +29,9 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n9 9 scal
 Expected = tuple[str, str]
 
 
-def unknown(start: bytes) -> Expected:
+def unknown(what: str, start: bytes) -> Expected:
     formats = "PNG, JPEG, BMP, GIF, TIFF, WEBP"
-    return "unknown_format", f"starts with {start!r}, expected one of {formats}"
+    return "unknown_format", f"{what}, starts with {start!r}, expected one of {formats}"
 
 
 def patched(data: bytes, place: int, new: bytes) -> bytes:
@@ -53,13 +53,13 @@ def contents() -> Iterator[tuple[str, bytes, Expected | None]]:
     yield "half.jpg", photo[: len(photo) // 2], ("truncated", "the JPEG ends before its last row")
     flipped = patched(good, end, bytes([good[end] ^ 0xFF]))
     yield "flipped.png", flipped, ("damaged", "the CRC of PNG chunk 'IDAT' is wrong")
-    yield "page.png", b"<!DOCTYPE html><title>404</title>", unknown(b"<!DOCTYP")
-    yield "drawing.png", EPS, unknown(b"%!PS-Ado")
-    yield "drawing.eps", EPS, unknown(b"%!PS-Ado")
+    yield "page.png", b"<!DOCTYPE html><title>404</title>", unknown("an HTML page", b"<!DOCTYP")
+    yield "drawing.png", EPS, unknown("PostScript", b"%!PS-Ado")
+    yield "drawing.eps", EPS, unknown("PostScript", b"%!PS-Ado")
     dos = b"\xc5\xd0\xd3\xc6" + struct.pack("<7I", 32, len(EPS), 0, 0, 0, 0, 0xFFFF) + EPS
-    yield "dos.eps", dos, unknown(dos[:8])
-    yield "document.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", unknown(b"%PDF-1.7")
-    yield "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", unknown(b"<svg xml")
+    yield "dos.eps", dos, unknown("an EPS with a preview", dos[:8])
+    yield "document.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", unknown("a PDF", b"%PDF-1.7")
+    yield "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", unknown("SVG", b"<svg xml")
     for name, data in bombs():
         yield f"bomb {name}", data, BOMB
 

@@ -200,7 +200,7 @@ def test_a_path_in_two_rows_is_counted_twice(tmp_path: Path) -> None:
 
 def test_lines_stay_one_line_each() -> None:
     seen = {"spelled_blanks": Sighting(count=1200, row=0, path="a\n\x1b[31m.png")}
-    assert oddity_lines(seen, exif=False) == [
+    assert oddity_lines(seen, exif=False, num_sources=9) == [
         "1,200 paths were found without the blanks around them (such as a\\n\\x1b[31m.png)"
     ]
 
