@@ -213,7 +213,8 @@ def test_every_kind_of_bad_source(folder: Path) -> None:
     found = quarantine(folder / "out")
     of_jpegs = {name: found.pop(name)[0] for name in jpegs if name in found}
     assert found == {name: why for name, why in expected.items() if why is not None}
-    assert set(of_jpegs.values()) <= {"damaged", "truncated", "unknown_format", "too_large"}
+    reasons = {"damaged", "truncated", "unknown_format", "unsupported_here", "too_large"}
+    assert set(of_jpegs.values()) <= reasons  # a bit can make a JPEG one of 12 bits
     assert 0 < len(of_jpegs) < len(jpegs)
     good = [name for name, why in expected.items() if why is None]
     assert summary["records"] == len(good) + len(jpegs) - len(of_jpegs)
