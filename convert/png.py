@@ -28,6 +28,7 @@ _CHUNK = struct.Struct(">I4s").unpack_from  # length, type
 _CRC = struct.Struct(">I").unpack_from
 _IHDR = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
 _IHDR_AT = len(PNG_SIGNATURE) + 8
+_MODES = {3: "RGB", 4: "RGBA"}
 _CHANNELS = {0: 1, 2: 3, 6: 4}  # of the colour types without a palette: grey, RGB, RGBA
 # Chunks that change no pixels and, but for a text, cannot hold an orientation.
 _PLAIN_CHUNKS = frozenset(
@@ -101,8 +102,20 @@ def plain_png(data: bytes, box: tuple[int, int, int, int]) -> Image.Image | None
     pixels = plain_pixels(data)
     if pixels is None:
         return None
+    return image_of(pixels, box)
+
+
+def image_of(pixels: Pixels, box: tuple[int, int, int, int]) -> Image.Image:
+    """Returns the part of some pixels inside a box; `Image.fromarray` takes twice the time.
+
+    Args:
+        pixels: uint8, shape (height, width) or (height, width, channels).
+        box: Left, top, right, bottom; inside them.
+    """
     left, top, right, bottom = box
-    return Image.fromarray(pixels[top:bottom, left:right])
+    mode = "L" if pixels.ndim == 2 else _MODES[pixels.shape[2]]
+    content = pixels[top:bottom, left:right].tobytes()
+    return Image.frombytes(mode, (right - left, bottom - top), content)
 
 
 def plain_pixels(data: bytes) -> Pixels | None:

@@ -16,7 +16,7 @@ from convert.image_options import ImageOptions
 from convert.jpeg import Decoded, decode_jpeg
 from convert.loading import load
 from convert.oddities import Oddity
-from convert.png import plain_png, png_rows
+from convert.png import image_of, plain_png, png_rows
 
 # EXIF 2.3, section 4.6.4: where row 0 and column 0 of the stored pixels are to be seen.
 _UPRIGHT = {
@@ -102,14 +102,11 @@ def _of_jpeg(
             source, scale = open_image(file, options.max_pixels), 1.0
         source.load()
         return _cut(source, box, scale, turned, options)._replace(oddities=oddities)
-    left, top, right, bottom = stored = box or _whole(source)
+    stored = box or _whole(source)
     is_upright = turned == 1 or not options.exif
     if scale == 1 and is_upright and _is_inside(stored, source.size):
         # Cut out before Pillow takes it over, which copies.
-        mode = "L" if pixels.ndim == 2 else "RGB"
-        content = pixels[top:bottom, left:right].tobytes()
-        image = Image.frombytes(mode, (right - left, bottom - top), content)
-        return Region.whole(image, turned, oddities)
+        return Region.whole(image_of(pixels, stored), turned, oddities)
     image = Image.fromarray(pixels)
     return _cut(image, box, scale, turned, options)._replace(oddities=oddities)
 
