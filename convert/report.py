@@ -64,19 +64,19 @@ class ConvertResult:
 
     def _speed(self) -> str:
         work = self.work
-        shares = " + ".join(f"{name} {share:.0%}" for name, share in self.shares().items())
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.shares().items())
         return (
             f"{work.rows:,} rows in {self.seconds:.1f} s: "
             f"{work.rows / self.seconds:,.0f} files/s, "
             f"{work.input_bytes / 1e6 / self.seconds:,.1f} MB/s read; "
-            f"the workers' time went to {shares}: {self.bottleneck()} is what binds"
+            f"bottleneck: {self.bottleneck()} ({shares})"
         )
 
     def shares(self) -> dict[str, float]:
         """Returns the share of the workers' time that went to each kind of work, in [0, 1]."""
         work = self.work
         seconds = {
-            "waiting for files": max(work.read_seconds, 0.0),
+            "reading": max(work.read_seconds, 0.0),  # waiting for files
             "decoding": max(work.decode_seconds, 0.0),
             "writing": max(work.write_seconds, 0.0),
         }
@@ -85,9 +85,8 @@ class ConvertResult:
 
     def bottleneck(self) -> str:
         """Returns which kind of work took most of the workers' time."""
-        names = {"waiting for files": "reading", "decoding": "decoding", "writing": "writing"}
         shares = self.shares()
-        return names[max(shares, key=shares.__getitem__)]
+        return max(shares, key=shares.__getitem__)
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `--json` prints."""
