@@ -228,6 +228,16 @@ def test_other_encodings(tmp_path: Path, encoding: str, name: str) -> None:
     assert "not UTF-8 text" in str(caught.value)
 
 
+def test_a_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    content = "\ufeffpath,text\na.png,长\n"
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le"):
+        path = written(tmp_path / "m.csv", content.encode(encoding))
+        for given in (encoding, None):
+            manifest = read_manifest(path, options=ManifestOptions(encoding=given))
+            assert list(manifest.columns) == ["path", "text"]
+            assert manifest.columns["text"].to_pylist() == ["长"]
+
+
 def test_an_encoding_that_is_none(tmp_path: Path) -> None:
     path = written(tmp_path / "m.csv", "path,text\na.png,xy\n")
     for name in ("klingon", "zip"):
@@ -295,6 +305,14 @@ def test_texts_and_lists_do_not_mix(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_manifest(path)
     assert str(caught.value) == f"{path}: 'text' is a list in some rows and text in others."
+
+
+def test_a_gap_in_a_list_of_parquet(tmp_path: Path) -> None:
+    path = str(tmp_path / "m.parquet")
+    parquet.write_table(pa.table({"path": ["a", "b"], "text": [["x"], ["y", None]]}), path)
+    with pytest.raises(UsageError) as caught:
+        read_manifest(path)
+    assert str(caught.value) == f"{path}: row 1: a list in 'text' has an empty place (null)."
 
 
 def test_objects_in_parquet(tmp_path: Path) -> None:
