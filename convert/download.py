@@ -13,8 +13,9 @@ from convert.dialects import read_manifest
 from convert.dialects.roles import ManifestOptions, find_roles
 from convert.errors import UsageError
 from convert.manifest import Manifest
+from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.names import manifest_from_names
-from convert.storage import filesystem_of, is_remote
+from convert.storage import filesystem_of, is_remote, sha256_file
 from convert.vocabulary import read_vocabulary
 
 
@@ -76,6 +77,40 @@ def recorded_manifest_options(options: Mapping[str, Any]) -> ManifestOptions:
         text_column=options.get("text_column"),
         label_columns=tuple(options.get("label_columns") or ()),
     )
+
+
+def dataset_manifest(dataset: str, info: DatasetInfo, manifest: str) -> Manifest:
+    """Reads the manifest that a dataset was made from.
+
+    Args:
+        dataset: The dataset's folder, for messages.
+        info: Its description.
+        manifest: The label file, or the folder of images whose names were the labels.
+
+    Raises:
+        UsageError: It is another one, or cannot be read.
+    """
+    expression = info.options.get("from_names")
+    if expression is None:
+        with contextlib.suppress(OSError):  # reading it tells why
+            _require_same(dataset, info, manifest, sha256_file(manifest))
+    elif not filesystem_of(manifest).is_folder(manifest):
+        raise UsageError(
+            f"{manifest}: not the manifest of {dataset}, whose labels came from the names of "
+            "images. Give their folder."
+        )
+    found = load_manifest(manifest, expression, recorded_manifest_options(info.options))
+    _require_same(dataset, info, manifest, found.sha256)
+    return found
+
+
+def _require_same(dataset: str, info: DatasetInfo, manifest: str, digest: str) -> None:
+    if digest != info.manifest_sha256:
+        raise UsageError(
+            f"{manifest}: not the manifest of {dataset}: its sha256 is {digest}, "
+            f"{DATASET_JSON} has {info.manifest_sha256}. "
+            "Give the manifest that the dataset was made from."
+        )
 
 
 def load_vocabulary(path: str, *, verbatim: bool) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from convert.plan import plan_id, plan_options
 from convert.staging import Staging, staging_key
 from convert.storage import absolute, filesystem_of, sha256_file
 
+_SHOWN = 3  # label files that a message names
+
 
 def find_complete(
     config: ConvertConfig, given: Mapping[str, tuple[str, ...]]
@@ -77,9 +79,11 @@ def find_label_file(config: ConvertConfig) -> ConvertConfig:
         return replace(config, manifest=os.path.join(folder, found[0]))
     if found:
         raise UsageError(f"{folder}: has several label files, {', '.join(found)}. Name one.")
+    below = [n for n in sorted(files.files_below(folder)) if n.lower().endswith(SUFFIXES)]
+    hint = f", but {', '.join(below[:_SHOWN])} below it" if below else ""
     raise UsageError(
-        f"{folder}: a folder without a label file at its top (their names end in "
-        f"{', '.join(SUFFIXES)}). Name the file, or take labels from names with --from-names."
+        f"{folder}: no label file at the top of this folder{hint}. Name the file (it ends in "
+        f"{', '.join(SUFFIXES)}), or take labels from names with --from-names."
     )
 
 

@@ -137,7 +137,7 @@ def _label_texts(
     else:
         names = config.label_columns or manifest.label_columns
         if not names:
-            raise no_labels(manifest.path, list(manifest.columns))
+            raise no_labels(manifest.path, manifest.names or list(manifest.columns))
         check_output_names(manifest.path, names)
         columns = {name: manifest.column(name, "--label-columns") for name in names}
     if config.verbatim_labels:

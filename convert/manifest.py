@@ -29,6 +29,7 @@ class Manifest:
             paths, whatever the file calls them; a text column may hold lists of labels.
         num_rows: Data rows. At least 1.
         sha256: Digest of the file's bytes, in hexadecimal.
+        names: The columns as the file names them.
         text_column: Column whose characters are the labels. None: there is none, or several.
         label_columns: Columns of one label each.
         notes: Lines that tell how it was read.
@@ -39,6 +40,7 @@ class Manifest:
     columns: dict[str, pa.Array]
     num_rows: int
     sha256: str
+    names: tuple[str, ...] = ()
     text_column: str | None = None
     label_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ class Manifest:
         if name not in self.columns:
             raise UsageError(
                 f"{self.path}: no column {name!r} (from {flag}); "
-                f"the columns are {', '.join(self.columns)}."
+                f"the columns are {', '.join(self.names or self.columns)}."
             )
         return self.columns[name]
 

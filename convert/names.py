@@ -53,8 +53,8 @@ def manifest_from_names(folder: str, expression: str, files: FileSystem = _LOCAL
     matches = [pattern.search(name) for name in names]
     if not any(matches):
         raise UsageError(
-            f"{folder}: --from-names {expression!r} matches none of {len(paths):,} names, "
-            f"as {paths[0]!r}."
+            f"{folder}: --from-names '{expression}' matches none of {len(paths):,} names, "
+            f"such as {paths[0]}."
         )
     groups: dict[str, str | int] = {name: name for name in pattern.groupindex}
     found = groups or {TEXT_COLUMN: 1}

@@ -40,8 +40,8 @@ _FOUND: dict[Oddity, str] = {
 """How files were found whose path was not there as the manifest spells it."""
 
 _WHAT: dict[Oddity, str] = {
-    "dropped_alpha": "had transparency, which was dropped; --alpha black or --alpha white would "
-    "paint them on a ground",
+    "dropped_alpha": "had transparency, which was dropped; --alpha white (or black) would paint "
+    "them on a background of that colour",
     "oriented": "had an EXIF orientation, which was not applied; --exif would turn them",
     "one_colour": "had one colour only, inside the crop",
     "nearly_black": "had no value above 31 of 255 inside the crop: nearly black",

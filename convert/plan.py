@@ -20,7 +20,7 @@ from convert.labels import is_empty, read_boxes, read_labels
 from convert.manifest import Manifest
 from convert.metadata import FORMAT_VERSION, shard_file
 from convert.quarantine import Problems, Quarantined
-from convert.splits import assign_splits, record_order
+from convert.splits import assign_splits, record_order, split_column
 from convert.vocabulary import Vocabularies
 
 _NOT_IN_PLAN_ID = {
@@ -80,6 +80,7 @@ class Plan:
         name: First part of the shards' names.
         records_per_shard: Rows in every shard but the last of a split.
         splits: Split name -> manifest rows in record order, int64.
+        split_column: Column that names the splits. None: a hash decides.
         labels: Class index of each row and output, int32, shape (rows, outputs); -1 unknown.
         changed: Labels that were made to look as others do, or None.
         boxes: Crop box of each row, int64, shape (rows, 4), or None.
@@ -94,6 +95,7 @@ class Plan:
     name: str
     records_per_shard: int
     splits: dict[str, Ints]
+    split_column: str | None
     labels: Ints
     changed: Changed | None
     boxes: Ints | None
@@ -165,6 +167,7 @@ def make_plan(
         name=config.name,
         records_per_shard=max(1, config.shard_bytes // layout.stride),
         splits={name: record_order(rows, name, config) for name, rows in splits.items()},
+        split_column=split_column(manifest, config),
         labels=labels.indices,
         changed=labels.changed,
         boxes=boxes,

@@ -51,7 +51,8 @@ class ConvertResult:
             return [
                 f"{self.dataset} is already complete: {splits}{left_out * bool(self.quarantined)}"
             ]
-        lines = [f"{self.records:,} records ({splits}), {self.quarantined:,} rows left out"]
+        rows = "row" if self.quarantined == 1 else "rows"
+        lines = [f"{self.records:,} records ({splits}), {self.quarantined:,} {rows} left out"]
         if self.work.rows:
             lines.append(self._speed())
         if self.sources is not None:

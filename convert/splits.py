@@ -18,11 +18,16 @@ _TEXTS_AT_ONCE = 65_536  # bounds what exists as Python strings at one time
 Ints = np.ndarray[Any, np.dtype[Any]]
 
 
+def split_column(manifest: Manifest, config: ConvertConfig) -> str | None:
+    """Returns the column that names each row's split; None if a hash decides."""
+    if config.split_column is None and not config.split and "split" in manifest.columns:
+        return "split"
+    return config.split_column
+
+
 def assign_splits(manifest: Manifest, config: ConvertConfig, good: Ints) -> dict[str, Ints]:
     """Assigns the good rows to splits; only splits with rows exist."""
-    column = config.split_column
-    if column is None and not config.split and "split" in manifest.columns:
-        column = "split"
+    column = split_column(manifest, config)
     if column is not None:
         assigned = _splits_by_column(manifest, column)
         wanted = [split for split in SPLITS if (assigned == SPLITS.index(split)).any()]

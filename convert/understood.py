@@ -36,6 +36,9 @@ def understood(plan: Plan) -> list[str]:
             f"changed: row {changed.row}, {changed.before!r} to {changed.after!r}; "
             "--verbatim-labels keeps them"
         )
+    if plan.split_column is not None:
+        splits = ", ".join(f"{name} {len(rows):,}" for name, rows in plan.splits.items())
+        lines.append(f"splits from {plan.split_column!r}: {splits}")
     return lines + [f"warning: {text}" for text in _strange(plan, good)]
 
 

@@ -180,7 +180,7 @@ def test_usage_errors(folder: Path, fails: Fails, words: str, message: str) -> N
         (
             ["picture", "y0"],
             "no column of paths: name it with --path-column, or call it path; the columns are "
-            "picture, y0. A list without a header is read with --format list.",
+            "picture, y0. A file without a header needs one, such as path,text.",
         ),
         (
             ["path", "reading"],

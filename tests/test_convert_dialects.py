@@ -151,13 +151,20 @@ def test_a_dialect_is_forced(tmp_path: Path, format_name: Any, name: str, conten
             "m.csv",
             "picture,text\na,x\n",
             "no column of paths: name it with --path-column, or call it path; the columns are "
-            "picture, text. A list without a header is read with --format list.",
+            "picture, text. A file without a header needs one, such as path,text.",
         ),
         (
             "m.tsv",
             '"path"\t"text"\n"a.png"\t"x"\n',
             'the columns are named with quotation marks ("path", "text"): without commas between '
             "columns these are ordinary characters. Take them out, or save as CSV.",
+        ),
+        ("m.csv", "sep=;\npath;text\n", "line 1 is Excel's note of the separator. Take it out."),
+        (
+            "m.csv",
+            "Datei;Wert\na;x\n",
+            "no column of paths: name it with --path-column, or call it path; the columns are "
+            "Datei, Wert. A file without a header needs one, such as path,text.",
         ),
         ("m.csv", "path, path\na,x\n", "the column 'path' occurs twice. Rename one of them."),
         (
@@ -209,23 +216,27 @@ def test_refusals(tmp_path: Path, name: str, content: str | bytes, message: str 
 
 
 @pytest.mark.parametrize(
-    ("encoding", "name"),
-    [("gb18030", "GBK"), ("shift_jis", "Shift JIS"), ("cp1252", "Windows-1252")],
+    ("encoding", "text", "known_as"),
+    [
+        ("gb18030", "京大学", "GBK"),
+        ("shift_jis", "東京ｱｲｳ", "Shift JIS"),
+        ("big5", "臺北市", "Big5"),
+        ("cp1252", "Ä25m6p", "Windows-1252"),
+    ],
 )
-def test_other_encodings(tmp_path: Path, encoding: str, name: str) -> None:
-    """The likely one is named; given, it is right."""
-    text = {"gb18030": "京大学", "shift_jis": "東京ｱｲｳ", "cp1252": "café"}[encoding]
-    content = f"path,text\na.png,{text}\n".encode(encoding)
-    path = written(tmp_path / "m.csv", content)
-    with pytest.raises(UsageError) as caught:
-        read_manifest(path)
-    assert f"line 2 is the first that is not. It may be {name}: then give" in str(caught.value)
-    assert f"--manifest-encoding {encoding};" in str(caught.value)
+def test_other_encodings(tmp_path: Path, encoding: str, text: str, known_as: str) -> None:
+    """How the text reads is shown; given, the encoding is right."""
+    path = written(tmp_path / "m.csv", f"path,text\na.png,{text}\n".encode(encoding))
+    for options in (ManifestOptions(), ManifestOptions(encoding="utf-8")):
+        with pytest.raises(UsageError) as caught:
+            read_manifest(path, options=options)
+        assert str(caught.value).startswith(f"{path}: line 2 is not UTF-8 text. --manifest-")
+        assert str(caught.value).endswith("; or save the file as UTF-8.")
+        assert f"--manifest-encoding {encoding} ({known_as}) reads 'a.png,{text}'" in str(
+            caught.value
+        )
     manifest = read_manifest(path, options=ManifestOptions(encoding=encoding))
     assert manifest.columns["text"].to_pylist() == [text]
-    with pytest.raises(UsageError) as caught:
-        read_manifest(path, options=ManifestOptions(encoding="utf-8"))
-    assert "not UTF-8 text" in str(caught.value)
 
 
 def test_a_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
@@ -351,4 +362,10 @@ def test_a_folder_with_one_label_file(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError) as caught:
         find_label_file(options_of(tmp_path / "i"))
-    assert str(caught.value).startswith(f"{tmp_path}/i: a folder without a label file at its top")
+    assert str(caught.value).startswith(f"{tmp_path}/i: no label file at the top of this folder.")
+    (tmp_path / "above").mkdir()
+    (tmp_path / "i").rename(tmp_path / "above/train")
+    (tmp_path / "above/train/metadata.csv").write_text("file_name,text\n")
+    with pytest.raises(UsageError) as caught:
+        find_label_file(options_of(tmp_path / "above"))
+    assert "this folder, but train/metadata.csv below it. Name the file" in str(caught.value)

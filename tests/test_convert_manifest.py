@@ -167,21 +167,25 @@ UNKNOWN = (
         ),
         (
             "m.csv",
-            b"path,y0\na.png,\xff\n",
-            "not UTF-8 text; line 2 is the first that is not. It may be Windows-1252: then give "
-            "--manifest-encoding cp1252; or save it as UTF-8.",
+            b"path,y0\na.png,\x81\n",
+            "line 2 is not UTF-8 text. Give its encoding with --manifest-encoding NAME; "
+            "or save the file as UTF-8.",
         ),
         (
             "m.csv",
             b"path,y0\n" + b"a.png,x\n" * 100_000 + "a.png,长\n".encode("gbk"),  # far into the file
-            "not UTF-8 text; line 100002 is the first that is not. It may be GBK: then give "
-            "--manifest-encoding gb18030; or save it as UTF-8.",
+            "line 100002 is not UTF-8 text. "
+            "--manifest-encoding cp1252 (Windows-1252) reads 'a.png,³¤'; "
+            "--manifest-encoding gb18030 (GBK) reads 'a.png,长'; "
+            "--manifest-encoding big5 (Big5) reads 'a.png,酗'; "
+            "--manifest-encoding shift_jis (Shift JIS) reads 'a.png,ｳ､'; "
+            "--manifest-encoding euc_kr (EUC-KR) reads 'a.png,낀'; or save the file as UTF-8.",
         ),
         (
             "m.jsonl",
             b'{"path": "a"}\n{"path": "\xff"}\n',
-            "not UTF-8 text; line 2 is the first that is not. It may be Windows-1252: then give "
-            "--manifest-encoding cp1252; or save it as UTF-8.",
+            "line 2 is not UTF-8 text. --manifest-encoding cp1252 (Windows-1252) reads "
+            '\'{"path": "ÿ"}\'; or save the file as UTF-8.',
         ),
         (
             "m.jsonl",

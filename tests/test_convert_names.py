@@ -156,7 +156,7 @@ def test_folders_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         f"Images end in {', '.join(SUFFIXES)}."
     )
     assert error(folder, "(Q)") == (
-        "F: --from-names '(Q)' matches none of 6 names, as 'a/226md.png'."
+        "F: --from-names '(Q)' matches none of 6 names, such as a/226md.png."
     )
     assert error(folder, "(?P<path>.)") == (
         "--from-names cannot have a group named 'path': that is the file's."

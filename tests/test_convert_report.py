@@ -64,7 +64,7 @@ def test_what_the_sources_are_like(result: ConvertResult) -> None:
     assert changed(result, sources=sources).lines()[2:5] == [
         "sources: 1,200 JPEG, 3 PNG; from 10x20 to 300x40 pixels",
         "warning: 1 image had transparency, which was dropped; "
-        "--alpha black or --alpha white would paint them on a ground (such as a.png)",
+        "--alpha white (or black) would paint them on a background of that colour (such as a.png)",
         "warning: 2 images had an EXIF orientation, which was not applied; --exif would turn them "
         "(such as b.jpg)",
     ]

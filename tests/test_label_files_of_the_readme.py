@@ -51,17 +51,18 @@ FILES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("formats")
-    (folder / "images").mkdir()
+    for below in ("images", "train", "captchas"):
+        (folder / below).mkdir()
     for row, (name, text) in enumerate(PAIRS):
-        (folder / name).write_bytes(png((16, 8), row))
-        (folder / f"images/{row}_{text}.png").write_bytes(png((16, 8), row))
+        for place in (name, f"images/{name}", f"train/{name}", f"captchas/{row}_{text}.png"):
+            (folder / place).write_bytes(png((16, 8), row))
     for name, content in FILES.items():
         (folder / name).write_text(content, encoding="utf-8", newline="")
     return folder
 
 
 def test_every_file_has_a_command() -> None:
-    assert [words.split()[1] for words in COMMANDS] == [*FILES, "images"]
+    assert [words.split()[1] for words in COMMANDS] == [*FILES, "captchas"]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

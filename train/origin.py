@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from convert.download import load_manifest, recorded_manifest_options
+from convert.download import dataset_manifest
 from convert.manifest import Manifest
-from convert.metadata import DATASET_JSON, DatasetInfo
-from train.errors import UsageError
+from convert.metadata import DatasetInfo
 
 
 def source_finder(folder: str, info: DatasetInfo, manifest: str | None) -> Callable[[int], str]:
@@ -29,15 +28,7 @@ def source_finder(folder: str, info: DatasetInfo, manifest: str | None) -> Calla
     @cache
     def opened() -> Manifest:
         assert manifest is not None
-        expression = info.options.get("from_names")
-        found = load_manifest(manifest, expression, recorded_manifest_options(info.options))
-        if found.sha256 != info.manifest_sha256:
-            raise UsageError(
-                f"{manifest}: not the manifest of {folder}: its sha256 is {found.sha256}, "
-                f"{DATASET_JSON} has {info.manifest_sha256}. "
-                "Give the manifest that the dataset was made from."
-            )
-        return found
+        return dataset_manifest(folder, info, manifest)
 
     def source_of(row: int) -> str:
         if manifest is None or not 0 <= row < opened().num_rows:

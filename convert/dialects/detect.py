@@ -84,7 +84,10 @@ def _table(suffix: str, head: list[str], options: ManifestOptions) -> Kind | Non
 
 def _without_header(path: str, suffix: str, head: list[str], options: ManifestOptions) -> Kind:
     """Returns the dialect of lines of which the first is no header."""
-    delimiter = _DELIMITERS.get(suffix, _DELIMITERS[""])[0]
+    if head[0].startswith("sep="):
+        raise UsageError(f"{path}: line 1 is Excel's note of the separator. Take it out.")
+    known = _DELIMITERS.get(suffix, _DELIMITERS[""])
+    delimiter = max(known, key=lambda between: len(split_header(head[0], between)))
     named = options.path_column or options.text_column or options.label_columns
     if options.format == "table" or named:  # the error names the columns that there are
         return Kind("table", delimiter)

@@ -91,6 +91,7 @@ def read_manifest(
         columns={**table.columns, PATH: table.columns[table.roles.path]},
         num_rows=num_rows,
         sha256=digest,
+        names=tuple(table.columns),
         text_column=table.roles.text,
         label_columns=table.roles.labels,
         notes=(_understood(path, num_rows, table.name, table.roles),),

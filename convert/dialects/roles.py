@@ -152,5 +152,5 @@ def _no_path(names: Sequence[str]) -> str:
         )
     return (
         f"no column of paths: name it with --path-column, or call it {PATH}; the columns are "
-        f"{listed(names)}. A list without a header is read with --format list."
+        f"{listed(names)}. A file without a header needs one, such as path,text."
     )

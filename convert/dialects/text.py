@@ -21,15 +21,15 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# The first that decodes what UTF-8 does not is suggested, by what people call it.
+# Those of whose text a sample is shown where UTF-8 does not fit, by what people call them.
 _LIKELY = {
+    "cp1252": "Windows-1252",
     "gb18030": "GBK",
     "big5": "Big5",
     "shift_jis": "Shift JIS",
     "euc_kr": "EUC-KR",
-    "cp1252": "Windows-1252",
-    "latin-1": "Latin-1",
 }
+_SAMPLE_BYTES = 24  # around the first one that is not UTF-8
 _GUESS_BYTES = 1 << 20
 
 
@@ -122,21 +122,35 @@ class LabelText:
 
     def not_utf8(self) -> UsageError:
         """Returns the error for a file that is not UTF-8, with the encoding that it may be in."""
-        where = ""
-        data = b""
         with self._open() as content:
             for number, line in enumerate(content, 1):
                 try:
                     line.decode()
-                except UnicodeDecodeError:
-                    where = f"; line {number} is the first that is not"
-                    data = line + content.read(_GUESS_BYTES)
-                    break
-        name = next((name for name in _LIKELY if _decodes(data, name)), "latin-1")
-        return UsageError(
-            f"{self.path}: not UTF-8 text{where}. It may be {_LIKELY[name]}: then give "
-            f"--manifest-encoding {name}; or save it as UTF-8."
-        )
+                except UnicodeDecodeError as error:
+                    samples = _samples(line, error.start, content.read(_GUESS_BYTES))
+                    return UsageError(
+                        f"{self.path}: line {number} is not UTF-8 text. {samples}; "
+                        "or save the file as UTF-8."
+                    )
+        return UsageError(f"{self.path}: not UTF-8 text. Save it as UTF-8.")
+
+
+def _samples(line: bytes, place: int, more: bytes) -> str:
+    """Returns how a line reads in each encoding that it may be in.
+
+    Args:
+        line: The line.
+        place: Where it is no longer UTF-8.
+        more: Lines after it, which the encoding has to fit too.
+    """
+    readings = []
+    for name, known_as in _LIKELY.items():
+        text = _decoded(line, name)
+        if text is not None and _decoded(more, name) is not None:
+            before = len(line[:place].decode(name, "ignore"))
+            sample = text[max(0, before - _SAMPLE_BYTES) : before + _SAMPLE_BYTES].strip()
+            readings.append(f"--manifest-encoding {name} ({known_as}) reads {sample!r}")
+    return "; ".join(readings) or "Give its encoding with --manifest-encoding NAME"
 
 
 def _marked(start: bytes) -> str | None:
@@ -153,13 +167,14 @@ def _check_encoding(name: str) -> None:
         ) from error
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
-    """Tells whether bytes may be text in an encoding."""
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """Returns bytes as text in an encoding; None if they cannot be such text."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data)  # its end may be cut
     except UnicodeDecodeError:
-        return False
-    return not any(0x80 <= ord(c) < 0xA0 or 0xE000 <= ord(c) < 0xF900 for c in text)
+        return None
+    odd = any(0x80 <= ord(c) < 0xA0 or 0xE000 <= ord(c) < 0xF900 for c in text)
+    return None if odd else text
 
 
 def _line_of(data: bytes, error: UnicodeError) -> str:

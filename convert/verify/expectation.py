@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from convert.config import ConvertConfig
+from convert.download import dataset_manifest
 from convert.errors import FormatError, UsageError
 from convert.hdfs_sources import allowed_folders
 from convert.image import recorded_options
-from convert.inputs import open_manifest, source_root
+from convert.inputs import source_root
 from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan, ShardSpec, make_plan
 from convert.quarantine import Quarantined
@@ -60,13 +61,7 @@ class Expectation:
                 f"{where}: its options cannot be read, so the manifest cannot be compared. "
                 "Verify without --manifest."
             ) from error
-        opened = open_manifest(config)
-        if opened.sha256 != info.manifest_sha256:
-            raise UsageError(
-                f"{manifest}: not the manifest of {dataset}: its sha256 is {opened.sha256}, "
-                f"{DATASET_JSON} has {info.manifest_sha256}. "
-                "Give the manifest that the dataset was made from."
-            )
+        opened = dataset_manifest(dataset, info, manifest)
         self.plan: Plan = make_plan(opened, config, given)
         self._root = source_root(config)
         self._allow = allowed_folders(self._root, allow)

@@ -23,6 +23,9 @@ class PredictConfig:
         images: Files, folders, globs; `-` stands for such a list on stdin, one a line.
         manifest: Manifest whose rows are read; with a split the one that the dataset was made
             from, which then names each image.
+        manifest_encoding: Encoding of its text. None: UTF-8, that of its mark, or the run's.
+        path_column: Its column of paths. None: one of a usual name, or as for the run.
+        text_column: Its column of texts. None: one of a usual name, or as for the run.
         root: Folder that the manifest's paths are relative to. None: the manifest's own.
         allow: More folders that its paths and links may lead into.
         dataset: Dataset to read a split of. None: the run's own.
@@ -36,6 +39,9 @@ class PredictConfig:
 
     images: tuple[str, ...] = ()
     manifest: str | None = None
+    manifest_encoding: str | None = None
+    path_column: str | None = None
+    text_column: str | None = None
     root: str | None = None
     allow: tuple[str, ...] = ()
     dataset: str | None = None
@@ -55,10 +61,8 @@ class PredictConfig:
                 "nothing to read: name image files, folders or globs, or give --manifest or "
                 "--split."
             )
-        if self.root is not None and (self.manifest is None or self.reads_split):
-            raise UsageError("--root needs --manifest: only its paths are relative to a folder.")
-        if self.allow and (self.manifest is None or self.reads_split):
-            raise UsageError("--allow needs --manifest: image files may lie anywhere.")
+        if self.manifest is None or self.reads_split:
+            self._refuse_manifest_flags()
         if self.format not in get_args(Format):
             raise UsageError(f"--format cannot be {self.format!r}.")
         for flag, value, least in (
@@ -70,6 +74,18 @@ class PredictConfig:
                 raise UsageError(f"{flag} must be at least {least}, got {value}.")
         if self.output is not None:
             _check_output(self.output)
+
+    def _refuse_manifest_flags(self) -> None:
+        """Raises if an option says something of a manifest, where none is read for its rows."""
+        for flag, given, why in (
+            ("--root", self.root, "only its paths are relative to a folder"),
+            ("--allow", self.allow or None, "image files may lie anywhere"),
+            ("--manifest-encoding", self.manifest_encoding, "it is the encoding of its text"),
+            ("--path-column", self.path_column, "it is one of its columns"),
+            ("--text-column", self.text_column, "it is one of its columns"),
+        ):
+            if given is not None:
+                raise UsageError(f"{flag} needs --manifest: {why}.")
 
     @property
     def reads_split(self) -> bool:

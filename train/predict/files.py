@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from convert.config import Box
+from convert.dialects.roles import ManifestOptions
 from convert.download import load_manifest, recorded_manifest_options
 from convert.hdfs_sources import allowed_folders, open_sources
 from convert.image import ImageOptions, recorded_options, render, to_array
@@ -68,12 +70,20 @@ class FileInputs:
         return to_array(render(content, self._options), self._options)
 
 
-def _load(path: str, info: DatasetInfo) -> Manifest:
-    """Reads a manifest as that of the run was read or, where it is of another kind, by itself."""
-    try:
-        return load_manifest(path, options=recorded_manifest_options(info.options))
-    except UsageError:
-        return load_manifest(path)
+def _load(path: str, info: DatasetInfo, given: ManifestOptions) -> Manifest:
+    """Reads a manifest as it says itself, or as that of the run was read.
+
+    Args:
+        path: The manifest.
+        info: The dataset that the run was trained on.
+        given: What the user says of the manifest; if anything, nothing else counts.
+    """
+    recorded = recorded_manifest_options(info.options)
+    tries = [replace(recorded, encoding=None), recorded] if given == ManifestOptions() else []
+    for options in tries:  # a file in UTF-8 can be read as others, too, but wrongly
+        with contextlib.suppress(UsageError):
+            return load_manifest(path, options=options)
+    return load_manifest(path, options=given)
 
 
 class ManifestInputs:
@@ -84,15 +94,21 @@ class ManifestInputs:
         root: Folder that its paths are relative to. None: its own.
         allow: More folders that its paths and links may lead into.
         info: The dataset that the run was trained on.
+        given: What the user says of the manifest.
 
     Raises:
         UsageError: The manifest cannot be read, or lacks a column; or a folder is none.
     """
 
     def __init__(
-        self, path: str, root: str | None, allow: tuple[str, ...], info: DatasetInfo
+        self,
+        path: str,
+        root: str | None,
+        allow: tuple[str, ...],
+        info: DatasetInfo,
+        given: ManifestOptions,
     ) -> None:
-        self._manifest: Manifest = _load(path, info)
+        self._manifest: Manifest = _load(path, info, given)
         self._paths = self._manifest.column("path", "--manifest")
         self.total: int | None = self._manifest.num_rows
         self._truth = TruthFinder(self._manifest, info)

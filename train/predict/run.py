@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from convert.dialects.roles import ManifestOptions
 from convert.metadata import DatasetInfo
 from train.folder import RunFolder
 from train.predict.ahead import ready_batches
@@ -88,7 +89,12 @@ def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
         dataset = config.dataset or run.config()["dataset"]
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
-        return ManifestInputs(config.manifest, config.root, config.allow, info)
+        options = ManifestOptions(
+            encoding=config.manifest_encoding,
+            path_column=config.path_column,
+            text_column=config.text_column,
+        )
+        return ManifestInputs(config.manifest, config.root, config.allow, info, options)
     return FileInputs(image_paths(config.images, sys.stdin), info)
 
 

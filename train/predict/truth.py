@@ -28,8 +28,7 @@ class TruthFinder:
         self._is_text = info.reads_text
         names: list[str] = list(info.outputs)
         if self._is_text:
-            asked = options.get("text_column")
-            names = [asked if asked in columns else manifest.text_column or ""]
+            names = [manifest.text_column or ""]
         self._are_indices = bool(options.get("labels_are_indices"))
         self.is_known = all(name in columns for name in names)
         found = [columns[name] for name in names] if self.is_known else []

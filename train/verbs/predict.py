@@ -29,7 +29,15 @@ def add_parser(verbs: Verbs) -> None:
         help="file, folder or quoted glob, as before conversion; - reads a list from stdin",
     )
     default = {field.name: field.default for field in fields(PredictConfig)}
-    add("--manifest", metavar="FILE", help="read its rows; with a split: it names the images")
+    add(
+        "--manifest",
+        metavar="FILE",
+        help="label file of any kind, to read its images; with a split the one that the dataset "
+        "was made from, to name them",
+    )
+    add("--manifest-encoding", metavar="NAME", help="of its text (default: utf-8, or its mark's)")
+    add("--path-column", metavar="COLUMN", help="its column of paths (default: a usual name)")
+    add("--text-column", metavar="COLUMN", help="its column of texts (default: a usual name)")
     add("--root", metavar="DIR", help="folder of the manifest's paths (default: its own)")
     add(
         "--allow",
