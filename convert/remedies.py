@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from convert.errors import PLAN_REASONS, Reason
 from convert.hdfs_address import SCHEME, split_address
@@ -16,6 +18,9 @@ from convert.storage import absolute, is_remote, join
 Rows = Sequence[Quarantined]
 
 _NAMED = 3  # reasons: who has more kinds of trouble mends the commonest first
+
+_OF_IMAGES = re.compile(r"(?i)ima?ge?s?")
+_LOOKED_AT = 1000  # names in a folder, in search of one with the images
 
 _DAMAGE = "fetch or make these files again; --lenient keeps images that decoders only warn about"
 _REMEDIES: dict[Reason, str] = {
@@ -92,6 +97,9 @@ def _other_length(rows: Rows) -> str:
 def _other_root(rows: Rows, root: str, *, is_all: bool) -> str:
     """Returns where files that are not there may be."""
     tried = place_of(root, rows[0].path)
+    found = _folder_with(rows[0].path, root) if is_all else None
+    if found is not None:
+        return f"--root {shlex.quote(found)} names the folder where {rows[0].path} is"
     if is_all:
         return (
             f"--root DIR names the folder that paths start from: none of them was found, {tried} "
@@ -103,12 +111,36 @@ def _other_root(rows: Rows, root: str, *, is_all: bool) -> str:
     )
 
 
+def _folder_with(path: str, root: str) -> str | None:
+    """Returns a folder near the root from which a path leads to a file, if there is one."""
+    if is_remote(root) or os.path.isabs(path):
+        return None
+    above = os.path.dirname(os.path.abspath(root))
+    # Of other folders beside it, one with equal names may hold other pictures.
+    beside = [f for f in _folders_in(above) if _OF_IMAGES.search(os.path.basename(f))]
+    for folder in (above, *_folders_in(root), *beside):
+        if os.path.isfile(os.path.join(folder, path)):
+            return min(folder, os.path.relpath(folder), key=len)
+    return None
+
+
+def _folders_in(folder: str) -> list[str]:
+    """Returns the folders in a folder, not too many."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return sorted(e.path for e in islice(entries, _LOOKED_AT) if e.is_dir())
+    return []
+
+
 def _wider_fence(path: str, root: str) -> str:
     """Returns how the file that a path leads to comes in."""
     place = place_of(root, path)
     if not is_remote(root):
         place = os.path.realpath(os.path.join(root, path))
         if not os.path.exists(place):
+            if os.path.isabs(path):
+                return (
+                    f"make the paths relative to --root: they begin with /, and {place} is not here"
+                )
             return f"--root DIR names the folder that paths start from: there is no {place}"
         place = min(place, os.path.relpath(place), key=len)
     folder = os.path.dirname(place) or "."

@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.Monkey
 
 def test_every_suffix_of_the_decoders_is_one(tmp_path: Path) -> None:
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
-    assert set(SUFFIXES) == known
+    assert set(SUFFIXES) == known | {".webp"}  # which Pillow knows only where it can read it
     for suffix in SUFFIXES:
         (tmp_path / f"s{suffix}").write_bytes(png())
         (tmp_path / f"L{suffix.upper()}").write_bytes(png())

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from convert_cases import command, encoded, write_manifest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from convert.errors import ImageError
 from convert.image import ImageOptions, render, to_array
 from convert.png import png_rows
 
 WIDTH, HEIGHT = 64, 48
-KINDS = pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
+KINDS = pytest.mark.parametrize("kind", ["PNG", "JPEG", pytest.param("WEBP", marks=needs_webp)])
 
 
 def scene(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:

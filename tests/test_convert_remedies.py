@@ -126,11 +126,34 @@ def test_another_root(tmp_path: Path) -> None:
     (tmp_path / "m.csv").rename(tmp_path / "labels/m.csv")
     words = ["labels/m.csv", "out", *SIZE, "--text-column", "text"]
     done = command(*words, cwd=tmp_path, check=False)
-    assert (
-        "What helps: for missing, --root DIR names the folder that paths start from: none of them "
-        f"was found, {tmp_path}/labels/0.png was tried first.\n" in done.stderr
-    )
+    assert "What helps: for missing, --root . names the folder where 0.png is.\n" in done.stderr
     command(*words, "--root", ".", cwd=tmp_path)
+
+
+def test_a_root_beside_or_below(tmp_path: Path) -> None:
+    """Where the first path leads to a file is found and named; else what was tried is."""
+    texts(tmp_path, "1", "2")
+    for folder in ("labels", "others", "my_images"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "m.csv").rename(tmp_path / "labels/m.csv")
+    words = ["labels/m.csv", "out", *SIZE, "--text-column", "text"]
+    for place, found in (
+        ("my_images", "--root my_images names the folder where 0.png is.\n"),
+        ("labels/images", "--root labels/images names the folder where 0.png is.\n"),
+        # Equal names are no proof that these are the pictures.
+        ("others", f"none of them was found, {tmp_path}/labels/0.png was tried first.\n"),
+    ):
+        (tmp_path / place).mkdir(exist_ok=True)
+        for path in list(tmp_path.rglob("*.png")):
+            path.rename(tmp_path / place / path.name)
+        assert found in command(*words, cwd=tmp_path, check=False).stderr
+
+
+def test_absolute_paths_of_another_machine(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.csv", ["path", "y0"], [["/home/anna/1.png", "1"]])
+    assert refused(tmp_path).endswith(
+        "for outside_root, make the paths relative to --root: there is no /home/anna/1.png here."
+    )
 
 
 def test_some_that_are_missing(tmp_path: Path) -> None:

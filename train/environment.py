@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from convert.version import __version__
+
 _PACKAGES = (
-    "shardfeed", "tensorflow", "keras", "numpy", "jax", "pillow-simd", "pillow", "google-crc32c",
+    "tensorflow", "keras", "numpy", "jax", "pillow-simd", "pillow", "google-crc32c",
 )  # fmt: skip
 
 # Shardfeed's own version and what only reads data do not change a training's arithmetic.
@@ -21,7 +23,7 @@ def environment() -> dict[str, Any]:
     """Returns versions and the kind of machine."""
     import keras
 
-    versions = {}
+    versions = {"shardfeed": __version__}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
