@@ -14,7 +14,7 @@ from convert.dialects.roles import ManifestOptions, find_roles
 from convert.errors import UsageError
 from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
-from convert.names import manifest_from_names
+from convert.names import TEXT_COLUMN, manifest_from_names
 from convert.storage import filesystem_of, is_remote, sha256_file
 from convert.vocabulary import read_vocabulary
 
@@ -58,7 +58,13 @@ def load_manifest(
     """
     if from_names is not None:
         manifest = manifest_from_names(path, from_names, filesystem_of(path))
-        roles = find_roles(path, list(manifest.columns), options or ManifestOptions())
+        options = options or ManifestOptions()
+        roles = find_roles(path, list(manifest.columns), options)
+        if roles.labels and not options.label_columns and TEXT_COLUMN in manifest.columns:
+            raise UsageError(
+                f"--from-names has groups for {', '.join(roles.labels)} and for a text: choose "
+                "with --label-columns or --text-column."
+            )
         return replace(manifest, text_column=roles.text, label_columns=roles.labels)
     with local_copy(path) as copy:
         return read_manifest(copy, path, options)

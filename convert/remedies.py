@@ -138,9 +138,7 @@ def _wider_fence(path: str, root: str) -> str:
         place = os.path.realpath(os.path.join(root, path))
         if not os.path.exists(place):
             if os.path.isabs(path):
-                return (
-                    f"make the paths relative to --root: they begin with /, and {place} is not here"
-                )
+                return f"make the paths relative to --root: there is no {place} here"
             return f"--root DIR names the folder that paths start from: there is no {place}"
         place = min(place, os.path.relpath(place), key=len)
     folder = os.path.dirname(place) or "."

@@ -9,6 +9,7 @@ import numpy as np
 
 from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
 from convert.errors import UsageError
+from convert.label_text import normal_text
 from convert.manifest import Manifest
 
 SPLIT_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation"}
@@ -71,6 +72,8 @@ def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str,
     key = "path" if config.group_column is None else config.group_column
     salt = hashlib.sha256(f"{config.seed}:".encode())
     column = manifest.column(key, "--group-column")
+    if config.group_column is not None and not config.verbatim_labels:
+        column, _ = normal_text(column)  # so that one group is one, however it was typed
     parts = []
     for start in range(0, manifest.num_rows, _TEXTS_AT_ONCE):
         texts = column.slice(start, _TEXTS_AT_ONCE).to_pylist()

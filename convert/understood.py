@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +17,12 @@ _OUTPUTS_SHOWN = 8
 # Unicode's general categories of what nobody sees: controls, formats such as the zero-width
 # space, half characters, separators of lines and paragraphs.
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Further characters that Unicode has to be ignored where nothing supports them: joiners,
+# fillers of Hangul, variation selectors; and the empty Braille pattern.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -168,7 +175,7 @@ def _odd_classes(classes: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 
 def _is_invisible(character: str) -> bool:
-    return unicodedata.category(character) in _INVISIBLE
+    return unicodedata.category(character) in _INVISIBLE or bool(_UNSEEN.match(character))
 
 
 def _look(name: str) -> str:

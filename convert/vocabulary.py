@@ -43,7 +43,7 @@ def read_vocabulary(file: str, path: str, *, verbatim: bool = False) -> tuple[st
         file: The file.
         path: What messages call it.
         verbatim: Take classes as they are; else they become what labels become: text in
-            Unicode's normal form C without blanks around it.
+            Unicode's normal form C without blanks around it; a line of blanks alone is a class.
 
     Raises:
         UsageError: The file cannot be read, is empty, or names a class twice.
@@ -59,7 +59,7 @@ def read_vocabulary(file: str, path: str, *, verbatim: bool = False) -> tuple[st
         raise UsageError(f"{path}: the vocabulary is empty. It needs one class a line.")
     first: dict[str, int] = {}
     if not verbatim:
-        classes = tuple(unicodedata.normalize("NFC", name.strip()) for name in classes)
+        classes = tuple(unicodedata.normalize("NFC", name.strip() or name) for name in classes)
     for line, name in enumerate(classes, 1):
         if not name:
             raise UsageError(f"{path}: line {line} is empty. Each line is a class.")

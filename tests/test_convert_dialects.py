@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +124,25 @@ def test_a_dialect_is_forced(tmp_path: Path, format_name: Any, name: str, conten
     ("name", "content", "message"),
     [
         ("gt.txt", "a.png\tx\n\nb.png\n", "line 3 is no PATH TEXT."),
-        ("gt.txt", 'a.png, "x"\nb.png, x\n', None),  # not ICDAR's, but a list with commas
+        ("gt.txt", 'a.png, "x"\nb.png, x\n', 'line 2 is no PATH, "TEXT".'),
+        ("gt.txt", 'a.png, x\nb.png, "x"\n', 'line 1 is no PATH, "TEXT".'),
+        (
+            "train.csv",
+            'a.png,x\nb.png,"y,z"\n',
+            "line 2: the text begins with a quotation mark, which is CSV's. Give the file a first "
+            "line path,text, or save it with tabs.",
+        ),
+        (
+            "train.csv",
+            '"a.png","x"\n"b.png","y"\n',
+            'line 1 begins with ", expected a path. A list has no quoting, and one path a line. '
+            "If this is CSV, give it a first line path,text.",
+        ),
         (
             "gt.txt",
             "a.png\tx\ty\nb.png\tx\tz\n",
             "3 columns without a header: which of them hold labels? Give it a first line such as "
-            "path,y0,y1, or path,text with other names for what is no label.",
+            "path,y0,y1; or, if all after the first is one text, --format list.",
         ),
         (
             "Label.txt",
@@ -139,8 +153,8 @@ def test_a_dialect_is_forced(tmp_path: Path, format_name: Any, name: str, conten
         (
             "rec.txt",
             '["a.png", "b.png"]\tx\nc.png\tx\n',
-            "line 1 begins with [, expected a path. A list has no quoting, and one path a line: "
-            "save it as CSV with the header path,text.",
+            "line 1 begins with [, expected a path. A list has no quoting, and one path a line. "
+            "If this is CSV, give it a first line path,text.",
         ),
         (
             "m.csv",
@@ -200,16 +214,30 @@ def test_a_dialect_is_forced(tmp_path: Path, format_name: Any, name: str, conten
         (
             "m.csv",
             "path,text\na,长\n".encode("utf-16-le"),
-            "holds zero bytes, as UTF-16 without its mark does. "
+            "holds zero bytes, as UTF-16-LE without its mark does. "
             "Give --manifest-encoding utf-16-le, or save it as UTF-8.",
+        ),
+        (
+            "m.csv",
+            "path,text\na,长\n".encode("utf-16-be"),
+            "holds zero bytes, as UTF-16-BE without its mark does. "
+            "Give --manifest-encoding utf-16-be, or save it as UTF-8.",
+        ),
+        (
+            "m.csv",
+            "path,text\na,长\n".encode("utf-32-be"),
+            "holds zero bytes, as UTF-32-BE without its mark does. "
+            "Give --manifest-encoding utf-32-be, or save it as UTF-8.",
+        ),
+        (
+            "m.csv",
+            b"\xd0\xcf\x11\xe0" + bytes(99),
+            "this is an old Excel workbook; save the sheet as CSV in UTF-8.",
         ),
     ],
 )
-def test_refusals(tmp_path: Path, name: str, content: str | bytes, message: str | None) -> None:
+def test_refusals(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     path = written(tmp_path / name, content)
-    if message is None:
-        assert read_manifest(path).num_rows == 2
-        return
     with pytest.raises(UsageError) as caught:
         read_manifest(path)
     assert str(caught.value) == f"{path}: {message}"
@@ -231,7 +259,7 @@ def test_other_encodings(tmp_path: Path, encoding: str, text: str, known_as: str
         with pytest.raises(UsageError) as caught:
             read_manifest(path, options=options)
         assert str(caught.value).startswith(f"{path}: line 2 is not UTF-8 text. --manifest-")
-        assert str(caught.value).endswith("; or save the file as UTF-8.")
+        assert str(caught.value).endswith("cp1251; or save the file as UTF-8.")
         assert f"--manifest-encoding {encoding} ({known_as}) reads 'a.png,{text}'" in str(
             caught.value
         )
@@ -282,6 +310,82 @@ def test_two_columns_of_text_are_not_guessed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("separator", ["\t", ",", ";", "|"])
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.txt"])
+def test_separators_whatever_the_name_says(tmp_path: Path, name: str, separator: str) -> None:
+    rows = [separator.join(row) + "\n" for row in (("a.png", "1,2" if separator != "," else "1"),)]
+    for header in ([], [f"path{separator}text\n"]):
+        manifest = read_manifest(written(tmp_path / name, "".join(header + rows)))
+        assert manifest.columns["path"].to_pylist() == ["a.png"]
+        assert manifest.columns["text"].to_pylist() == ["1,2" if separator != "," else "1"]
+
+
+def test_a_text_with_commas_in_every_line(tmp_path: Path) -> None:
+    """What is ambiguous is asked for, and the flag that the message names helps."""
+    path = written(tmp_path / "m.txt", "a.png,1,000\nb.png,2,000\n")
+    with pytest.raises(UsageError, match="if all after the first is one text, --format list"):
+        read_manifest(path)
+    manifest = read_manifest(path, options=ManifestOptions(format="list"))
+    assert manifest.columns["text"].to_pylist() == ["1,000", "2,000"]
+
+
+def test_nan_is_a_gap(tmp_path: Path) -> None:
+    lines = '{"path": "a", "y0": 1, "y1": NaN}\n{"path": "b", "y0": NaN, "y1": Infinity}\n'
+    manifest = read_manifest(written(tmp_path / "m.jsonl", lines))
+    assert manifest.columns["y0"].to_pylist() == ["1", ""]
+    assert manifest.columns["y1"].to_pylist() == ["", ""]
+    path = str(tmp_path / "m.parquet")
+    parquet.write_table(pa.table({"path": ["a", "b"], "y0": [1.5, float("nan")]}), path)
+    assert read_manifest(path).columns["y0"].to_pylist() == ["1.5", ""]
+    parquet.write_table(pa.table({"path": ["a"], "text": [[1.0]]}), path)
+    with pytest.raises(UsageError, match="the labels in 'text' are list<element: double>"):
+        read_manifest(path)
+
+
+def test_a_key_that_comes_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.dialects.objects._ROWS_AT_ONCE", 2)
+    rows = [{"path": str(i), "text": "x"} for i in range(5)]
+    rows[1]["note"] = "early"
+    rows[4]["late"] = "n"
+    path = written(tmp_path / "m.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    manifest = read_manifest(path)
+    assert manifest.columns["note"].to_pylist() == ["", "early", "", "", ""]
+    assert manifest.columns["late"].to_pylist() == ["", "", "", "", "n"]
+    assert manifest.columns["text"].to_pylist() == ["x"] * 5
+
+
+def test_an_array_named_as_lines(tmp_path: Path) -> None:
+    manifest = read_manifest(written(tmp_path / "m.jsonl", json.dumps(OBJECTS)))
+    assert manifest.columns["path"].to_pylist() == NAMES
+
+
+def test_another_encoding_for_text_that_is_utf8(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.csv", "path,text\na.png,é\n")
+    assert read_manifest(path, options=ManifestOptions(encoding="latin-1")).notes[1] == (
+        f"warning: {path} is UTF-8 text by its bytes; --manifest-encoding latin-1 reads them "
+        "otherwise"
+    )
+    path = written(tmp_path / "m.csv", "path,text\na.png,é\n".encode("latin-1"))
+    assert len(read_manifest(path, options=ManifestOptions(encoding="latin-1")).notes) == 1
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(tmp_path / "m.csv")
+    with pytest.raises(UsageError) as caught:
+        read_manifest(str(tmp_path / "m.csv"))
+    assert str(caught.value) == (f"{tmp_path}/m.csv: no regular file, which a manifest has to be.")
+
+
+def test_options_that_parquet_does_not_have(tmp_path: Path) -> None:
+    path = str(tmp_path / "m.parquet")
+    parquet.write_table(pa.table({"path": ["a"], "text": ["x"]}), path)
+    for options in (ManifestOptions(format="list"), ManifestOptions(encoding="gbk")):
+        with pytest.raises(UsageError, match="a Parquet file has neither --format nor an encoding"):
+            read_manifest(path, options=options)
+    assert read_manifest(path, options=ManifestOptions(format="table")).num_rows == 1
+
+
 def test_lists_are_a_label_an_output(tmp_path: Path) -> None:
     """In JSON Lines, in a JSON object and in Parquet alike."""
     labels = [["京", "A", "10"], ["沪", "B", "9"]]
@@ -299,6 +403,7 @@ def test_lists_are_a_label_an_output(tmp_path: Path) -> None:
     [
         ({"v": "1"}, "'text' is an object, {\"v\": \"1\"}, expected text."),
         ([["1"], "2"], "'text' is a list, [[\"1\"], \"2\"], of other things than text."),
+        (["1", True], "'text' is a list, [\"1\", true], of other things than text."),
         (["1", None], "'text' is a list, [\"1\", null], of other things than text."),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from convert_cases import ALL, draw_sources, options_of, plan_of, plan_of_rows, write_manifest
 
 from convert.errors import UsageError
-from convert.inputs import open_manifest
+from convert.inputs import given_vocabularies, open_manifest
 from convert.label_text import Changed
 from convert.plan import make_plan
 from convert.understood import understood
@@ -64,8 +64,6 @@ def test_a_label_of_blanks_is_missing(tmp_path: Path) -> None:
 def test_a_vocabulary_is_read_as_labels_are(tmp_path: Path) -> None:
     (tmp_path / "classes").write_text(f"{ACUTE}\nx \n", encoding="utf-8")
     manifest = write_manifest(tmp_path / "m.csv", ["path", "y0"], [["a", "\u00e9"], ["b", "x"]])
-    from convert.inputs import given_vocabularies
-
     given = given_vocabularies((str(tmp_path / "classes"),), verbatim=False)
     assert given == {"*": ("\u00e9", "x")}
     assert not plan_of(manifest, given, split=ALL).quarantined
@@ -74,6 +72,31 @@ def test_a_vocabulary_is_read_as_labels_are(tmp_path: Path) -> None:
     (tmp_path / "classes").write_text(f"{ACUTE}\n\u00e9\n", encoding="utf-8")
     with pytest.raises(UsageError, match="line 2 repeats the class"):
         given_vocabularies((str(tmp_path / "classes"),), verbatim=False)
+
+
+def test_a_blank_may_be_a_class_of_a_vocabulary(tmp_path: Path) -> None:
+    """As it is one of a text with a blank inside."""
+    (tmp_path / "classes").write_text("a\n \nb\n")
+    given = given_vocabularies((str(tmp_path / "classes"),), verbatim=False)
+    assert given == {"*": ("a", " ", "b")}
+    manifest = write_manifest(tmp_path / "m.csv", ["path", "text"], [["p", "a b"], ["q", "b a"]])
+    assert plan_of(manifest, given, split=ALL).labels.tolist() == [[0, 1, 2], [2, 1, 0]]
+
+
+def test_groups_are_one_however_they_were_typed(tmp_path: Path) -> None:
+    forms = ["a", " a", "a\u00a0", ACUTE, "\u00e9"]
+    rows = [f"{i},{i % 2},{forms[i % 5]}" for i in range(60)]
+    halves = (("train", 0.5), ("validation", 0.5))
+    for seed in range(8):
+        try:
+            plan = plan_of_rows(
+                tmp_path, "path,y0,g", *rows, group_column="g", split=halves, seed=seed
+            )
+        except UsageError:  # both groups fell into one split
+            continue
+        for group in ((0, 1, 2), (3, 4)):
+            members = {i for i in range(60) if i % 5 in group}
+            assert any(members <= set(found.tolist()) for found in plan.splits.values())
 
 
 def test_lists_of_several_lengths(tmp_path: Path) -> None:
@@ -117,6 +140,14 @@ def test_what_was_understood(tmp_path: Path) -> None:
         (
             ["a", "b", "a\u200b", "b", "a\u200b", "a"],
             r"warning: the class 'a\u200b' has a character that cannot be seen, U+200B (row 2: 2)",
+        ),
+        *(
+            (
+                ["a", "b", f"a{unseen}", "b", f"a{unseen}", "a"],
+                f"warning: the class {f'a{unseen}'!a} has a character that cannot be seen, "
+                f"U+{ord(unseen):04X} (row 2: 2)",
+            )
+            for unseen in "\ufe0f\u034f\u3164\u115f\u2800\ufeff\u00ad"
         ),
         (
             ["A", "\uff21", "A", "\uff21", "B", "B"],

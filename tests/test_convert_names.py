@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from convert_cases import command, convert, digests, png
+from convert_cases import command, convert, digests, options_of, png
 from PIL import Image
 
 from convert.config import ConvertConfig
 from convert.decode import FORMATS
 from convert.errors import UsageError
+from convert.inputs import open_manifest
 from convert.names import manifest_from_names
 from convert.storage import read_dataset
 from convert.suffixes import SUFFIXES
@@ -277,3 +278,16 @@ def test_labels_are_composed_and_paths_are_as_they_are(tmp_path: Path) -> None:
         assert paths == [unicodedata.normalize("NFD", path) for path in paths]
         assert found.notes[0] == "2 names: é1.png -> é"
     assert convert(tmp_path, tmp_path / "out", from_names="^(.)", split=ALL).records == 2
+
+
+def test_a_text_and_columns_at_once(tmp_path: Path) -> None:
+    """Neither is dropped without a word."""
+    (tmp_path / "1.png").write_bytes(png())
+    with pytest.raises(UsageError) as caught:
+        open_manifest(options_of(tmp_path, from_names=r"(?P<text>\d)(?P<y0>\.)"))
+    assert str(caught.value) == (
+        "--from-names has groups for y0 and for a text: choose with --label-columns or "
+        "--text-column."
+    )
+    chosen = options_of(tmp_path, from_names=r"(?P<text>\d)(?P<y0>\.)", text_column="text")
+    assert open_manifest(chosen).text_column == "text"

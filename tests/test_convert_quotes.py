@@ -19,6 +19,7 @@ REMEDY = (
     'In CSV such a value stands in quotation marks with each of its own doubled ("a""b"); '
     "in a .tsv file they are ordinary characters."
 )
+THEIR_OWN = "lines that could be rows of their own"
 
 
 def read(path: Path, content: str, name: str = "m.csv") -> list[tuple[str, ...]]:
@@ -34,23 +35,37 @@ def read(path: Path, content: str, name: str = "m.csv") -> list[tuple[str, ...]]
     [
         (  # two labels that are a quotation mark each swallow what is between them
             'path,y0,y1\na,1,1\nb,",2\nc,3,3\nd,",4\n',
-            f"line 3: 'y0' holds a line break: it begins with a quotation mark and goes on over "
-            f"3 lines. {REMEDY}",
+            f"line 3: a quotation mark joins 3 lines that could be rows of their own. {REMEDY}",
         ),
         (
-            'path,text\r\n"a\r\nb",x\r\n',
-            f"line 2: 'path' holds a line break: it begins with a quotation mark and goes on over "
+            'path,text\r\na,"x\r\ny"\r\n',
+            f"line 2: 'text' holds a line break: it begins with a quotation mark and goes on over "
             f"2 lines. {REMEDY}",
         ),
-        ('path,y0\na,1\nb,"2\nc,3\n', f"line 3: a quotation mark is never closed. {REMEDY}"),
+        (
+            'path,y0\na,1\nb,"2\nc,3\n',
+            f"line 3: a quotation mark begins a value that does not end. {REMEDY}",
+        ),
         (
             'path,y0\na,1\nb,"2" x\n',
             f"line 3: a quotation mark stands where CSV allows none. {REMEDY}",
         ),
         (  # whole rows in a column that nobody reads are lost all the same
             'path,y0,note\na,1,"fine\nb,2,bad\nc,3,"\n',
-            f"line 2: 'note' holds a line break: it begins with a quotation mark and goes on over "
-            f"3 lines. {REMEDY}",
+            f"line 2: a quotation mark joins 3 lines that could be rows of their own. {REMEDY}",
+        ),
+        *(
+            (
+                content,
+                f"line 2: a quotation mark joins 2 lines that could be rows of their own. {REMEDY}",
+            )
+            for content in (
+                'path,note,text\na,"6 inch,ab\nb,8 inch",cd\nc,x,ef\n',
+                'note,path,text\n"6 inch,a,ab\n8 inch",b,cd\n',
+                'path;note;text\na;"6 inch;ab\nb;8 inch";cd\n',
+                'path,text,x,y\na,ab,"x,foo\nb,cd,y",z\n',
+                'path,text\na,"x\nb,y"\n',
+            )
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from convert_cases import convert, png, write_manifest
+from convert_cases import convert, draw_sources, png, write_manifest
 from PIL import Image
 from verify_cases import (
     STRIDE,
@@ -248,3 +248,11 @@ def test_a_sound_record_with_other_pixels(dataset: Path) -> None:
     assert compared(dataset) == []
     (problem,) = verify(dataset, manifest=str(dataset.parent / "m.csv"), deep=True).problems
     assert (problem.kind, problem.row, problem.path) == ("pixels_differ", 5, "i/5.png")
+
+
+def test_rows_without_a_path_are_as_the_manifest_has_them(tmp_path: Path) -> None:
+    manifest = draw_sources(tmp_path, 20)
+    with manifest.open("a") as file:
+        file.write(",,\n")  # as spreadsheets end
+    convert(manifest, tmp_path / "out", max_bad_fraction=0.5, split=(("train", 1.0),))
+    assert verify(tmp_path / "out", manifest=str(manifest)).problems == []

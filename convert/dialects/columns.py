@@ -50,6 +50,8 @@ def as_text(path: str, columns: Mapping[str, Any], roles: Roles) -> dict[str, pa
             elif name == roles.path or name in roles.label_columns:
                 raise UsageError(f"{path}: {_nested(name, column.type, roles)}")
             continue
+        if types.is_floating(column.type):  # pandas means NaN for a gap
+            column = compute.if_else(compute.is_nan(column), None, column)
         # large_string: the offsets of a column beyond 2 GiB of text do not fit in 32 bits.
         text = column.cast(pa.large_string()).combine_chunks()
         texts[name] = compute.fill_null(text, "")
@@ -60,7 +62,10 @@ def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return is_list and not types.is_nested(kind.value_type)
+    if not is_list:
+        return False
+    value = kind.value_type
+    return not (types.is_nested(value) or types.is_floating(value) or types.is_boolean(value))
 
 
 def _list_labels(path: str, name: str, column: Any) -> pa.Array:

@@ -7,7 +7,7 @@ than Arrow's, and a line break in what a conversion reads is refused.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,18 +50,39 @@ def read_delimited(
         pa.ArrowException: It cannot be read.
     """
     import pyarrow as pa
-    from pyarrow import csv as arrow_csv
 
     header = next((cells for _, cells in numbered_rows(text, delimiter)), [])
     # Spreadsheets leave empty columns at the end.
     names = [name.strip() or f"unnamed {index}" for index, name in enumerate(header)]
     check_header(text.path, names)
     roles = find_roles(text.path, names, options)
-    is_quoted = delimiter != "\t"
     expected, has_quotes = _count_rows(text, delimiter)
     if not expected:
         return {}, roles
-    table = arrow_csv.read_csv(
+    try:
+        table = _read_with_arrow(text, delimiter, header)
+    except pa.ArrowInvalid as error:
+        if "columns, got" in str(error):
+            _refuse_ragged(text, delimiter, len(header))
+        raise
+    columns = as_text(text.path, dict(zip(names, table.columns, strict=True)), roles)
+    if has_quotes:
+        _check_values(text, delimiter, columns, roles)
+    if expected != table.num_rows:
+        raise UsageError(
+            f"{text.path}: {expected:,} rows by its lines, but {table.num_rows:,} by its quotation "
+            f"marks. {_REMEDY}"
+        )
+    return columns, roles
+
+
+def _read_with_arrow(text: LabelText, delimiter: str, header: list[str]) -> pa.Table:
+    """Returns all rows, every column as text."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    is_quoted = delimiter != "\t"
+    return arrow_csv.read_csv(
         text.for_arrow(),
         # One thread, so that an error names its row.
         read_options=arrow_csv.ReadOptions(use_threads=False),
@@ -76,15 +97,17 @@ def read_delimited(
             strings_can_be_null=False,
         ),
     )
-    columns = as_text(text.path, dict(zip(names, table.columns, strict=True)), roles)
-    if has_quotes:
-        _check_values(text, delimiter, columns, roles)
-    if expected != table.num_rows:
-        raise UsageError(
-            f"{text.path}: {expected:,} rows by its lines, but {table.num_rows:,} by its quotation "
-            f"marks. {_REMEDY}"
-        )
-    return columns, roles
+
+
+def _refuse_ragged(text: LabelText, delimiter: str, expected: int) -> None:
+    """Raises `UsageError` for the first row that has not as many values as the header."""
+    for begin, cells in numbered_rows(text, delimiter):
+        if len(cells) != expected:
+            values = "1 value" if len(cells) == 1 else f"{len(cells)} values"
+            raise UsageError(
+                f"{text.path}: line {begin} has {values}, the header {expected}: "
+                f"{delimiter.join(cells)}."
+            )
 
 
 def numbered_rows(text: LabelText, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -100,19 +123,48 @@ def numbered_rows(text: LabelText, delimiter: str) -> Iterator[tuple[int, list[s
                     yield number, _split(line.removesuffix("\n"), delimiter)
         return
     with text.lines(newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        taken: list[str] = []  # the lines of the row that is being read
+        reader = csv.reader(_noted(lines, taken), delimiter=delimiter, strict=True)
         begin = 1
         try:
             for cells in reader:
+                if len(taken) > 1:
+                    _refuse_joined(text, begin, taken, cells, delimiter)
                 if cells:
                     yield begin, cells
                 begin = reader.line_num + 1
+                taken.clear()
         except csv.Error as error:
             is_open = "end of data" in str(error) or "field limit" in str(error)
-            what = "is never closed" if is_open else "stands where CSV allows none"
+            what = "begins a value that does not end" if is_open else "stands where CSV allows none"
             raise UsageError(
                 f"{text.path}: line {begin}: a quotation mark {what}. {_REMEDY}"
             ) from error
+
+
+def _noted(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _refuse_joined(
+    text: LabelText, begin: int, lines: list[str], cells: list[str], delimiter: str
+) -> None:
+    """Refuses a row of several lines of which a later one could be a row by itself.
+
+    Args:
+        text: The file.
+        begin: The row's first line.
+        lines: All of its lines.
+        cells: Its values.
+        delimiter: Between values.
+    """
+    if any(line.count(delimiter) >= len(cells) - 1 > 0 for line in lines[1:]):
+        raise UsageError(
+            f"{text.path}: line {begin}: a quotation mark joins {len(lines)} lines that could be "
+            f"rows of their own. {_REMEDY}"
+        )
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -170,10 +222,6 @@ def _check_values(
             # `a, "b"`: after the blank a quotation mark is part of the value.
             spaced = compute.match_substring_regex(column, r'^\s+".*"\s*$')
             _refuse(text, delimiter, name, spaced, spaced=True)
-        else:
-            # Whole rows inside a value that nobody reads are lost all the same.
-            joins = "[\r\n]" + f"[^{delimiter}\r\n]*{delimiter}" * (len(columns) - 1)
-            _refuse(text, delimiter, name, compute.match_substring_regex(column, joins))
 
 
 def _refuse(

@@ -16,16 +16,7 @@ from convert.errors import UsageError
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".list")
 """Names of label files end so; others are read as their content shows."""
 
-_DELIMITERS = {".csv": ",;\t", ".tsv": "\t", "": "\t,;"}
-_OTHER_FILES = {
-    "PK\x03\x04": "an Excel workbook or another ZIP file; save the sheet as CSV in UTF-8",
-    "\x1f\ufffd": "compressed; decompress it first",
-    "\ufffdPNG": "an image",
-    "\ufffd\ufffd\ufffd\ufffd\x00\x10JFIF": "an image",
-    "%PDF": "a PDF file",
-    "SQLite format": "an SQLite database; export the table as CSV",
-    "<": "XML or HTML",
-}
+_DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|", "": "\t,;|"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +40,6 @@ def detect(text: LabelText, options: ManifestOptions) -> Kind:
     """
     suffix = Path(text.path).suffix.lower()
     head = text.head_lines()
-    for start, what in _OTHER_FILES.items():
-        if text.head.startswith(start):
-            raise UsageError(f"{text.path}: this is {what}.")
     if options.format in ("list", "icdar"):
         return Kind(options.format)
     if suffix == ".json" and options.format in (None, "table") and _is_json_lines(head):
@@ -59,7 +47,7 @@ def detect(text: LabelText, options: ManifestOptions) -> Kind:
     if options.format in ("mapping", "mmocr") or suffix == ".json":
         return Kind("json")
     if suffix in (".jsonl", ".ndjson"):
-        return Kind("json lines")
+        return Kind("json" if head[0].startswith("[") else "json lines")
     return _table(suffix, head, options) or _without_header(text.path, suffix, head, options)
 
 

@@ -13,22 +13,26 @@ from convert.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Separator = Literal["tab", "comma", "blank"]
+Separator = Literal["tab", "comma", "semicolon", "bar", "blank"]
 
 _LINES_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
 _SUFFIXES = "png|apng|jpg|jpeg|jpe|jfif|bmp|gif|tif|tiff|webp"
 # A path may hold blanks: it ends with the first image suffix before one.
 _NAMED = re.compile(rf"(?i)(.*?\.(?:{_SUFFIXES}))[ \t]+(.*)")
 _FIRST_BLANK = re.compile(r"(\S+)[ \t]+(.*)")
-_COMMA = re.compile(rf"(?i)[^,\t]+\.(?:{_SUFFIXES}),")
+_BETWEEN: dict[Separator, str] = {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|"}
+_PRINTABLE = tuple(name for name in _BETWEEN if name != "tab")
 _ICDAR = re.compile(r'([^"]+?),\s*"(.*)"\s*')
+_ICDAR_LINE = re.compile(r'[^"]+?,\s+".*"\s*')
 _ESCAPED = re.compile(r'\\(["\\])')
-_IMAGE = re.compile(rf"(?i).*\.(?:{_SUFFIXES})[\"']?(?:[\t ,]|$)")
+_IMAGE = re.compile(rf"(?i).*\.(?:{_SUFFIXES})[\"']?(?:[\t ,;|]|$)")
 
 
 def is_icdar(lines: Iterable[str]) -> bool:
-    """Tells whether all lines are `path, "text"`."""
-    return all(map(_ICDAR.fullmatch, lines))
+    """Tells whether lines are `path, "text"`: one with the blank shows that all should be."""
+    lines = list(lines)
+    surely = any(_ICDAR_LINE.fullmatch(line) and begins_with_image(line) for line in lines)
+    return surely or all(map(_ICDAR.fullmatch, lines))
 
 
 def begins_with_image(line: str) -> bool:
@@ -45,20 +49,34 @@ def separator_of(lines: list[str]) -> Separator:
     """Returns what stands between path and text in all of some lines."""
     if all("\t" in line for line in lines):
         return "tab"
-    return "comma" if all(map(_COMMA.match, lines)) else "blank"
+    for name in _PRINTABLE:
+        before = re.compile(
+            rf"(?i)[^\t{_BETWEEN[name]}]+\.(?:{_SUFFIXES}){re.escape(_BETWEEN[name])}"
+        )
+        if all(map(before.match, lines)):
+            return name
+    return "blank"
 
 
-def read_list(text: LabelText) -> tuple[dict[str, pa.Array], Separator]:
-    """Reads a list: a path, a tab, a comma or blanks, and a text, on each line.
+def read_list(text: LabelText, *, is_forced: bool) -> tuple[dict[str, pa.Array], Separator]:
+    """Reads a list: a path, a separator, and a text, on each line.
+
+    Args:
+        text: The file.
+        is_forced: The user says that it is a list, so all after the first separator is the text.
 
     Raises:
         UsageError: A line has no text, or the lines have more than two columns.
     """
     head = text.head_lines()
     separator = separator_of(head)
-    _check_shape(text.path, head, separator)
-    rows = ((number, _split(line, separator)) for number, line in text.numbered())
-    expected = {"tab": "PATH, a tab, TEXT", "comma": "PATH,TEXT", "blank": "PATH TEXT"}[separator]
+    if not is_forced:
+        _check_shape(text.path, head, separator)
+    rows = (
+        (number, _split_checked(text.path, number, line, separator))
+        for number, line in text.numbered()
+    )
+    expected = f"PATH{_BETWEEN.get(separator, ' ')}TEXT".replace("\t", ", a tab, ")
     return _columns(text.path, rows, expected), separator
 
 
@@ -77,8 +95,26 @@ def _split(line: str, separator: Separator) -> tuple[str, str] | None:
     if separator == "blank":
         match = _NAMED.fullmatch(line) or _FIRST_BLANK.fullmatch(line)
         return (match[1], match[2]) if match else None
-    path, found, value = line.partition("\t" if separator == "tab" else ",")
+    path, found, value = line.partition(_BETWEEN[separator])
     return (path, value) if found else None
+
+
+def _split_checked(
+    path: str, number: int, line: str, separator: Separator
+) -> tuple[str, str] | None:
+    """Returns a line's path and text; refuses what is meant to be CSV."""
+    if line[0] in '"[':
+        raise UsageError(
+            f"{path}: line {number} begins with {line[0]}, expected a path. A list has no quoting, "
+            "and one path a line. If this is CSV, give it a first line path,text."
+        )
+    pair = _split(line, separator)
+    if pair is not None and separator in _PRINTABLE and pair[1].lstrip().startswith('"'):
+        raise UsageError(
+            f"{path}: line {number}: the text begins with a quotation mark, which is CSV's. "
+            f"Give the file a first line path{_BETWEEN[separator]}text, or save it with tabs."
+        )
+    return pair
 
 
 def _columns(
@@ -93,7 +129,7 @@ def _columns(
         for number, pair in some:
             if pair is None:
                 raise UsageError(f"{path}: line {number} is no {expected}.")
-            _check_cells(path, number, *pair)
+            _check_text(path, number, pair[1])
             good.append(pair)
         paths.append(pa.array([p for p, _ in good], pa.large_string()))
         texts.append(pa.array([t for _, t in good], pa.large_string()))
@@ -102,13 +138,8 @@ def _columns(
     return {"path": pa.concat_arrays(paths), "text": pa.concat_arrays(texts)}
 
 
-def _check_cells(path: str, number: int, image: str, text: str) -> None:
-    """Refuses what only looks like a path and a text."""
-    if image[:1] == '"' or image[:1] == "[":
-        raise UsageError(
-            f"{path}: line {number} begins with {image[:1]}, expected a path. A list has no "
-            "quoting, and one path a line: save it as CSV with the header path,text."
-        )
+def _check_text(path: str, number: int, text: str) -> None:
+    """Refuses what only looks like a text."""
     if text.startswith('[{"'):
         raise UsageError(
             f"{path}: line {number} holds boxes, as labels for text detection do, expected the "
@@ -120,10 +151,10 @@ def _check_shape(path: str, lines: list[str], separator: Separator) -> None:
     """Refuses tables of more columns that have no header."""
     if separator == "blank" or not lines:
         return
-    counts = {line.count("\t" if separator == "tab" else ",") for line in lines}
+    counts = {line.count(_BETWEEN[separator]) for line in lines}
     if counts == {1} or min(counts) <= 1:
         return
     raise UsageError(
         f"{path}: {min(counts) + 1} columns without a header: which of them hold labels? Give it "
-        "a first line such as path,y0,y1, or path,text with other names for what is no label."
+        "a first line such as path,y0,y1; or, if all after the first is one text, --format list."
     )

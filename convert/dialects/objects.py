@@ -28,18 +28,22 @@ class Pairs(dict[str, Any]):
 
 
 def parse(text: str) -> Any:
-    """Parses JSON: objects become `Pairs`, and a number with a point stays the text it is.
+    """Parses JSON: objects become `Pairs`, a number with a point stays text, NaN is nothing.
 
     Raises:
         ValueError, RecursionError: It is none.
     """
-    return json.loads(text, parse_float=str, object_pairs_hook=Pairs)
+    return json.loads(text, parse_float=str, parse_constant=_nothing, object_pairs_hook=Pairs)
+
+
+def _nothing(name: str) -> None:
+    """Stands for NaN and infinities, which JSON does not have and pandas means for a gap."""
 
 
 def read_json_lines(
     text: LabelText, options: ManifestOptions
 ) -> tuple[dict[str, pa.Array], Roles | None]:
-    """Reads an object a line, with the columns of the first one.
+    """Reads an object a line; a key that a line lacks is empty there.
 
     Raises:
         UsageError: A line is no such object, or there is no column of paths.
@@ -121,42 +125,36 @@ def _table(
 
     Args:
         path: The label file, for messages.
-        entries: Where each object is, and the object; the first one has every key.
+        entries: Where each object is, and the object.
         options: Which columns hold paths and labels.
 
     Returns:
         Columns of text, the text column also of lists; None of no objects.
     """
+    import pyarrow as pa
+
     checked = _objects(path, entries)
-    first = next(checked, None)
-    if first is None:
-        return {}, None
-    names = list(first[1])
-    roles = find_roles(path, names, options)
-    pieces: dict[str, list[pa.Array]] = {name: [] for name in names}
-    some = [first]
-    while some := [*some, *islice(checked, _ROWS_AT_ONCE - len(some))]:
-        for name in names:
-            pieces[name].append(_column(path, name, some, roles))
-        some = []
+    roles: Roles | None = None
+    pieces: dict[str, list[pa.Array]] = {}
+    num_rows = 0
+    while some := list(islice(checked, _ROWS_AT_ONCE)):
+        for name in dict.fromkeys(key for _, value in some for key in value):
+            if name not in pieces:  # the rows before have no such key
+                pieces[name] = [pa.array([""] * num_rows, pa.large_string())] if num_rows else []
+        roles = roles or find_roles(path, list(pieces), options)
+        for name, parts in pieces.items():
+            parts.append(_column(path, name, some, roles))
+        num_rows += len(some)
     return {name: _joined(path, name, parts) for name, parts in pieces.items()}, roles
 
 
 def _objects(path: str, entries: Iterable[tuple[Where, Any]]) -> Iterator[tuple[Where, Pairs]]:
-    """Yields the objects; the first one has every key, and none has a key twice."""
-    names: set[str] | None = None
+    """Yields the objects; none has a key twice."""
     for where, value in entries:
         if not isinstance(value, Pairs):
             raise UsageError(f"{path}: {where} is not a JSON object.")
         if len(value.pairs) != len(value):
             raise UsageError(f"{path}: {where} is not a JSON object: a key occurs twice.")
-        names = names or set(value)
-        if unknown := sorted(set(value) - names):
-            first = "the first line" if where.startswith("line") else "the first entry"
-            raise UsageError(
-                f"{path}: {where} has the key {unknown[0]!r}, which {first} has not. "
-                f"Give {first} every key, if need be with null."
-            )
         yield where, value
 
 
@@ -178,7 +176,14 @@ def _column(path: str, name: str, some: list[tuple[Where, Pairs]], roles: Roles)
         return pa.array([value or [] for value in values], pa.large_list(pa.large_string()))
     if len(is_list) > 1:
         raise _mixed(path, name)
-    return pa.array(values, pa.large_string())
+    try:
+        return pa.array(values, pa.large_string())
+    except UnicodeEncodeError as error:
+        where = next(w for (w, _), v in zip(some, values, strict=True) if v == error.object)
+        raise UsageError(
+            f"{path}: {where}: {name!r} holds half a character, {error.object!a}. "
+            "Write the character, or both halves of its escape."
+        ) from error
 
 
 def _mixed(path: str, name: str) -> UsageError:
@@ -221,7 +226,7 @@ def _label(value: object) -> str | list[str]:
     """
     if not isinstance(value, list):
         return _text(value)
-    if not all(isinstance(item, str | int) for item in value):
+    if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in value):
         raise ValueError(f"a list, {_shown(value)}, of other things than text.")
     return [_any(item) for item in value]
 

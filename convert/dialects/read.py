@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import stat
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -67,12 +69,17 @@ def read_manifest(
 
     path = path or file
     options = options or ManifestOptions()
+    doubts: tuple[str, ...] = ()
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):
+            raise UsageError(f"{path}: no regular file, which a manifest has to be.")
         if Path(path).suffix.lower() == ".parquet":
+            if options.encoding is not None or options.format not in (None, "table"):
+                raise UsageError(f"{path}: a Parquet file has neither --format nor an encoding.")
             digest, table = _sha256(file), _parquet(file, path, options)
         else:
             text = LabelText(file, path, options.encoding)
-            digest = text.sha256
+            digest, doubts = text.sha256, text.doubts
             table = _read_text(text, options)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such manifest. Check the path.") from error
@@ -94,7 +101,7 @@ def read_manifest(
         names=tuple(table.columns),
         text_column=table.roles.text,
         label_columns=table.roles.labels,
-        notes=(_understood(path, num_rows, table.name, table.roles),),
+        notes=(_understood(path, num_rows, table.name, table.roles), *doubts),
         line_of=table.line_of if path == file else None,
     )
 
@@ -126,7 +133,7 @@ def _read_kind(text: LabelText, kind: Kind, options: ManifestOptions) -> _Table:
         return _Table(name="JSON Lines file", columns=found[0], roles=found[1], line_of=lines)
     if kind.name in ("list", "icdar"):
         if kind.name == "list":
-            columns, separator = read_list(text)
+            columns, separator = read_list(text, is_forced=options.format == "list")
             name = f"list (a path, a {separator}, a text)"
         else:
             columns, name = read_icdar(text), 'list in the style of ICDAR (a path, "text")'
@@ -135,7 +142,12 @@ def _read_kind(text: LabelText, kind: Kind, options: ManifestOptions) -> _Table:
     return _read_json(text, kind, options)
 
 
-_DELIMITED = {",": "CSV table", "\t": "TSV table", ";": "CSV table with semicolons"}
+_DELIMITED = {
+    ",": "CSV table",
+    "\t": "TSV table",
+    ";": "CSV table with semicolons",
+    "|": "CSV table with bars",
+}
 
 
 def _read_json(text: LabelText, kind: Kind, options: ManifestOptions) -> _Table:

@@ -31,6 +31,20 @@ _LIKELY = {
 }
 _SAMPLE_BYTES = 24  # around the first one that is not UTF-8
 _GUESS_BYTES = 1 << 20
+_OTHER_FILES = {
+    b"PK\x03\x04": "an Excel workbook or another ZIP file; save the sheet as CSV in UTF-8",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV in UTF-8",
+    b"\x1f\x8b": "compressed; decompress it first",
+    b"\x28\xb5\x2f\xfd": "compressed; decompress it first",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"%PDF": "a PDF file",
+    b"PAR1": "a Parquet file; its name has to end in .parquet",
+    b"ARROW1": "an Arrow file; save the table as Parquet or CSV",
+    b"SQLite format": "an SQLite database; export the table as CSV",
+    b"\x80\x04": "a Python pickle; save the table as CSV",
+    b"<": "XML or HTML; save the labels as CSV",
+}
 
 
 class LabelText:
@@ -50,6 +64,7 @@ class LabelText:
         sha256: Digest of the file's bytes, in hexadecimal.
         head: The text's first 64 KiB.
         encoding: Name of the encoding, for people.
+        doubts: Lines that tell what is strange about it.
     """
 
     def __init__(self, file: str, path: str, encoding: str | None) -> None:
@@ -59,23 +74,34 @@ class LabelText:
             start = content.read(HEAD_BYTES)
             content.seek(0)
             self.sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        what = next((w for first, w in _OTHER_FILES.items() if start.startswith(first)), None)
+        if what is not None:
+            raise UsageError(f"{path}: this is {what}.")
         self.encoding = encoding or _marked(start) or "utf-8"
         _check_encoding(self.encoding)
+        self.doubts: tuple[str, ...] = ()
         self._content: bytes | None = None
         if codecs.lookup(self.encoding).name not in ("utf-8", "utf-8-sig"):
             with open(file, "rb") as content:
-                self._content = self._decoded(content.read()).encode()
+                self._content = self._decoded(content.read())
             start = self._content[:HEAD_BYTES]
         elif start.count(b"\0") > len(start) // _ZERO_SHARE:
             raise UsageError(
-                f"{path}: holds zero bytes, as UTF-16 without its mark does. "
-                "Give --manifest-encoding utf-16-le, or save it as UTF-8."
+                f"{path}: holds zero bytes, as {_wide(start).upper()} without its mark does. "
+                f"Give --manifest-encoding {_wide(start)}, or save it as UTF-8."
             )
         self.head = start.decode("utf-8-sig", "replace")
 
-    def _decoded(self, data: bytes) -> str:
+    def _decoded(self, data: bytes) -> bytes:
+        """Returns the text as UTF-8; notes a doubt where it could have been UTF-8 before."""
         try:
-            return data.decode(self.encoding).removeprefix("\ufeff")
+            text = data.decode(self.encoding).removeprefix("\ufeff")
+            if not data.isascii() and not data.startswith(tuple(_MARKS)) and _is_utf8(data):
+                self.doubts = (
+                    f"warning: {self.path} is UTF-8 text by its bytes; --manifest-encoding "
+                    f"{self.encoding} reads them otherwise",
+                )
+            return text.encode()
         except UnicodeError as error:
             raise UsageError(
                 f"{self.path}: not text in {self.encoding}{_line_of(data, error)}. "
@@ -150,7 +176,25 @@ def _samples(line: bytes, place: int, more: bytes) -> str:
             before = len(line[:place].decode(name, "ignore"))
             sample = text[max(0, before - _SAMPLE_BYTES) : before + _SAMPLE_BYTES].strip()
             readings.append(f"--manifest-encoding {name} ({known_as}) reads {sample!r}")
-    return "; ".join(readings) or "Give its encoding with --manifest-encoding NAME"
+    if not readings:
+        return "Give its encoding, by Python's name, with --manifest-encoding NAME"
+    return "; ".join([*readings, "others go by Python's names, such as cp1251"])
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wide(start: bytes) -> str:
+    """Returns in which encoding of two or four bytes a character most of a text is ASCII."""
+    zeros = [start[place::4].count(0) for place in range(4)]
+    order = "le" if zeros[3] >= zeros[0] else "be"
+    # In UTF-32 three bytes of four are zero.
+    return f"utf-32-{order}" if sorted(zeros)[1] > len(start) // 8 else f"utf-16-{order}"
 
 
 def _marked(start: bytes) -> str | None:

@@ -161,7 +161,8 @@ class Expectation:
     def _quarantine_messages(self, quarantined: list[Quarantined]) -> list[str]:
         messages = []
         for entry in quarantined:
-            path = self.path(entry.row) or "no such row"
+            path = self.path(entry.row)
+            path = "no such row" if path is None else path
             if path != shown(entry.path):
                 messages.append(f"row {entry.row} is {shown(entry.path)}, the manifest has {path}")
         reasons = {entry.row: entry.reason for entry in quarantined}
