@@ -3,7 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CC := cc
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+space := $() $()
+# Named after the codecs that Pillow-SIMD finds: it is built again where one came later.
+READY = $(VENV)/.ready-$(subst $(space),-,$(strip $(CODECS)))
 DEMO := build/demo
 # Held-out strips: the split puts them into validation, so training has not seen them.
 DEMO_IMAGES = $(addprefix data/sample/strips/,000/000014.png 000/000097.png 001/000856.jpg 002/001474.png)
@@ -11,6 +13,7 @@ DEMO_IMAGES = $(addprefix data/sample/strips/,000/000014.png 000/000097.png 001/
 AVX2 := $(shell grep --quiet --word-regexp avx2 /proc/cpuinfo 2>/dev/null && echo -mavx2)
 
 export PYTHON
+CODECS := $(shell PYTHON=$(PYTHON) .ci/system-packages --codecs)
 
 .PHONY: help setup demo test check sample peers system-packages clean
 
