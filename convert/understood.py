@@ -98,7 +98,7 @@ def _strange(plan: Plan, good: Ints) -> Iterator[str]:
         columns = [i for i, v in enumerate(plan.vocabularies.outputs.values()) if v == name]
         counts = np.zeros(len(classes), np.int64)
         for column in columns:
-            counts += np.bincount(plan.labels[good, column], minlength=len(classes))
+            counts += np.bincount(_labels(plan, good, column), minlength=len(classes))
         for what, index in _odd_classes(classes):
             if counts[index]:
                 row = int(good[np.argmax((plan.labels[good][:, columns] == index).any(axis=1))])
@@ -111,6 +111,12 @@ def _strange(plan: Plan, good: Ints) -> Iterator[str]:
                 + _whole_texts(plan, name)
             )
     yield from _constant_outputs(plan, good)
+
+
+def _labels(plan: Plan, good: Ints, column: int) -> Ints:
+    """Returns the labels of one output; where no row is left out, without a copy."""
+    labels = plan.labels[:, column]
+    return labels if len(good) == len(labels) else labels[good]
 
 
 def _of(plan: Plan, vocabulary: str) -> str:
@@ -131,11 +137,11 @@ def _whole_texts(plan: Plan, vocabulary: str) -> str:
 
 def _constant_outputs(plan: Plan, good: Ints) -> Iterator[str]:
     """Yields which outputs have one class only; one line for all."""
-    constant = {
-        output: plan.vocabularies.of(output)[plan.labels[good[0], column]]
-        for column, output in enumerate(plan.vocabularies.outputs)
-        if len(good) > 1 and (plan.labels[good, column] == plan.labels[good[0], column]).all()
-    }
+    constant = {}
+    for column, output in enumerate(plan.vocabularies.outputs):
+        labels = _labels(plan, good, column)
+        if len(labels) > 1 and labels[1] == labels[0] and (labels == labels[0]).all():
+            constant[output] = plan.vocabularies.of(output)[labels[0]]
     if constant:
         each = [f"{output} always {name!r}" for output, name in constant.items()]
         more = ", ..." if len(each) > _OUTPUTS_SHOWN else ""
