@@ -123,8 +123,16 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
         choices=get_args(ManifestFormat),
         help="dialect of the label file (default: the one that its content shows)",
     )
-    add("--manifest-encoding", metavar="NAME", help="of the label file's text (default: utf-8)")
-    add("--path-column", metavar="COLUMN", help="column of the paths (default: path)")
+    add(
+        "--manifest-encoding",
+        metavar="NAME",
+        help="of the label file's text (default: utf-8, or its mark's)",
+    )
+    add(
+        "--path-column",
+        metavar="COLUMN",
+        help="column of the paths (default: path, or a usual name)",
+    )
     add(
         "--from-names",
         metavar="REGEX",
@@ -136,7 +144,11 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
         type=lambda text: tuple(text.split(",")),
         help="a column per output (default: those named y and digits)",
     )
-    add("--text-column", metavar="COLUMN", help="one column whose characters are the labels")
+    add(
+        "--text-column",
+        metavar="COLUMN",
+        help="column whose characters are the labels (default: a usual name)",
+    )
     add("--text-length", metavar="N", type=int, help="characters in a text (default: commonest)")
     add("--pad-label", action="store_true", help="pad shorter texts with a blank class")
     add(
