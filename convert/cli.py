@@ -161,7 +161,8 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
         "--vocabulary",
         metavar="[OUTPUT=]FILE",
         action="append",
-        help="classes, one a line, for all outputs or for one (default: every label that occurs)",
+        help="classes, one a line, or the dataset that has them, for all outputs or for one "
+        "(default: every label that occurs)",
     )
 
 

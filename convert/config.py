@@ -48,7 +48,8 @@ class ConvertConfig:
         pad_label: Pad shorter texts on the right with a blank, the last class.
         verbatim_labels: Take labels as they are: neither made NFC nor rid of blanks around them.
         labels_are_indices: Labels are integers into a given vocabulary.
-        vocabulary: Files with one class a line: `FILE` for all outputs or `OUTPUT=FILE`.
+        vocabulary: Files with one class a line, or datasets whose classes are taken: `FILE` for
+            all outputs or `OUTPUT=FILE`.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
         fit: How a crop of another shape comes to `size`: stretched, or padded with the median

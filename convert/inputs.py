@@ -16,7 +16,8 @@ from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.output import check_output, is_unsettled
 from convert.plan import plan_id, plan_options
 from convert.staging import Staging, staging_key
-from convert.storage import absolute, filesystem_of, sha256_file
+from convert.storage import absolute, filesystem_of, read_dataset, sha256_file
+from convert.vocabulary import BLANK
 
 _SHOWN = 3  # label files that a message names
 
@@ -105,17 +106,49 @@ def source_root(config: ConvertConfig) -> str:
 
 
 def given_vocabularies(flags: tuple[str, ...], *, verbatim: bool) -> dict[str, tuple[str, ...]]:
-    """Reads the files of `--vocabulary`; the key `*` stands for all outputs.
+    """Reads what `--vocabulary` names; the key `*` stands for all outputs.
 
     Args:
-        flags: `FILE` or `OUTPUT=FILE`.
-        verbatim: Take classes as they are, as `--verbatim-labels` takes labels.
+        flags: `FILE`, `DATASET`, `OUTPUT=FILE` or `OUTPUT=DATASET`.
+        verbatim: Take the classes of a file as they are, as `--verbatim-labels` takes labels.
+
+    Raises:
+        UsageError: One cannot be read, or two are given for an output.
     """
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         output, equals, path = flag.partition("=")
-        key = output if equals else "*"
-        if key in given:
-            raise UsageError(f"--vocabulary is given twice for {key.replace('*', 'all outputs')}.")
-        given[key] = load_vocabulary(path if equals else flag, verbatim=verbatim)
+        output, path = (output, path) if equals else ("*", flag)
+        if filesystem_of(path).is_folder(path):
+            found = _dataset_vocabularies(path, output)
+        else:
+            found = {output: load_vocabulary(path, verbatim=verbatim)}
+        for key, classes in found.items():
+            if key in given:
+                name = key.replace("*", "all outputs")
+                raise UsageError(f"--vocabulary is given twice for {name}.")
+            given[key] = classes
     return given
+
+
+def _dataset_vocabularies(folder: str, output: str) -> dict[str, tuple[str, ...]]:
+    """Returns the classes of a dataset's outputs, as those of files would be given.
+
+    Args:
+        folder: The dataset.
+        output: The output to be; `*` for all.
+
+    Raises:
+        UsageError: It has no such output.
+        FormatError: It is no dataset.
+    """
+    info = read_dataset(folder)
+    # The blank that pads texts is no class of their own: `--pad-label` adds it.
+    classes = {name: tuple(c for c in cs if c != BLANK) for name, cs in info.classes.items()}
+    if info.reads_text:
+        return {output: next(iter(classes.values()))}
+    if output == "*":
+        return classes
+    if output not in classes:
+        raise UsageError(f"{folder}: has no output {output!r}; they are {', '.join(classes)}.")
+    return {output: classes[output]}

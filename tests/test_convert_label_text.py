@@ -6,12 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
-from convert_cases import ALL, draw_sources, options_of, plan_of, plan_of_rows, write_manifest
+from convert_cases import (
+    ALL,
+    convert,
+    draw_sources,
+    options_of,
+    plan_of,
+    plan_of_rows,
+    write_manifest,
+)
 
 from convert.errors import UsageError
 from convert.inputs import given_vocabularies, open_manifest
 from convert.label_text import Changed
 from convert.plan import make_plan
+from convert.storage import read_dataset
 from convert.understood import understood
 
 ACUTE = "e\u0301"  # as NFD has it
@@ -72,6 +81,31 @@ def test_a_vocabulary_is_read_as_labels_are(tmp_path: Path) -> None:
     (tmp_path / "classes").write_text(f"{ACUTE}\n\u00e9\n", encoding="utf-8")
     with pytest.raises(UsageError, match="line 2 repeats the class"):
         given_vocabularies((str(tmp_path / "classes"),), verbatim=False)
+
+
+def test_the_classes_of_a_dataset(tmp_path: Path) -> None:
+    """Texts give theirs to texts, columns to columns of their names; a padding blank is none."""
+    draw_sources(tmp_path, 4)
+    rows = [[f"i/{i}.png", text] for i, text in enumerate(["ab", "b", "ca", "a"])]
+    table = write_manifest(tmp_path / "t.csv", ["path", "text"], rows)
+    convert(table, tmp_path / "texts", split=ALL, pad_label=True)
+    convert(tmp_path / "m.csv", tmp_path / "columns", split=ALL)
+    assert given_vocabularies((str(tmp_path / "texts"),), verbatim=False) == {"*": ("a", "b", "c")}
+    columns = {"y0": ("0", "1", "2", "3"), "y1": ("0", "1", "2", "3")}
+    assert given_vocabularies((str(tmp_path / "columns"),), verbatim=False) == columns
+    one = given_vocabularies((f"y1={tmp_path}/columns",), verbatim=False)
+    assert one == {"y1": columns["y1"]}
+    with pytest.raises(UsageError, match="has no output 'y7'; they are y0, y1"):
+        given_vocabularies((f"y7={tmp_path}/columns",), verbatim=False)
+    test = write_manifest(
+        tmp_path / "n.csv", ["path", "text"], [["i/1.png", "c"], ["i/2.png", "d"]]
+    )
+    options = {"split": (("test", 1.0),), "vocabulary": (str(tmp_path / "texts"),)}
+    result = convert(
+        test, tmp_path / "test", **options, text_length=2, pad_label=True, max_bad_fraction=0.5
+    )
+    assert result.info.classes == read_dataset(str(tmp_path / "texts")).classes
+    assert (result.records, result.quarantined) == (1, 1)
 
 
 def test_a_blank_may_be_a_class_of_a_vocabulary(tmp_path: Path) -> None:

@@ -209,17 +209,19 @@ def require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
     Raises:
         UsageError: It has others.
     """
-    for what, ours, theirs in (
-        ("image size", trained.image_shape, info.image_shape),
-        ("outputs", list(trained.outputs), list(info.outputs)),
-        ("classes", _sizes(trained), _sizes(info)),
+    for what, ours, theirs, remedy in (
+        ("image size", trained.image_shape, info.image_shape, "the run's --size and --channels"),
+        ("outputs", list(trained.outputs), list(info.outputs), "labels of the same outputs"),
+        ("classes", _sizes(trained), _sizes(info), "--vocabulary DATASET, the run's dataset"),
     ):
         if ours != theirs:
-            raise UsageError(f"{path}: its {what} {theirs} are not the run's {ours}.")
+            raise UsageError(
+                f"{path}: its {what} {theirs} are not the run's {ours}. Convert it with {remedy}."
+            )
     if trained.classes != info.classes:
         raise UsageError(
             f"{path}: its classes are not those of the run. "
-            "Convert with --vocabulary, so that both have the same."
+            "Convert it with --vocabulary DATASET, the run's dataset."
         )
 
 
