@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from convert.bad_rows import check_bad
 from convert.config import ConvertConfig
@@ -33,7 +34,7 @@ from convert.plan import Plan, make_plan
 from convert.report import ConvertResult
 from convert.retry import retryable_rows
 from convert.staging import Staging, staging_key
-from convert.storage import absolute, filesystem_of, is_remote
+from convert.storage import absolute, filesystem_of, is_remote, real_place
 from convert.understood import understood
 
 
@@ -66,7 +67,7 @@ def convert_dataset(
 
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
-    config = find_label_file(config)
+    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
     root = source_root(config)
     allow = allowed_folders(root, config.allow)

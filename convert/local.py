@@ -187,7 +187,11 @@ def exchange(first: str, second: str) -> None:
     if not _renameat2(first, second, _RENAME_EXCHANGE):
         aside = f"{first}.aside"
         os.rename(second, aside)
-        os.rename(first, second)
+        try:
+            os.rename(first, second)
+        except OSError:
+            os.rename(aside, second)
+            raise
         os.rename(aside, first)
 
 

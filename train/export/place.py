@@ -6,13 +6,43 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from convert.local import PART, exchange, sync_folder, write_file
+from convert.storage import is_remote
 from train.errors import TryAgainError, UsageError
+from train.export.description import is_description
+from train.folder import CHECKPOINTS, EVENTS, FILES
 
 _REMEDY = "Name another --output, or replace it with --overwrite."
+_RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS)
+
+
+def require_no_input(paths: Iterable[str], run: str, dataset: str) -> None:
+    """Checks that an export replaces nothing that it is made from, not even if it is asked to.
+
+    Args:
+        paths: Where the export and its description go, with no link at their end.
+        run: The run's folder.
+        dataset: The dataset's folder, or its address.
+
+    Raises:
+        UsageError: One is a file of the run, or in the dataset.
+    """
+    for path in paths:
+        if _below(path, run).split(os.sep)[0] in _RUN_NAMES:
+            raise UsageError(f"{path}: is of the run itself. Name another --output.")
+        if not is_remote(dataset) and _below(path, dataset).split(os.sep)[0] != os.pardir:
+            raise UsageError(
+                f"{path}: is inside the dataset {dataset}, which keeps to what convert wrote. "
+                "Name another --output."
+            )
+
+
+def _below(path: str, folder: str) -> str:
+    """Returns a path as it is seen from a folder."""
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
 
 
 def check_place(path: str, about: str, description: str, *, overwrite: bool) -> bool:
@@ -35,14 +65,14 @@ def check_place(path: str, about: str, description: str, *, overwrite: bool) -> 
     if exists and not is_export:
         raise UsageError(f"{path}: exists and is no export, so it is left alone. Name another "
                          "--output.")  # fmt: skip
+    found = _read(about)
     if overwrite:
+        if found is not None and not is_description(found):
+            raise UsageError(
+                f"{about}: exists and describes no export, so it is left alone. Name another "
+                "--output."
+            )
         return False
-    try:
-        found = Path(about).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        found = None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{about}: cannot be read. {_REMEDY}") from error
     if found is not None and found != description:
         raise UsageError(f"{about}: describes another network. {_REMEDY}")
     if exists and found is None:
@@ -50,17 +80,27 @@ def check_place(path: str, about: str, description: str, *, overwrite: bool) -> 
     return exists
 
 
+def _read(about: str) -> str | None:
+    """Returns the text beside an export, if there is one."""
+    try:
+        return Path(about).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{about}: cannot be read. Name another --output.") from error
+
+
 @contextlib.contextmanager
-def workplace(stem: str) -> Iterator[str]:
+def workplace(path: str) -> Iterator[str]:
     """Makes a folder on the file system of an export's place; it is gone afterwards.
 
     Args:
-        stem: The place, without a suffix.
+        path: The place.
 
     Raises:
         TryAgainError: The disk is full or damaged.
     """
-    parent = os.path.dirname(os.path.abspath(stem))
+    parent = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(parent, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=PART, dir=parent)
