@@ -6,43 +6,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from convert.local import PART, exchange, sync_folder, write_file
-from convert.storage import is_remote
 from train.errors import TryAgainError, UsageError
 from train.export.description import is_description
-from train.folder import CHECKPOINTS, EVENTS, FILES
 
 _REMEDY = "Name another --output, or replace it with --overwrite."
-_RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS)
-
-
-def require_no_input(paths: Iterable[str], run: str, dataset: str) -> None:
-    """Checks that an export replaces nothing that it is made from, not even if it is asked to.
-
-    Args:
-        paths: Where the export and its description go, with no link at their end.
-        run: The run's folder.
-        dataset: The dataset's folder, or its address.
-
-    Raises:
-        UsageError: One is a file of the run, or in the dataset.
-    """
-    for path in paths:
-        if _below(path, run).split(os.sep)[0] in _RUN_NAMES:
-            raise UsageError(f"{path}: is of the run itself. Name another --output.")
-        if not is_remote(dataset) and _below(path, dataset).split(os.sep)[0] != os.pardir:
-            raise UsageError(
-                f"{path}: is inside the dataset {dataset}, which keeps to what convert wrote. "
-                "Name another --output."
-            )
-
-
-def _below(path: str, folder: str) -> str:
-    """Returns a path as it is seen from a folder."""
-    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
 
 
 def check_place(path: str, about: str, description: str, *, overwrite: bool) -> bool:

@@ -16,9 +16,10 @@ from train.export.config import SUFFIXES, ExportConfig, FormatName
 from train.export.description import describe
 from train.export.formats import FORMATS
 from train.export.parity import TOLERANCE, Expected, Parity, compare, expect, on_cpu
-from train.export.place import check_place, put, require_no_input, size_of, workplace
+from train.export.place import check_place, put, size_of, workplace
 from train.folder import RunFolder
 from train.probabilities import with_probabilities
+from train.protected import require_no_input
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

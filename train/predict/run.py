@@ -13,7 +13,7 @@ from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
 from train.predict.files import FileInputs, ManifestInputs
 from train.predict.inputs import Inputs, Sample, stack
-from train.predict.output import open_output
+from train.predict.output import check_output, open_output
 from train.predict.paths import image_paths
 from train.predict.progress import ReadingProgress
 from train.predict.reader import BatchReader
@@ -54,6 +54,7 @@ def predict_images(
         FormatError: The model or the dataset cannot be read.
         TryAgainError: The output cannot be written.
     """
+    check_output(config, run.path, config.dataset or run.config()["dataset"])
     info = run.dataset_info()
     inputs = _open(run, config, info)
     reader = BatchReader(run.load_model(), config.batch_size, max(1, config.top_k))
