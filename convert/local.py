@@ -120,7 +120,8 @@ class LocalFileSystem(FileSystem):
         except (FileNotFoundError, NotADirectoryError):
             return None
         is_folder = stat.S_ISDIR(found.st_mode)
-        return Status(is_folder=is_folder, size=0 if is_folder else found.st_size)
+        size = 0 if is_folder else found.st_size
+        return Status(is_folder=is_folder, size=size, modified=found.st_mtime)
 
     def make_folder(self, path: str) -> None:
         """Makes a folder and those above it."""

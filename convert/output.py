@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.local import exchange, sync_folder
-from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
+from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.storage import absolute, filesystem_of, read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
 
-SIDECARS = (QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
+SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
 """A dataset's files beside its shards, in the order in which they may be deleted."""
 
 

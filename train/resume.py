@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.birth import CONFIG
 from train.build import resolved_head
@@ -17,6 +16,7 @@ from train.environment import differences, environment
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
 from train.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
+from train.identity import other_dataset
 from train.job import Job, unchangeable
 from train.opening import resumed_run
 from train.precision import resolved_precision
@@ -158,15 +158,8 @@ def _require_same_dataset(config: TrainConfig, stored: Mapping[str, Any], run: R
             f"{error} If the run's dataset has another place now, name it with --dataset."
         ) from error
     if info.dataset_id != stored["dataset_id"]:
-        ours = stored["dataset_id"][:8]
-        original = run.dataset_info()
-        if original.dataset_id == stored["dataset_id"]:
-            ours = _shown(original)
-        raise MismatchError(
-            "these shards are not the ones this run was started on.",
-            [("dataset of the run", ours), (f"dataset in {config.dataset}", _shown(info))],
-            "Point --dataset at the original, or start a new run.",
-        )
+        remedy = "Point --dataset at the original, or start a new run."
+        raise other_dataset(run, config.dataset, info, remedy)
 
 
 def _require_same_backend(run: RunFolder) -> None:
@@ -178,12 +171,6 @@ def _require_same_backend(run: RunFolder) -> None:
             [("backend of the run", str(then)), ("backend now", now)],
             f"Resume it with KERAS_BACKEND={then}, or start a new run.",
         )
-
-
-def _shown(info: DatasetInfo) -> str:
-    records = sum(shard.records for shards in info.splits.values() for shard in shards)
-    classes = sorted({len(classes) for classes in info.classes.values()})
-    return f"{info.dataset_id[:8]} ({records:,} records, {'/'.join(map(str, classes))} classes)"
 
 
 def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:

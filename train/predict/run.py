@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from convert.metadata import DatasetInfo
 from train.folder import RunFolder
+from train.identity import dataset_of
 from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
 from train.predict.files import FileInputs, ManifestInputs
@@ -20,6 +21,8 @@ from train.predict.reader import BatchReader
 from train.predict.records import RecordInputs
 from train.predict.result import Prediction, Score, predictions
 from train.predict.tables import CsvTable, JsonTable, Table
+
+_REMEDY = "Name the original with --dataset, or this one to read it all the same."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +89,7 @@ def predict_images(
 def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
     """Opens whatever is to be read."""
     if config.reads_split:
-        dataset = config.dataset or run.config()["dataset"]
+        dataset, _ = dataset_of(run, config.dataset, _REMEDY)
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
         return ManifestInputs(config.manifest, config.root, config.allow, info)
