@@ -10,20 +10,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 
 import google_crc32c
 
 from convert.errors import FormatError, ImageError, UsageError
 from convert.metadata import SOURCE
-from convert.origin import Origin, contents_digest, versions_digest
+from convert.origin import Origin, Stamp, contents_digest, versions_digest
 from convert.plan import Plan
 from convert.source_reader import Reader
 from convert.sources import READ_THREADS
 from convert.storage import absolute, filesystem_of, is_remote
+
+_GROUP = 64  # files that a thread looks at: one by one, handing them over costs more than looking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +94,16 @@ def changed_shards(plan: Plan, origins: Mapping[str, Origin | None], reader: Rea
         for file, origin in origins.items():
             if origin is None:
                 continue
-            stamp = partial(reader.stamp, began=origin.began)
-            if versions_digest(pool.map(stamp, plan.shard(*places[file]).paths)) != origin.versions:
+            paths = plan.shard(*places[file]).paths
+            groups = [paths[start : start + _GROUP] for start in range(0, len(paths), _GROUP)]
+            stamps = chain.from_iterable(pool.map(partial(_stamps, reader, origin.began), groups))
+            if versions_digest(stamps) != origin.versions:
                 changed.append(file)
     return changed
+
+
+def _stamps(reader: Reader, began: float, paths: Sequence[str]) -> list[Stamp | None]:
+    return [reader.stamp(path, began) for path in paths]
 
 
 def require_same_sources(
