@@ -238,6 +238,7 @@ def _add_show_flags(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, metavar="N", help="records on a contact sheet (default: 48)")
     add("--seed", type=int, metavar="N", help="chooses the records (default: 0)")
     add("--sheets", metavar="DIR", help="folder for the contact sheets (default: this one)")
+    add("--overwrite", action="store_true", help="let sheets replace files that are none")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
 
 

@@ -24,6 +24,8 @@ from convert.quarantine import Quarantined
 from convert.report import ConvertResult
 from convert.retry import adopt_shards
 from convert.shard import ShardJob
+from convert.source_note import SourceNote, changed_shards, whole_root
+from convert.source_reader import Reader
 from convert.staging import Staging, staging_key
 from convert.summary import Progress, ShardSummary, merge_sources
 
@@ -75,6 +77,7 @@ class Conversion:
             summaries = adopt_shards(
                 config.dataset, old, plan, retry, self._staging, self._engine.intact
             )
+        summaries = self._without_changed(summaries)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:
             self._say(f"going on: {resumed:,} rows are already done")
@@ -98,6 +101,22 @@ class Conversion:
             seconds=time.monotonic() - started,
         )
 
+    def source_reader(self) -> Reader:
+        """Returns what reads the sources."""
+        return self._shard_job().source_reader()
+
+    def _without_changed(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:
+        """Returns the finished shards but those whose sources changed since, which are deleted."""
+        origins = {file: summary.origin for file, summary in summaries.items()}
+        changed = changed_shards(self._plan, origins, self.source_reader())
+        if changed:
+            self._say(
+                f"converting {len(changed):,} of {len(origins):,} finished shards again: their "
+                "images have changed since"
+            )
+            self._staging.discard([summaries[file] for file in changed])
+        return {file: s for file, s in summaries.items() if file not in changed}
+
     def _commit(
         self,
         info: DatasetInfo,
@@ -115,7 +134,9 @@ class Conversion:
             raise
         lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]
         replaces = config.overwrite or old is not None
-        self._staging.commit(config.dataset, info, "".join(lines), overwrite=replaces)
+        origins = {file: summaries[file].origin for file in self._plan.files()}
+        source = SourceNote(root=whole_root(self._root), shards=origins).to_json()
+        self._staging.commit(config.dataset, info, "".join(lines), source, overwrite=replaces)
         remove_replaced(config.dataset, self._say)
 
     def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 PassedOver = Literal["hidden", "linked"]
@@ -26,10 +26,12 @@ class Status:
     Attributes:
         is_folder: Whether it is a folder.
         size: Bytes of a file; 0 for a folder.
+        modified: When it was written, in seconds since 1970; not compared.
     """
 
     is_folder: bool
     size: int
+    modified: float = field(default=0.0, compare=False)
 
 
 class Writer(Protocol):

@@ -207,7 +207,8 @@ class HdfsFileSystem(FileSystem):
 
     def _status(self, path: str) -> Status:
         found = self._client.call(path, lambda client: client.get_file_info(path_of(path)))
-        return Status(is_folder=found.isdir, size=found.length)
+        modified = found.modification_time / 1000
+        return Status(is_folder=found.isdir, size=found.length, modified=modified)
 
     def make_folder(self, path: str) -> None:
         """Makes a folder and those above it."""

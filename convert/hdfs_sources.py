@@ -10,7 +10,15 @@ from convert.errors import ImageError, Reason, TryAgainError, UsageError
 from convert.fence import Fence
 from convert.hdfs import HdfsFileSystem
 from convert.hdfs_address import SCHEME, split_address
-from convert.source_reader import BAD_SOURCE, Answer, Reader, SourceReader, bad_name
+from convert.origin import Stamp
+from convert.source_reader import (
+    BAD_SOURCE,
+    Answer,
+    Reader,
+    SourceReader,
+    Stamps,
+    bad_name,
+)
 from convert.storage import absolute, filesystem_of, is_remote
 
 _BAD_SOURCE: dict[int, tuple[Reason, str]] = {
@@ -20,15 +28,21 @@ _BAD_SOURCE: dict[int, tuple[Reason, str]] = {
 }
 
 
-def open_sources(root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()) -> Reader:
+def open_sources(
+    root: str,
+    max_bytes: int | None = None,
+    allow: tuple[str, ...] = (),
+    stamps: Stamps | None = None,
+) -> Reader:
     """Returns what reads the manifest's files below a root, wherever it is.
 
     Args:
         root: A local folder, or an address of HDFS.
         max_bytes: Size above which a file is refused unread. None: no limit.
         allow: What `allowed_folders` returns.
+        stamps: Gets the stamp of each file that is read, by its path; from several threads.
     """
-    return (HdfsSourceReader if is_remote(root) else SourceReader)(root, max_bytes, allow)
+    return (HdfsSourceReader if is_remote(root) else SourceReader)(root, max_bytes, allow, stamps)
 
 
 def allowed_folders(root: str, allow: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,12 +90,19 @@ class HdfsSourceReader:
         root: The folder's address; paths that lead out of it are refused.
         max_bytes: Size above which a file is refused unread. None: no limit.
         allow: Addresses of further folders that they may lead into.
+        stamps: Gets the size of each file that is read, by its path, and no time: to ask for that
+            would be a call of the NameNode for each file.
     """
 
     def __init__(
-        self, root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()
+        self,
+        root: str,
+        max_bytes: int | None = None,
+        allow: tuple[str, ...] = (),
+        stamps: Stamps | None = None,
     ) -> None:
         self._max_bytes = max_bytes
+        self._stamps = stamps
         self._root = absolute(root)
         self._authority = split_address(root)[0]
         self._inside = self._root.rstrip("/") + "/"
@@ -96,7 +117,24 @@ class HdfsSourceReader:
         """
         if path.rpartition("/")[2] in ("", ".", ".."):
             raise ImageError("not_a_file", "a folder, expected an image file")
-        return self._look(path, lambda files, whole: files.read_limited(whole, self._max_bytes))
+        content = self._look(path, lambda files, whole: files.read_limited(whole, self._max_bytes))
+        if self._stamps is not None:
+            self._stamps[path] = len(content), 0
+        return content
+
+    def stamp(self, path: str, began: float) -> Stamp | None:
+        """Returns a file's stamp; see `Reader`. A file that is newer has another one."""
+        if path.rpartition("/")[2] in ("", ".", ".."):
+            return None
+        try:
+            status = self._look(path, lambda files, whole: files.status(whole))
+        except ImageError:
+            return None
+        if status is None or status.is_folder:
+            return None
+        if self._max_bytes is not None and status.size > self._max_bytes:
+            return None  # reading it notes down nothing
+        return status.size, 0 if status.modified < began else int(status.modified * 1e9)
 
     def is_there(self, path: str) -> bool:
         """Tells whether anything stands under a path; see `Reader`."""

@@ -15,6 +15,7 @@ from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.output import check_output, is_unsettled
 from convert.plan import plan_id, plan_options
+from convert.source_note import is_of_root, whole_root
 from convert.staging import Staging, staging_key
 from convert.storage import absolute, filesystem_of, read_dataset, sha256_file
 from convert.vocabulary import BLANK
@@ -44,6 +45,8 @@ def find_complete(
         return None
     identity = plan_id(digest, plan_options(config, given))
     if Staging(config.dataset, staging_key(identity, source_root(config))).exists():
+        return None
+    if not is_of_root(config.dataset, source_root(config)):
         return None
     return check_output(config.dataset, identity, overwrite=False)
 
@@ -103,6 +106,28 @@ def source_root(config: ConvertConfig) -> str:
         return config.root
     whole = absolute(config.manifest)
     return os.path.dirname(whole) if config.from_names is None else whole
+
+
+def require_inputs_outside(config: ConvertConfig, root: str) -> None:
+    """Checks that no input lies in a dataset that is about to be replaced as a whole.
+
+    Args:
+        config: The options.
+        root: Folder of the sources.
+
+    Raises:
+        UsageError: One does, and would be carried off with the old dataset.
+    """
+    if not (config.overwrite or config.retry_quarantined):
+        return
+    files = [flag.partition("=")[2] or flag for flag in config.vocabulary]
+    folder = os.path.join(whole_root(config.dataset), "")
+    for path in (config.manifest, root, *files):
+        if os.path.join(whole_root(path), "").startswith(folder):
+            raise UsageError(
+                f"{path}: lies in the dataset {config.dataset}, which would be replaced as a "
+                "whole. Move it out, or choose another output."
+            )
 
 
 def given_vocabularies(flags: tuple[str, ...], *, verbatim: bool) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from convert.bad_rows import check_bad
 from convert.config import ConvertConfig
@@ -24,6 +25,7 @@ from convert.inputs import (
     find_label_file,
     given_vocabularies,
     open_manifest,
+    require_inputs_outside,
     source_root,
 )
 from convert.local import locked
@@ -32,8 +34,9 @@ from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
 from convert.report import ConvertResult
 from convert.retry import retryable_rows
+from convert.source_note import require_same_sources
 from convert.staging import Staging, staging_key
-from convert.storage import absolute, filesystem_of, is_remote
+from convert.storage import absolute, filesystem_of, is_remote, real_place
 from convert.understood import understood
 
 
@@ -66,13 +69,14 @@ def convert_dataset(
 
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
-    config = find_label_file(config)
+    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
     root = source_root(config)
     allow = allowed_folders(root, config.allow)
     found = find_complete(config, given)
     if found is not None:
         return _complete(config.dataset, found, started)
+    require_inputs_outside(config, root)
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
     if not filesystem_of(root).is_folder(root):
@@ -85,7 +89,10 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
         ) from error
     with _alone(config.dataset, say):
+        conversion = Conversion(config, plan, root, allow, engine, say)
         found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
+        if found is not None:
+            require_same_sources(config.dataset, plan, root, conversion.source_reader(), say)
         retry = _rows_to_retry(config, say) if found is not None else []
         if found is not None and not retry:
             remove_replaced(config.dataset, say)
@@ -94,7 +101,6 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
         check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
         for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
             say(line)
-        conversion = Conversion(config, plan, root, allow, engine, say)
         try:
             return conversion.run(found, retry, started)
         except (OSError, TryAgainError) as error:

@@ -120,7 +120,8 @@ class LocalFileSystem(FileSystem):
         except (FileNotFoundError, NotADirectoryError):
             return None
         is_folder = stat.S_ISDIR(found.st_mode)
-        return Status(is_folder=is_folder, size=0 if is_folder else found.st_size)
+        size = 0 if is_folder else found.st_size
+        return Status(is_folder=is_folder, size=size, modified=found.st_mtime)
 
     def make_folder(self, path: str) -> None:
         """Makes a folder and those above it."""
@@ -187,7 +188,11 @@ def exchange(first: str, second: str) -> None:
     if not _renameat2(first, second, _RENAME_EXCHANGE):
         aside = f"{first}.aside"
         os.rename(second, aside)
-        os.rename(first, second)
+        try:
+            os.rename(first, second)
+        except OSError:
+            os.rename(aside, second)
+            raise
         os.rename(aside, first)
 
 

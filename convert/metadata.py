@@ -19,6 +19,8 @@ FORMAT_VERSION = 1
 DATASET_JSON = "dataset.json"
 SUCCESS = "_SUCCESS"
 QUARANTINE = "quarantine.jsonl"
+SOURCE = "_source.json"
+"""Names the files that it was made from: the only one that is not the same on every machine."""
 
 TEXT_VOCABULARY = "text"
 """Name of the one vocabulary of the outputs of a text."""

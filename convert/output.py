@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.local import exchange, sync_folder
-from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
+from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.storage import absolute, filesystem_of, read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
+
+SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
+"""A dataset's files beside its shards, in the order in which they may be deleted."""
 
 
 def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo | None:
@@ -72,9 +76,7 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
         while files.exists(old):
             old += "-"  # it keeps files of others
         if files.is_local:
-            files.move(folder, old)
-            exchange(old, output)
-            sync_folder(os.path.dirname(output))
+            _swap(folder, output, old)
             return
         files.move(output, old)  # HDFS swaps no names: a run killed here finds its work in staging
     try:
@@ -83,6 +85,44 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
         raise TryAgainError(
             f"{output}: appeared while converting and is not empty. Run the same command again."
         ) from error
+
+
+def _swap(folder: str, output: str, old: str) -> None:
+    """Gives a finished folder the output's name, and the dataset that stands there another.
+
+    Args:
+        folder: The finished dataset.
+        output: The dataset that gives way.
+        old: Where it goes, to be deleted. Nothing stands there.
+    """
+    os.rename(folder, old)
+    try:
+        exchange(old, output)
+    except OSError as error:
+        os.rename(old, folder)  # where the next run finds the finished work
+        if error.errno != errno.EXDEV:
+            raise
+        _replace_unmovable(folder, output)
+    sync_folder(os.path.dirname(output))
+
+
+def _replace_unmovable(folder: str, output: str) -> None:
+    """Replaces a dataset whose folder has no rename, as on an overlay's lower layer (Docker).
+
+    For a moment there is none under its name. A run killed meanwhile finds its work in staging.
+
+    Raises:
+        UsageError: The folder keeps files of others, with which it cannot be deleted.
+    """
+    others = sorted(set(os.listdir(output)) - {*read_dataset(output).files(), *SIDECARS})
+    if others:
+        raise UsageError(
+            f"{output}: its file system (an overlay, as in a container) cannot rename it, and it "
+            f"keeps files of others: {', '.join(others[:3])}. Move them away, then run the same "
+            "command again: what was converted is kept."
+        )
+    _remove_dataset(output)
+    os.rename(folder, output)
 
 
 def remove_replaced(output: str, say: Callable[[str], None]) -> None:
@@ -129,14 +169,7 @@ def _remove_dataset(folder: str) -> None:
     """Deletes what a dataset's `dataset.json` lists, and the folder if that empties it."""
     info, files = read_dataset(folder), filesystem_of(folder)
     # dataset.json goes last: until then the folder says what is left to delete.
-    for file in [
-        *info.files(),
-        QUARANTINE,
-        FEATURES_JSON,
-        DATASET_INFO_JSON,
-        SUCCESS,
-        DATASET_JSON,
-    ]:
+    for file in [*info.files(), *SIDECARS]:
         files.remove(os.path.join(folder, file))
     if not files.names(folder):
         files.remove(folder)

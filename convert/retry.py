@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 
+from convert.digest import image_digest
 from convert.errors import PLAN_REASONS, REASONS, FormatError
 from convert.metadata import QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan
 from convert.records import ShardRecords
-from convert.shard import image_digest
+from convert.source_note import read_note
 from convert.staging import Intact, Staging, is_intact
 from convert.storage import filesystem_of
 from convert.summary import ShardSummary, merge_sources
@@ -61,12 +63,13 @@ def adopt_shards(
         The summaries of all shards that are in staging then.
     """
     shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
-    finished = to.finished(plan.files(), intact)
+    finished, note = to.finished(plan.files(), intact), read_note(output)
     for file, place in plan.files().items():
         if file in finished or np.isin(plan.shard_rows(*place), rows).any():
             continue
         if is_intact(output, shards[file]):
-            finished[file] = _summary(output, info, shards[file])
+            origin = None if note is None else note.shards.get(file)
+            finished[file] = replace(_summary(output, info, shards[file]), origin=origin)
             to.adopt(output, finished[file])
     return finished
 

@@ -7,27 +7,27 @@ import hashlib
 import os
 import time
 import uuid
-import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
+from convert.digest import image_digest
 from convert.errors import ImageError, TryAgainError
-from convert.format import RecordLayout, layout_of_image, padded_varints
+from convert.format import layout_of_image, padded_varints
 from convert.hdfs_errors import PassingError
 from convert.hdfs_sources import open_sources
 from convert.image import ImageOptions, Rendered, render
 from convert.index import SUFFIX, index_text
 from convert.oddities import Oddity
+from convert.origin import OriginLog
 from convert.plan import ShardSpec
 from convert.quarantine import Quarantined
 from convert.source_census import SourceCensus
-from convert.source_reader import Reader
+from convert.source_reader import Reader, Stamps
 from convert.sources import Content, SourceStream
 from convert.spellings import OnSpelled, SpellingReader
 from convert.storage import filesystem_of, sha256_file, write_json
@@ -59,14 +59,18 @@ class ShardJob:
     hadoop: dict[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
 
-    def source_reader(self, on_spelled: OnSpelled = lambda path, helped: None) -> Reader:
+    def source_reader(
+        self, on_spelled: OnSpelled = lambda path, helped: None, stamps: Stamps | None = None
+    ) -> Reader:
         """Returns what reads the sources.
 
         Args:
             on_spelled: Called when another spelling of a path is there; by several threads.
+            stamps: Gets the stamp of each file that is read; by several threads.
         """
         max_bytes = _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES
-        return SpellingReader(open_sources(self.root, max_bytes, self.allow), on_spelled)
+        reader = open_sources(self.root, max_bytes, self.allow, stamps)
+        return SpellingReader(reader, on_spelled, stamps)
 
 
 def write_shard(
@@ -152,16 +156,6 @@ def _publish(part: str, target: str, digest: str | None) -> None:
         )
 
 
-def image_digest(content: bytes) -> int:
-    """Returns 64 bits that tell images apart: two CRC-32 with different polynomials.
-
-    Of a million different images, two have equal ones with a probability of 3e-8, and they cost
-    a third of a cryptographic digest.
-    """
-    crc: int = google_crc32c.value(content)
-    return crc << 32 | zlib.crc32(content)
-
-
 class _Writer:
     """Turns the rows of one shard into records.
 
@@ -181,7 +175,8 @@ class _Writer:
         self._report = report
         self._on_row = on_row
         self._spelled: dict[str, tuple[Oddity, ...]] = {}
-        reader = job.source_reader(self._spelled.__setitem__)
+        self._origin = OriginLog()
+        reader = job.source_reader(self._spelled.__setitem__, self._origin.stamps)
         self._stream = SourceStream(reader, spec.paths)
         self._quarantined: list[Quarantined] = []
         self._lengths: list[int] = []
@@ -217,6 +212,7 @@ class _Writer:
             sources=self._census.sources(),
             image_digests=np.array(self._digests, "<u8").tobytes(),
             allow=self._job.allow,
+            origin=self._origin.origin(self._spec.paths),
         )
 
     def _records(self) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -225,12 +221,13 @@ class _Writer:
         rows = padded_varints(self._spec.rows[:, None])
         started = reported = time.perf_counter()
         for index, data in enumerate(self._stream):
+            self._origin.add(data)
             try:
                 rendered = self._render(index, data)
             except ImageError as error:
                 self._leave_out(index, error)
             else:
-                layout = self._layout(len(rendered.content))
+                layout = layout_of_image(self._job.num_labels, len(rendered.content))
                 yield layout.encode(
                     labels[index].tobytes(), rows[index].tobytes(), rendered.content
                 )
@@ -258,9 +255,6 @@ class _Writer:
         self._digests.append(image_digest(rendered.content))
         self._census.count(rendered, row, path)
         return rendered
-
-    def _layout(self, image_bytes: int) -> RecordLayout:
-        return layout_of_image(self._job.num_labels, image_bytes)
 
     def _leave_out(self, index: int, error: ImageError) -> None:
         spec = self._spec

@@ -13,10 +13,14 @@ from typing import Protocol, TypeVar
 from convert.errors import ImageError, Reason, TryAgainError
 from convert.fence import Fence
 from convert.filesystem import WRITE_BYTES
+from convert.origin import Stamp
 
 _READ_TRIES = 3
 
 Answer = TypeVar("Answer")
+
+Stamps = dict[str, Stamp]
+"""{path as it was read: size and time of the file that was read}."""
 
 BAD_SOURCE: dict[int, tuple[Reason, str]] = {
     errno.ENOENT: ("missing", "no such file"),
@@ -56,6 +60,21 @@ class Reader(Protocol):
             TryAgainError: It could not be found out for a passing reason.
         """
 
+    def stamp(self, path: str, began: float) -> Stamp | None:
+        """Returns the stamp that reading a file would note down, without reading it.
+
+        Args:
+            path: As the manifest spells it.
+            began: When it was read before, in seconds since 1970.
+
+        Returns:
+            None if no file is there that may be read. Where times are not noted down by reading,
+            0 stands for one before `began`.
+
+        Raises:
+            TryAgainError: It could not be found out for a passing reason.
+        """
+
 
 class SourceReader:
     """Reads the manifest's files below one root.
@@ -64,12 +83,19 @@ class SourceReader:
         root: The folder; paths and links that lead out of it are refused.
         max_bytes: Size above which a file is refused unread. None: no limit.
         allow: Further folders that they may lead into.
+        stamps: Gets the stamp of each file that is read, by its path; from several threads.
     """
 
     def __init__(
-        self, root: str, max_bytes: int | None = None, allow: tuple[str, ...] = ()
+        self,
+        root: str,
+        max_bytes: int | None = None,
+        allow: tuple[str, ...] = (),
+        stamps: Stamps | None = None,
     ) -> None:
         self._max_bytes = max_bytes
+        self._stamps: Stamps = {} if stamps is None else stamps
+        self._notes_stamps = stamps is not None
         self._root = os.path.realpath(root)
         self._fence = Fence(self._root, tuple(map(os.path.realpath, allow)))
         # Resolving a folder costs a system call a component; a manifest has few folders.
@@ -92,6 +118,14 @@ class SourceReader:
             if error.reason == "outside_root":
                 raise
             return error.reason != "missing"
+
+    def stamp(self, path: str, began: float) -> Stamp | None:
+        """Returns a file's stamp; see `Reader`. A file's time says all, whenever it was read."""
+        try:
+            _, status = self._patiently(path, self._locate)
+        except ImageError:
+            return None
+        return _stamp(status) if stat.S_ISREG(status.st_mode) else None
 
     def _patiently(self, path: str, look: Callable[[str], Answer]) -> Answer:
         """Looks at a file, several times while the disk fails."""
@@ -136,10 +170,14 @@ class SourceReader:
     def _read(self, path: str) -> bytes:
         full, status = self._locate(path)
         self._require_file(status)  # before it is opened: opening a device can act on it
+        if self._notes_stamps:  # before it is read: what is written meanwhile is told by its time
+            self._stamps[path] = _stamp(status)
         descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(descriptor)
             self._require_file(status)
+            if self._notes_stamps:
+                self._stamps[path] = _stamp(status)
             if self._max_bytes is not None and status.st_size > self._max_bytes:
                 raise ImageError(
                     "too_large", f"{status.st_size} bytes are more than {self._max_bytes}"
@@ -159,6 +197,10 @@ class SourceReader:
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
             kind = "a link to itself" if stat.S_ISLNK(status.st_mode) else kind
             raise ImageError("not_a_file", f"{kind}, expected an image file")
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

@@ -12,7 +12,8 @@ from itertools import product
 
 from convert.errors import ImageError
 from convert.oddities import Oddity
-from convert.source_reader import Reader
+from convert.origin import Stamp
+from convert.source_reader import Reader, Stamps
 from convert.suffixes import SUFFIXES, is_image_name
 
 Edit = tuple[Oddity, Callable[[str], str]]
@@ -40,11 +41,18 @@ class SpellingReader:
     Args:
         reader: Reads a file by its exact path.
         on_spelled: Called when another spelling of a path is there; by several threads.
+        stamps: Where the reader notes files' stamps; gets them under the manifest's spelling too.
     """
 
-    def __init__(self, reader: Reader, on_spelled: OnSpelled = lambda path, helped: None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        on_spelled: OnSpelled = lambda path, helped: None,
+        stamps: Stamps | None = None,
+    ) -> None:
         self._reader = reader
         self._on_spelled = on_spelled
+        self._stamps: Stamps = {} if stamps is None else stamps
 
     def read(self, path: str) -> bytes:
         """Returns a whole source file; see `Reader`."""
@@ -59,7 +67,20 @@ class SpellingReader:
         spelled, helped = found
         content = self._reader.read(spelled)
         self._on_spelled(path, helped)
+        if spelled in self._stamps:
+            self._stamps[path] = self._stamps[spelled]
         return content
+
+    def stamp(self, path: str, began: float) -> Stamp | None:
+        """Returns the stamp of the file that some spelling of a path names; see `Reader`."""
+        stamp = self._reader.stamp(path, began)
+        if stamp is not None:
+            return stamp
+        try:
+            found = None if self._reader.is_there(path) else self._find(path)
+        except ImageError:
+            return None
+        return None if found is None else self._reader.stamp(found[0], began)
 
     def is_there(self, path: str) -> bool:
         """Tells whether anything stands under some spelling of a path; see `Reader`."""

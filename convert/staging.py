@@ -26,7 +26,7 @@ from convert.errors import TryAgainError
 from convert.index import SUFFIX
 from convert.jpeg import JPEG_DECODER_VERSION
 from convert.local import PART
-from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo, Shard
+from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
 from convert.png import DECODER_VERSION
 from convert.shard import record_summary
@@ -150,13 +150,23 @@ class Staging:
         if not self._files.names(self._done):
             self.remove()
 
-    def commit(self, output: str, info: DatasetInfo, quarantine: str, *, overwrite: bool) -> None:
+    def discard(self, summaries: Iterable[ShardSummary]) -> None:
+        """Deletes finished shards, to be written again."""
+        for summary in summaries:
+            for name in summary.shard.files:
+                self._files.remove(os.path.join(self.dataset, name))
+            self._files.remove(os.path.join(self._done, f"{summary.file}.json"))
+
+    def commit(
+        self, output: str, info: DatasetInfo, quarantine: str, source: str, *, overwrite: bool
+    ) -> None:
         """Completes the dataset and renames it to the output in one step.
 
         Args:
             output: The dataset folder to be.
             info: Content of its dataset.json.
             quarantine: Content of its quarantine.jsonl.
+            source: Content of its _source.json.
             overwrite: Replace a dataset that stands there.
 
         Raises:
@@ -164,6 +174,7 @@ class Staging:
         """
         texts = {
             QUARANTINE: quarantine,
+            SOURCE: source,
             FEATURES_JSON: features_json(info),
             DATASET_INFO_JSON: dataset_info_json(info),
             DATASET_JSON: info.to_json(),

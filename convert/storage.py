@@ -53,6 +53,25 @@ def absolute(path: str) -> str:
     return f"{SCHEME}{authority}{name}"
 
 
+def real_place(path: str) -> str:
+    """Returns the path that is replaced when something is written under a name.
+
+    Decides for all outputs what a link means: what it points at is replaced there, on its own
+    disk, and the link stays. A link that leads nowhere is returned as it is, and refused by
+    whoever looks at what stands there.
+
+    Args:
+        path: An output as the user named it.
+    """
+    if is_remote(path):
+        return path
+    whole = os.path.abspath(path)
+    # After a link, `..` is the parent of the link's target for the kernel, which opens files.
+    is_led = os.path.islink(whole) or os.pardir in path.split("/")
+    real = os.path.realpath(path) if is_led else path
+    return real if os.path.exists(real) or not os.path.islink(whole) else path
+
+
 def join(folder: str, path: str) -> str:
     """Returns the place of a path that starts from a folder, unless it is whole by itself."""
     return path if is_remote(path) else os.path.join(folder, path)

@@ -10,6 +10,7 @@ from typing import Any
 
 from convert.metadata import Shard
 from convert.oddities import Sightings, merge_sightings, sightings_from_json
+from convert.origin import Origin
 from convert.quarantine import Quarantined
 
 
@@ -103,6 +104,7 @@ class ShardSummary:
         image_digests: Of each record's image, as uint64 of 8 bytes, lowest first, in record order;
             equal images have equal ones.
         allow: Folders outside the root that paths could lead into while it was written.
+        origin: Which files it was made from. None: not known.
     """
 
     file: str
@@ -116,6 +118,7 @@ class ShardSummary:
     sources: Sources
     image_digests: Digests
     allow: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def is_of_fence(self, allow: tuple[str, ...]) -> bool:
         """Tells whether the shard would be the same with these folders allowed."""
@@ -145,6 +148,7 @@ class ShardSummary:
             "quarantined": [asdict(row) for row in self.quarantined],
             "sources": asdict(self.sources),
             "image_digests": base64.b64encode(self.image_digests).decode(),
+            "origin": self.origin and asdict(self.origin),
         }
 
     @classmethod
@@ -169,5 +173,6 @@ class ShardSummary:
                 ),
                 "image_digests": base64.b64decode(content["image_digests"]),
                 "allow": tuple(content["allow"]),
+                "origin": Origin.from_json(content["origin"]),
             }
         )

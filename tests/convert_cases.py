@@ -18,6 +18,7 @@ from convert.config import ConvertConfig
 from convert.dialects import read_manifest
 from convert.inputs import manifest_options
 from convert.job import ConvertResult, convert_dataset
+from convert.metadata import SOURCE
 from convert.plan import Plan, make_plan
 
 ROOT = Path(__file__).parents[1]
@@ -125,8 +126,9 @@ def without_plan(err: str) -> str:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Returns the sha256 of each file of a folder."""
+    """Returns the sha256 of each file of a folder, but of what tells of this machine's sources."""
     return {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in sorted(os.listdir(folder))
+        if name != SOURCE
     }

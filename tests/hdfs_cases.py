@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from convert.filesystem import FileSystem
-from convert.metadata import SUCCESS
+from convert.metadata import SOURCE, SUCCESS
 from convert.storage import filesystem_of, sha256_file
 
 SIZE = (12, 8)
@@ -29,8 +29,8 @@ def upload(folder: Path, address: str) -> None:
 
 
 def remote_digests(address: str) -> dict[str, str]:
-    """Returns the sha256 of each file of a folder of HDFS."""
-    names = sorted(filesystem_of(address).names(address))
+    """Returns the sha256 of each file of a folder of HDFS, as `convert_cases.digests` does."""
+    names = sorted({*filesystem_of(address).names(address)} - {SOURCE})
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(sha256_file, [f"{address}/{name}" for name in names])
         return dict(zip(names, found, strict=True))

@@ -54,6 +54,7 @@ def all_records(folder: Path) -> dict[int, tuple[str, list[int], np.ndarray]]:
 def test_the_files(dataset: Path) -> None:
     assert sorted(os.listdir(dataset)) == [
         "_SUCCESS",
+        "_source.json",
         "dataset.json",
         "dataset_info.json",
         "features.json",

@@ -135,6 +135,30 @@ def test_overwrite_that_fails_keeps_the_old_dataset(sources: Path) -> None:
     assert digests(sources / "out") == before
 
 
+@pytest.mark.parametrize("inside", ["m.csv", "i", "classes.txt"])
+@pytest.mark.parametrize("more", [{"overwrite": True}, {"retry_quarantined": True}])
+def test_a_dataset_that_holds_inputs_is_not_replaced(
+    sources: Path, inside: str, more: dict[str, bool]
+) -> None:
+    (sources / "classes.txt").write_text("".join(f"{digit:x}\n" for digit in range(16)))
+    (sources / inside).rename(sources / "out" / inside)
+    (sources / "link").symlink_to("out")
+    place = {name: sources / name for name in ("m.csv", "i", "classes.txt")}
+    place[inside] = sources / "link" / inside
+    root = str(sources if inside != "i" else place["i"])
+    before = {path: path.lstat().st_ino for path in sources.rglob("*")}
+    with pytest.raises(UsageError) as caught:
+        convert(
+            place["m.csv"], sources / "out", root=root, vocabulary=(f"y0={place['classes.txt']}",),
+            **more,
+        )  # fmt: skip
+    assert str(caught.value) == (
+        f"{place[inside]}: lies in the dataset {sources}/out, which would be replaced as a whole. "
+        "Move it out, or choose another output."
+    )
+    assert {path: path.lstat().st_ino for path in sources.rglob("*")} == before
+
+
 class Killed(BaseException):
     """Stands for a SIGKILL at the worst moment."""
 

@@ -79,7 +79,8 @@ def test_a_failed_output_leaves_nothing(untrained_run, sample_files, tmp_path, m
 
     monkeypatch.setattr("train.predict.reader.BatchReader.read", read)
     with pytest.raises(KeyboardInterrupt):
-        predict_images(untrained_run, PredictConfig(images=(sample_files[0],), output=str(output)))
+        config = PredictConfig(images=(sample_files[0],), output=str(output), overwrite=True)
+        predict_images(untrained_run, config)
     assert os.listdir(tmp_path) == ["out.csv"]
     assert output.read_text(encoding="utf-8") == "older"
 

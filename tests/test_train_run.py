@@ -15,7 +15,7 @@ from train_cases import SMALL, train
 FILES = {
     "best.keras", "checkpoints", "class_counts.json", "config.json", "dataset.json",
     "environment.json", "events", "history.csv", "last.keras", "last_raw.keras", "log.txt",
-    "report.html",
+    "report.html", "training_images.npy",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from itertools import count
 
 from convert.local import PART
 from convert.metadata import DATASET_JSON
+from convert.storage import real_place
 from train.errors import UsageError
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
@@ -22,9 +23,10 @@ def make_folder(path: str | None) -> str:
     try:
         if path is None:
             return _next_number("runs")
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        if not (os.path.isdir(path) and is_unborn(os.listdir(path))):
-            os.mkdir(path)
+        real = real_place(path)
+        os.makedirs(os.path.dirname(os.path.abspath(real)), exist_ok=True)
+        if not (os.path.isdir(real) and is_unborn(os.listdir(real))):
+            os.mkdir(real)
         return path
     except FileExistsError as error:
         is_run = os.path.exists(os.path.join(path or "", CONFIG))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
 from train.census import read_class_counts
 from train.errors import UsageError
 from train.evaluation import (
@@ -21,13 +20,18 @@ from train.evaluation import (
     worst_records,
 )
 from train.folder import RunFolder
+from train.identity import dataset_of
 from train.loading import open_source
 from train.scores import RarityGroup, ranks
+from train.seen import count_seen
 from train.source import BatchSource
 
 if TYPE_CHECKING:
     import keras
 
+_REMEDY = (
+    "Name the original, or this one to evaluate on it all the same: `train evaluate RUN DATASET`."
+)
 BATCH_SIZE = 256  # throughput on a CPU does not grow beyond, memory does
 
 # Logits that are looked at together, 1 MiB: what is made of them stays in a core's cache, which
@@ -127,6 +131,8 @@ class RunEvaluation:
         rows: Their manifest rows.
         rarity: How well characters are read, by how often training saw their class. None: the run
             has not ended, and so has not counted its classes.
+        is_own: Whether the dataset is the one that the run was trained on.
+        seen: Records whose pictures the run was trained on. None: not known, or it is its own.
     """
 
     split: str
@@ -135,6 +141,8 @@ class RunEvaluation:
     worst: list[int]
     rows: list[int]
     rarity: list[RarityGroup] | None
+    is_own: bool = True
+    seen: int | None = None
 
 
 def evaluate_run(
@@ -150,7 +158,7 @@ def evaluate_run(
 
     Args:
         run: The run.
-        dataset: Another dataset of the same outputs. None: the run's own.
+        dataset: Any dataset of the same outputs. None: the run's own.
         split: None: `test` if there is one, else `validation`.
         num_worst: Wrongly read records to name. At least 0.
         cache: As in `train.SourceOptions`. None: for the run's own dataset, that of the run.
@@ -158,13 +166,14 @@ def evaluate_run(
 
     Raises:
         UsageError: `num_worst` is negative, the dataset does not fit the run, or has no such split.
+        MismatchError: In the place of the run's own dataset is another one now.
         FormatError: The dataset or the model cannot be read.
     """
     if num_worst < 0:
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
-    path = dataset or run.config()["dataset"]
-    info, trained = read_dataset(path), run.dataset_info()
-    require_fit(path, info, trained)
+    path, info = dataset_of(run, dataset, _REMEDY)
+    require_fit(path, info, run.dataset_info())
+    is_own = info.dataset_id == run.config()["dataset_id"]
     split = split or choose_split(path, info)
     if cache is None and dataset is None:
         cache = run.config().get("cache")
@@ -180,6 +189,8 @@ def evaluate_run(
         worst=worst,
         rows=source.reader.rows(np.array(worst, np.int64)).tolist(),
         rarity=None if counts is None else rare_classes(evaluation, info, counts),
+        is_own=is_own,
+        seen=None if is_own else count_seen(run, source.reader, info),
     )
 
 

@@ -13,6 +13,7 @@ RUN/
   last_raw.keras     the same before averaging; both above are averages, unless --ema is 0
   diverged.npz       the batch with which the loss became infinite or not a number
   class_counts.json  how often each class occurs in the training split
+  training_images.npy  digests of the training split's pictures, to be known in other datasets
   report.html        what the run came to, as one page
   log.txt            every line that was said
 """
@@ -46,12 +47,13 @@ HISTORY, LOG = "history.csv", "log.txt"
 BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
 EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
+SEEN = "training_images.npy"
 REPORT = "report.html"
 
 MODELS = (BEST, LAST, LAST_RAW)
 FILES = (
-    DATASET_JSON, ENVIRONMENT, CONFIG, LOG, HISTORY, BAD_RECORDS, DIVERGED, CLASS_COUNTS, *MODELS,
-    REPORT,
+    DATASET_JSON, ENVIRONMENT, CONFIG, LOG, HISTORY, BAD_RECORDS, DIVERGED, CLASS_COUNTS, SEEN,
+    *MODELS, REPORT,
 )  # fmt: skip
 """All of a run but its folders."""
 
@@ -224,6 +226,12 @@ class RunFolder:
             theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
             hint = theirs if is_custom(own) else "Train again."
             raise FormatError(f"{self.shown(name)}: cannot be loaded as a model. {hint}") from error
+
+    def write_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        """Writes an array as a .npy file."""
+        with self.writing(name):
+            np.save(self.file(PART + name), array, allow_pickle=False)
+            _replace(self.file(PART + name), self.file(name))
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
         """Writes arrays as a .npz file, and returns what the user calls it."""

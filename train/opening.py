@@ -14,13 +14,13 @@ from convert.metadata import DATASET_JSON
 from convert.storage import absolute, filesystem_of, is_remote
 from train.birth import CONFIG, ENVIRONMENT
 from train.errors import DivergedError, FormatError, RecordError, TryAgainError, UsageError
-from train.folder import BEST, CLASS_COUNTS, HISTORY, RunFolder, no_run
+from train.folder import BEST, CLASS_COUNTS, HISTORY, SEEN, RunFolder, no_run
 from train.remote_files import RemoteFiles
 from train.remote_run import RemoteRun
 
 Say = Callable[[str], None]
 
-_TO_READ = (CONFIG, DATASET_JSON, ENVIRONMENT, HISTORY, CLASS_COUNTS, BEST)
+_TO_READ = (CONFIG, DATASET_JSON, ENVIRONMENT, HISTORY, CLASS_COUNTS, SEEN, BEST)
 
 
 @contextlib.contextmanager

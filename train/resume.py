@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from convert.metadata import DatasetInfo
 from convert.storage import read_dataset
 from train.birth import CONFIG
 from train.build import resolved_head
@@ -17,12 +16,14 @@ from train.environment import differences, environment
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.events import cut_back
 from train.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
+from train.identity import other_dataset
 from train.job import Job, unchangeable
 from train.opening import resumed_run
 from train.precision import resolved_precision
 from train.report.write import write_report
 from train.result import TrainResult, result_of
 from train.session import journal_of, train_session
+from train.state import require_state
 
 Say = Callable[[str], None]
 
@@ -41,7 +42,7 @@ def resume_training(
     Raises:
         MismatchError: The dataset or an option is not the run's.
         FormatError: The run or the dataset cannot be read.
-        CheckpointError: No checkpoint can be used.
+        CheckpointError: No checkpoint can be used, or the newest is of another model.
         TryAgainError: Another process trains the run, the disk is full or damaged, or the run
             cannot be uploaded.
         StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
@@ -54,21 +55,30 @@ def resume_training(
         config = _config(stored, changes, run)
         _require_same_dataset(config, stored, run)
         tell = run.teller(say)
-        checkpoint = _newest(run, tell)
+        notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
+        checkpoint = _newest(run, notes.append)
         if checkpoint is not None:
             _require_unedited(stored, checkpoint, run)
             journal = journal_of(checkpoint.position)
             if journal.is_complete(config):
                 if not os.path.exists(run.file(REPORT)):  # killed before it was written
-                    _cut_back(run, checkpoint, tell)
                     job = Job.open(config)
+                    _cut_back(run, checkpoint, tell)
                     network, reader = run.load_model(), job.training.reader
                     write_report(run, network, journal.best, reader, job.validation)
                     run.upload()
+                for note in notes:
+                    tell(note)
                 say(f"{run.address} is complete: {len(journal.history)} epochs are done")
                 return result_of(run.address, journal, checkpoint.position.seconds)
+        _require_same_backend(run)
         job = Job.open(config)
         model = job.model()
+        if checkpoint is not None:
+            require_state(model, checkpoint.arrays())
+        # All that can be refused has been looked at: from here on the run changes.
+        for note in notes:
+            tell(note)
         _cut_back(run, checkpoint, tell)
         run.write_config({**job.options, "run": stored.get("run", run.address)})
         _warn(run, tell)
@@ -148,21 +158,19 @@ def _require_same_dataset(config: TrainConfig, stored: Mapping[str, Any], run: R
             f"{error} If the run's dataset has another place now, name it with --dataset."
         ) from error
     if info.dataset_id != stored["dataset_id"]:
-        ours = stored["dataset_id"][:8]
-        original = run.dataset_info()
-        if original.dataset_id == stored["dataset_id"]:
-            ours = _shown(original)
+        remedy = "Point --dataset at the original, or start a new run."
+        raise other_dataset(run, config.dataset, info, remedy)
+
+
+def _require_same_backend(run: RunFolder) -> None:
+    """Raises unless Keras runs on what it ran on before: another has other variables."""
+    then, now = run.environment().get("backend"), environment()["backend"]
+    if then is not None and then != now:
         raise MismatchError(
-            "these shards are not the ones this run was started on.",
-            [("dataset of the run", ours), (f"dataset in {config.dataset}", _shown(info))],
-            "Point --dataset at the original, or start a new run.",
+            f"{run.address} was started on another backend of Keras.",
+            [("backend of the run", str(then)), ("backend now", now)],
+            f"Resume it with KERAS_BACKEND={then}, or start a new run.",
         )
-
-
-def _shown(info: DatasetInfo) -> str:
-    records = sum(shard.records for shards in info.splits.values() for shard in shards)
-    classes = sorted({len(classes) for classes in info.classes.values()})
-    return f"{info.dataset_id[:8]} ({records:,} records, {'/'.join(map(str, classes))} classes)"
 
 
 def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:

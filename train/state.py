@@ -59,6 +59,20 @@ def read_state(model: keras.Model) -> Arrays:
     }
 
 
+def require_state(model: keras.Model, arrays: Mapping[str, Any]) -> None:
+    """Checks that arrays are all those of a model; sets nothing.
+
+    Args:
+        model: As `build_state` left it.
+        arrays: What `read_state` returned.
+
+    Raises:
+        CheckpointError: They are of another model.
+    """
+    for group in _GROUPS:
+        _matched(model, arrays, group)
+
+
 def write_state(model: keras.Model, arrays: Mapping[str, Any], groups: Sequence[str]) -> None:
     """Sets a model's variables.
 

@@ -1,27 +1,21 @@
-"""The contact sheet of a split: its records, read and captioned, and the file it ends in."""
+"""The contact sheet of a split: its records, read and captioned."""
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 from PIL import Image, features
 
-from convert.errors import TryAgainError, UsageError
 from convert.metadata import DatasetInfo
 from convert.show.font import Typeface, find_typeface
 from convert.show.sample import SampledRecord, read_sample
 from convert.show.sheet import Caption, draw_sheet
 from convert.show.table import shown
-from convert.storage import absolute, filesystem_of, is_remote
 from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names
 _MAX_CHARACTERS = 200  # of a label: more than a card holds of the narrowest
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EINTR)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,56 +96,3 @@ def missing_note(characters: Iterable[str]) -> list[str]:
     else:
         cure = "install fonts-wqy-microhei, for instance"
     return [f"no font with these characters was found: {named}; class numbers are drawn; {cure}"]
-
-
-def check_folder(sheets: str, dataset: str) -> None:
-    """Makes the folder for the sheets.
-
-    Raises:
-        UsageError: It cannot be made, or lies in the dataset, which must hold nothing else.
-    """
-    if _whole(sheets).startswith(_whole(dataset)):
-        raise UsageError(
-            f"--sheets {sheets}: is inside the dataset {dataset}, which keeps to what convert "
-            "wrote. Choose another folder."
-        )
-    try:
-        filesystem_of(sheets).make_folder(sheets)
-    except OSError as error:
-        raise UsageError(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
-
-
-def _whole(folder: str) -> str:
-    """Returns a folder's one name, with a slash at its end."""
-    return os.path.join(absolute(folder) if is_remote(folder) else os.path.realpath(folder), "")
-
-
-def write_png(path: str, image: Image.Image) -> None:
-    """Writes a PNG so that it is there whole or not at all, replacing an older one.
-
-    Raises:
-        UsageError: It may not be written there.
-        TryAgainError: The disk is full or failed, or HDFS did.
-    """
-    try:
-        if is_remote(path):
-            buffer = BytesIO()
-            image.save(buffer, "PNG", compress_level=9)
-            filesystem_of(path).replace(path, buffer.getvalue())
-        else:
-            _write_here(path, image)
-    except OSError as error:
-        kind = TryAgainError if error.errno in _PASSING else UsageError
-        raise kind(f"{path}: cannot be written: {error.strerror}.") from error
-
-
-def _write_here(path: str, image: Image.Image) -> None:
-    """Writes a PNG on this machine."""
-    part = f"{path}.part-{os.getpid()}"
-    try:
-        with open(part, "wb") as file:
-            image.save(file, "PNG", compress_level=9)
-        os.replace(part, path)
-    finally:
-        if os.path.exists(part):
-            os.unlink(part)

@@ -14,9 +14,10 @@ from convert.errors import REASONS, FormatError, TryAgainError, UsageError
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.show.brightness import Brightness, measure
 from convert.show.census import SplitCensus, take_census
-from convert.show.gallery import Gallery, check_folder, missing_note, write_png
+from convert.show.gallery import Gallery, missing_note
 from convert.show.overview import ShowResult, image_kind
 from convert.show.sample import choose, read_sample
+from convert.show.sheet_file import check_folder, check_sheet, write_png
 from convert.show.table import brief, counted
 from convert.storage import absolute, is_remote, read_dataset, read_lines
 from convert.vocabulary import BLANK
@@ -39,6 +40,7 @@ class ShowConfig:
         count: Records on each contact sheet; 0: no sheets. In [0, 1000].
         seed: Chooses the records. In [0, 2**63).
         sheets: Folder for the contact sheets, made if there is none.
+        overwrite: Let sheets replace files that are none.
     """
 
     dataset: str
@@ -47,6 +49,7 @@ class ShowConfig:
     count: int = 48
     seed: int = 0
     sheets: str = "."
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.count <= _MAX_COUNT:
@@ -65,7 +68,8 @@ def show_dataset(config: ShowConfig) -> ShowResult:
 
     Raises:
         FormatError: It is no finished dataset, or damaged.
-        UsageError: It has no such split or class, or the sheets' folder cannot be used.
+        UsageError: It has no such split or class, the sheets' folder cannot be used, or a file
+            that is no sheet stands where one goes.
         TryAgainError: HDFS failed or a sheet could not be written for a passing reason, or the
             dataset was replaced meanwhile.
     """
@@ -186,21 +190,29 @@ def _draw_sheets(
     sheets, notes = {}, []
     missing: set[str] = set()
     name = os.path.basename(absolute(config.dataset))
-    for split, census in censuses.items():
-        numbers, described = _choose(config, split, census)
+    chosen = {split: _choose(config, split, census) for split, census in censuses.items()}
+    paths = {split: _sheet_path(config, split) for split, (numbers, _) in chosen.items() if numbers}
+    for path in paths.values():  # all of them before the first is written
+        check_sheet(path, config.dataset, overwrite=config.overwrite)
+    for split, (numbers, described) in chosen.items():
         if not numbers:
             notes.append(f"no sheet of {split}: {described}")
             continue
         gallery = Gallery(folder=config.dataset, info=info, split=split, numbers=numbers)
         subtitle = f"{split}: {described}, {image_kind(info.image)}, seed {config.seed}"
         sheet, lacking = gallery.draw(name, subtitle)
-        path = os.path.join(config.sheets, f"{name}-{split}.png")
-        path = path if is_remote(path) else os.path.normpath(path)
-        write_png(path, sheet)
+        write_png(paths[split], sheet)
         missing |= lacking
-        sheets[split] = path
-        notes.append(f"{path}: {described}")
+        sheets[split] = paths[split]
+        notes.append(f"{paths[split]}: {described}")
     return sheets, notes + missing_note(missing)
+
+
+def _sheet_path(config: ShowConfig, split: str) -> str:
+    """Returns the file of a split's sheet."""
+    name = os.path.basename(absolute(config.dataset))
+    path = os.path.join(config.sheets, f"{name}-{split}.png")
+    return path if is_remote(path) else os.path.normpath(path)
 
 
 def _choose(config: ShowConfig, split: str, census: SplitCensus) -> tuple[list[int], str]:

@@ -9,6 +9,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
+from convert.digest import image_digest
 from convert.format import (
     FOOTER_BYTES,
     HEADER_BYTES,
@@ -19,7 +20,6 @@ from convert.format import (
     masked_crc,
     padded_varints,
 )
-from convert.shard import image_digest
 
 _MORE_FOLLOWS = 0x80  # in a byte of a varint; the same in every padded one
 _ZERO = padded_varints(np.zeros(1, np.int64)).tobytes()

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from convert.errors import REASONS
-from convert.metadata import DATASET_JSON, QUARANTINE, SUCCESS, DatasetInfo
+from convert.errors import REASONS, FormatError
+from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.plan import plan_id
 from convert.quarantine import Quarantined
+from convert.source_note import read_note
 from convert.storage import filesystem_of, read_lines
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.verify.findings import Problem, first_problems, shown
@@ -87,8 +88,22 @@ def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
             if name == DATASET_JSON:
                 message += ", though it can be read: its digest is not the dataset's id"
             yield Problem(kind="metadata", file=name, message=message)
+    yield from _check_source(folder)
     if message := _contradiction(info):
         yield Problem(kind="metadata", file=DATASET_JSON, message=message)
+
+
+def _check_source(folder: str) -> Iterator[Problem]:
+    """Finds what is wrong with `_source.json`, which older datasets do not have."""
+    found = file_size(os.path.join(folder, SOURCE), "note of the sources")
+    if isinstance(found, Problem):
+        if found.kind != "missing":
+            yield found
+        return
+    try:
+        read_note(folder)
+    except FormatError:
+        yield Problem(kind="metadata", file=SOURCE, message="not as convert wrote it")
 
 
 def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:

@@ -30,6 +30,15 @@ _PREPARATION = (
 )  # fmt: skip
 
 
+def is_description(text: str) -> bool:
+    """Tells whether a text is what `describe` returns, of whatever run."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"shardfeed", "weights_sha256"} <= content.keys()
+
+
 def describe(run: RunFolder) -> str:
     """Returns the description of a run's best network as JSON; equal runs give equal text.
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.storage import filesystem_of, read_dataset
+from convert.storage import filesystem_of
 from train.errors import UsageError
 from train.evaluate import require_fit
 from train.export.formats import Images, Probabilities, Runner
 from train.folder import RunFolder
+from train.identity import dataset_of
 from train.loading import open_source
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def expect(run: RunFolder, model: keras.Model, dataset: str | None) -> Expected:
             f"{path}: the run's dataset, on whose images an export is checked, is not there. "
             "Say where it is with --dataset."
         )
-    info = read_dataset(path)
+    path, info = dataset_of(run, dataset, "Say where the run's dataset is with --dataset.")
     require_fit(path, info, run.dataset_info())
     names = [name for name in ("validation", "train", "test") if name in info.splits]
     split = next((name for name in names if info.num_records(name)), None)

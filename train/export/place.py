@@ -11,6 +11,7 @@ from pathlib import Path
 
 from convert.local import PART, exchange, sync_folder, write_file
 from train.errors import TryAgainError, UsageError
+from train.export.description import is_description
 
 _REMEDY = "Name another --output, or replace it with --overwrite."
 
@@ -35,14 +36,14 @@ def check_place(path: str, about: str, description: str, *, overwrite: bool) -> 
     if exists and not is_export:
         raise UsageError(f"{path}: exists and is no export, so it is left alone. Name another "
                          "--output.")  # fmt: skip
+    found = _read(about)
     if overwrite:
+        if found is not None and not is_description(found):
+            raise UsageError(
+                f"{about}: exists and describes no export, so it is left alone. Name another "
+                "--output."
+            )
         return False
-    try:
-        found = Path(about).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        found = None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{about}: cannot be read. {_REMEDY}") from error
     if found is not None and found != description:
         raise UsageError(f"{about}: describes another network. {_REMEDY}")
     if exists and found is None:
@@ -50,17 +51,27 @@ def check_place(path: str, about: str, description: str, *, overwrite: bool) -> 
     return exists
 
 
+def _read(about: str) -> str | None:
+    """Returns the text beside an export, if there is one."""
+    try:
+        return Path(about).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{about}: cannot be read. Name another --output.") from error
+
+
 @contextlib.contextmanager
-def workplace(stem: str) -> Iterator[str]:
+def workplace(path: str) -> Iterator[str]:
     """Makes a folder on the file system of an export's place; it is gone afterwards.
 
     Args:
-        stem: The place, without a suffix.
+        path: The place.
 
     Raises:
         TryAgainError: The disk is full or damaged.
     """
-    parent = os.path.dirname(os.path.abspath(stem))
+    parent = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(parent, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=PART, dir=parent)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import keras
 
 from convert.metadata import DatasetInfo
+from convert.storage import real_place
 from train.errors import ShardfeedError, UsageError
 from train.export.config import SUFFIXES, ExportConfig, FormatName
 from train.export.description import describe
@@ -18,6 +19,7 @@ from train.export.parity import TOLERANCE, Expected, Parity, compare, expect, on
 from train.export.place import check_place, put, size_of, workplace
 from train.folder import RunFolder
 from train.probabilities import with_probabilities
+from train.protected import require_no_input
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +96,9 @@ class _Exporter:
     def __init__(self, run: RunFolder, config: ExportConfig) -> None:
         self._config = config
         self._stem = config.stem(run.path)
-        self._about = f"{self._stem}.json"
+        self._about = real_place(f"{self._stem}.json")
+        paths = [self._about, *map(self._path, config.formats)]
+        require_no_input(paths, run.path, config.dataset or run.config()["dataset"])
         self._description = describe(run)
         self._was_there = {  # looked at before the first is written: it will be described
             name: check_place(
@@ -108,7 +112,7 @@ class _Exporter:
         self._expected: Expected = expect(run, model, config.dataset)
 
     def _path(self, name: FormatName) -> str:
-        return self._stem + SUFFIXES[name]
+        return real_place(self._stem + SUFFIXES[name])
 
     def export(self, name: FormatName) -> Export:
         """Makes one export, or finds it there."""
@@ -121,7 +125,7 @@ class _Exporter:
                     "Name another --output, or replace it with --overwrite."
                 )
         else:
-            with workplace(self._stem) as folder:
+            with workplace(path) as folder:
                 part = os.path.join(folder, os.path.basename(path))
                 self._write(name, part)
                 parity = self._check(name, part)

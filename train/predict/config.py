@@ -33,6 +33,7 @@ class PredictConfig:
         format: Of the result.
         top_k: Alternatives to tell for each output. 0: none.
         output: File to write. None: stdout.
+        overwrite: Let the output replace a file that is no result of an earlier call.
         batch_size: Images that the network reads at once. At least 1.
         workers: Threads that read and decode images. None: one per usable core and six more.
     """
@@ -49,6 +50,7 @@ class PredictConfig:
     format: Format = "csv"
     top_k: int = 0
     output: str | None = None
+    overwrite: bool = False
     batch_size: int = 128
     workers: int | None = None
 

@@ -9,8 +9,76 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from PIL import Image
+
+from convert.decode import FORMATS
 from convert.local import PART, sync_folder
-from train.errors import TryAgainError
+from convert.storage import is_remote, real_place
+from train.errors import TryAgainError, UsageError
+from train.predict.config import PredictConfig
+from train.predict.paths import STDIN
+from train.protected import require_no_input
+
+_TABLE_STARTS = (b"path,text,confidence,error,confidences", b'{"path": ')
+"""How a result begins, by which one of an earlier call is known: as CSV, as JSON Lines."""
+
+
+def check_output(config: PredictConfig, run: str, dataset: str) -> None:
+    """Checks that a result replaces nothing but an older one.
+
+    Args:
+        config: What to read, and where the result goes.
+        run: The run's folder.
+        dataset: The dataset that is read, or that the run was trained on.
+
+    Raises:
+        UsageError: An input stands there, or a file that is no result and may not be replaced.
+    """
+    path = config.output
+    if path is None:
+        return
+    require_no_input([path], run, dataset)
+    if os.path.islink(path) and not os.path.exists(path):
+        raise UsageError(f"{path}: a link that leads nowhere. Name another --output.")
+    if not os.path.exists(path):
+        return
+    if (what := _input_at(path, config)) is not None:
+        raise UsageError(
+            f"{path}: is {what}, which a result never replaces. Name another --output."
+        )
+    if not config.overwrite and not _is_result(path):
+        raise UsageError(
+            f"{path}: exists and is no result of `train predict`, so it is left alone. "
+            "Name another --output, or replace it with --overwrite."
+        )
+
+
+def _input_at(path: str, config: PredictConfig) -> str | None:
+    """Returns what a file is to the prediction, if it is read or may be."""
+    found = os.stat(path)
+    manifest = config.manifest
+    is_here = manifest is not None and not is_remote(manifest) and os.path.exists(manifest)
+    if is_here and os.path.samefile(path, str(manifest)):
+        return "the --manifest"
+    if STDIN in config.images and sys.stdin is not None:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(found, os.fstat(sys.stdin.fileno())):
+                return "the list of images"
+    try:  # paths of folders, globs and manifests are not known yet: an image may be one of them
+        with Image.open(path, formats=FORMATS):
+            return "an image"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _is_result(path: str) -> bool:
+    """Tells whether a file is a result of an earlier call, or empty."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(max(map(len, _TABLE_STARTS)))
+    except OSError:
+        return False
+    return not start or start.startswith(_TABLE_STARTS)
 
 
 @contextlib.contextmanager
@@ -18,7 +86,8 @@ def open_output(path: str | None) -> Iterator[TextIO]:
     """Opens a place for text; leaving by an exception leaves no file.
 
     Args:
-        path: The file, which may exist. None: stdout.
+        path: The file, which may exist; where it is a link, what it points at is replaced. None:
+            stdout.
 
     Raises:
         TryAgainError: It cannot be written.
@@ -26,6 +95,7 @@ def open_output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
+    path = real_place(path)
     part = f"{path}{PART}{os.getpid()}"
     try:
         # File names need not be text: what is no UTF-8 is written as \udcXX.

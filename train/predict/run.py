@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from convert.dialects.roles import ManifestOptions
 from convert.metadata import DatasetInfo
 from train.folder import RunFolder
+from train.identity import dataset_of
 from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
 from train.predict.files import FileInputs, ManifestInputs
 from train.predict.inputs import Inputs, Sample, stack
-from train.predict.output import open_output
+from train.predict.output import check_output, open_output
 from train.predict.paths import image_paths
 from train.predict.progress import ReadingProgress
 from train.predict.reader import BatchReader
 from train.predict.records import RecordInputs
 from train.predict.result import Prediction, Score, predictions
 from train.predict.tables import CsvTable, JsonTable, Table
+
+_REMEDY = "Name the original with --dataset, or this one to read it all the same."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,7 @@ def predict_images(
         FormatError: The model or the dataset cannot be read.
         TryAgainError: The output cannot be written.
     """
+    check_output(config, run.path, config.dataset or run.config()["dataset"])
     info = run.dataset_info()
     inputs = _open(run, config, info)
     reader = BatchReader(run.load_model(), config.batch_size, max(1, config.top_k))
@@ -86,7 +90,7 @@ def predict_images(
 def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
     """Opens whatever is to be read."""
     if config.reads_split:
-        dataset = config.dataset or run.config()["dataset"]
+        dataset, _ = dataset_of(run, config.dataset, _REMEDY)
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
         options = ManifestOptions(

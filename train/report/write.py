@@ -13,6 +13,7 @@ from train.journal import Row
 from train.records import RecordReader
 from train.report.content import gather, read_validation
 from train.report.page import page
+from train.seen import write_seen
 from train.source import BatchSource
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write_report(
     validation: BatchSource | None,
     evaluation: Evaluation | None = None,
 ) -> None:
-    """Writes class_counts.json and report.html into a run's folder.
+    """Writes class_counts.json, training_images.npy and report.html into a run's folder.
 
     Args:
         run: The run; it has at least one epoch.
@@ -65,6 +66,7 @@ def write_report(
     info = run.dataset_info()
     counts = count_classes(training, info)
     write_class_counts(run, counts)
+    write_seen(run, training)
     read = None
     if validation is not None:
         if evaluation is None:

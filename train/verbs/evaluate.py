@@ -78,6 +78,8 @@ def evaluation_lines(result: RunEvaluation) -> list[str]:
         "rare classes": _rarity(result.rarity),
     }
     lines = [f"{result.split}: {len(evaluation.labels):,} records"]
+    if not result.is_own:
+        lines.append(f"trained on          {_seen(result)}")
     lines += [f"{name:<18}  {value}" for name, value in numbers.items()]
     pairs = confused_pairs(evaluation, info)
     if pairs:
@@ -91,6 +93,14 @@ def evaluation_lines(result: RunEvaluation) -> list[str]:
         for row in _misread(result)
     ]
     return lines
+
+
+def _seen(result: RunEvaluation) -> str:
+    """Returns how many records of another dataset the run knows from its training."""
+    if result.seen is None:
+        return "not known: this is not the run's dataset, and that one is not there any more"
+    records = f"{result.seen:,} of {len(result.evaluation.labels):,} records"
+    return f"{records}, whose pictures are in the run's own training split"
 
 
 def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
@@ -167,6 +177,9 @@ def evaluation_json(
     return {
         "run": path,
         "split": result.split,
+        "dataset_id": result.info.dataset_id,
+        "own_dataset": result.is_own,
+        "trained_on": result.seen,
         "records": len(evaluation.labels),
         "epochs": int(last.get("epoch", 0)),
         "steps": int(last.get("step", 0)),

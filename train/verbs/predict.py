@@ -50,6 +50,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--format", choices=get_args(Format), help="of the result (default: csv)")
     add("--top-k", type=int, metavar="N", help="tell the N likeliest classes of each output")
     add("--output", metavar="FILE", help="write there, whole or not at all (default: stdout)")
+    add("--overwrite", action="store_true", help="let --output replace a file that is no result")
     for flag, text in (
         ("--batch-size", f"images read at once (default: {default['batch_size']})"),
         ("--workers", "threads that prepare images (default: one per core and six more)"),
