@@ -19,7 +19,7 @@ from convert.tiff import forget_errors, heard_error
 from convert.tiff_strips import has_damaged_jpegs, lacks_rows
 
 _COMPRESSION, _NOTHING, _BITS = 259, 1, 258  # TIFF 6.0, section 8
-_DEPTH_AT = 24  # of a PNG
+_DEPTH_AT, _INTERLACE_AT = 24, 28  # of a PNG
 _TWELVE_BITS = 1 << 12
 
 
@@ -94,8 +94,9 @@ def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:
         source = open_image(whole, source.width * source.height)
         source.load()
         return Loaded(source, ("damaged_kept",))
-    # Pillow leaves missing rows at zero, so nothing is missing where the last row is not.
-    if _has_last_row(source) or has_all_rows(data):
+    # Pillow leaves missing rows at zero, so nothing is missing where the last row is not. But the
+    # first pass of an interlaced image may fill the last row of the image.
+    if (not data[_INTERLACE_AT] and _has_last_row(source)) or has_all_rows(data):
         return Loaded(source, ())
     if not lenient:
         raise ImageError("truncated", "the PNG ends before its last row")
