@@ -16,7 +16,7 @@ from convert.pages import has_further_pages
 from convert.png import PNG_SIGNATURE
 from convert.png_content import has_all_rows, with_all_rows, without_texts
 from convert.tiff import forget_errors, heard_error
-from convert.tiff_strips import has_damaged_jpegs, lacks_rows
+from convert.tiff_strips import is_damaged, lacks_rows
 
 _COMPRESSION, _NOTHING, _BITS = 259, 1, 258  # TIFF 6.0, section 8
 _DEPTH_AT, _INTERLACE_AT = 24, 28  # of a PNG
@@ -69,14 +69,14 @@ def _load_tiff(source: TiffImagePlugin.TiffImageFile, data: bytes, *, lenient: b
     # Only Pillow's own decoder makes missing rows black; libtiff would leave what was in memory.
     if is_short and not (lenient and compression == _NOTHING):
         raise ImageError("truncated", "the TIFF lacks strips, or they are too short for its rows")
-    is_damaged = has_damaged_jpegs(source, data)
-    if is_damaged and not lenient:
-        raise ImageError("damaged", "a JPEG strip of the TIFF is damaged")
+    has_damage = is_damaged(source, data)
+    if has_damage and not lenient:
+        raise ImageError("damaged", "strips of the TIFF are damaged")
     forget_errors()
     source.load()
     if heard_error():
         raise ImageError("damaged", "libtiff cannot decode all of its pixels")
-    return Loaded(source, ("damaged_kept",) if is_short or is_damaged else ())
+    return Loaded(source, ("damaged_kept",) if is_short or has_damage else ())
 
 
 def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:

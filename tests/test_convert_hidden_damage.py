@@ -61,6 +61,7 @@ def test_zeros_outside_of_the_pixels_are_no_damage() -> None:
     assert outcome(plain[:2] + comment + plain[2:]) == "converted"
     assert outcome(plain + bytes(300)) == "converted"
     assert outcome(plain[:-2] + bytes(300) + plain[-2:]) == "converted"  # padding
+    assert not is_zeroed(plain[:-2] + bytes(300) + plain[-2:])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
