@@ -34,9 +34,14 @@ def fit_to(
     inner = inner_size(shape, size) if fit == "pad" else size
     if inner == size:
         return image.resize(size, resample, part)
-    canvas = Image.new("RGB", size, border_colour(image, part))
+    resized = image.resize(inner, resample, part).convert("RGB")
+    if image.mode == "RGBA":  # resizing mixes by opacity, so what is see-through becomes black
+        colour = border_colour(resized, (0, 0, *inner))
+    else:
+        colour = border_colour(image, part)
+    canvas = Image.new("RGB", size, colour)
     place = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
-    canvas.paste(image.resize(inner, resample, part).convert("RGB"), place)
+    canvas.paste(resized, place)
     return canvas
 
 
@@ -51,8 +56,8 @@ def inner_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
 def border_colour(image: Image.Image, part: Part) -> tuple[int, int, int]:
     """Returns the median colour of the outermost pixels of a part, channel by channel.
 
-    Each pixel of the border counts once, before any resizing. Of an even number of pixels it is
-    the lower one of the two in the middle, so the result is a value that occurs. Alpha is ignored.
+    Each pixel of the border counts once. Of an even number of pixels it is
+    the lower one of the two in the middle, so the result is a value that occurs.
     """
     left, top = math.floor(part[0]), math.floor(part[1])
     right, bottom = math.ceil(part[2]), math.ceil(part[3])

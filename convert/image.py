@@ -104,8 +104,9 @@ def _about(region: Region, pixels: bytes, options: ImageOptions) -> list[Oddity]
     look = look_of(pixels, options.channels)
     if look is not None:
         oddities.append(look)
-    if options.fit == "stretch":
-        oddities += shape_of(region.shape, options.size)
+    shape = shape_of(region.shape, options.size)
+    # Padding distorts nothing, but hides that width and height of the size were swapped.
+    oddities += shape if options.fit == "stretch" else shape[1:]
     return oddities
 
 

@@ -20,6 +20,7 @@ from convert.jpeg_segments import (
     with_plain_header,
     without_padding,
 )
+from convert.jpeg_zeros import is_zeroed
 from convert.oddities import Oddity
 
 JPEG_DECODER_VERSION: str = simplejpeg.__version__
@@ -51,6 +52,7 @@ _WHAT = {
     "Inconsistent progression": "the JPEG: its scans contradict each other",
 }
 """A part of libjpeg's warning -> what it means."""
+_ZEROED = "the JPEG: zeros stand where its pixels should be"
 
 
 class Decoded(NamedTuple):
@@ -156,13 +158,14 @@ def _size(pixels: Pixels | None) -> tuple[int, ...]:
 
 
 def has_warnings(data: bytes) -> bool:
-    """Tells whether a JPEG cannot be decoded without a warning that is of its pixels."""
+    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels."""
     header = read_header(data)
     colours = None if header is None else _COLOURS_BY_CHANNELS.get(len(header.channels))
     if colours is None:
         return False
     decoder = _Decoder(colours, (0, 0))
-    return isinstance(decoder.decode(data), str) and isinstance(_repaired(decoder, data)[0], str)
+    is_odd = isinstance(decoder.decode(data), str)
+    return is_zeroed(data) or (is_odd and isinstance(_repaired(decoder, data)[0], str))
 
 
 class _Decoder:
@@ -232,9 +235,10 @@ def _judge(
         if isinstance(pixels, str) or not pixels.any():  # nothing could be decoded
             raise error
         return Decoded(pixels, file, ("damaged_kept",))
-    if _ends_in_a_hole(decoder, file):
+    is_left_over = _ends_in_a_hole(decoder, file)
+    if is_left_over or is_zeroed(file):
         if kept_size is None:
-            raise ImageError("damaged", _WHAT[_LEFT_OVER])
+            raise ImageError("damaged", _WHAT[_LEFT_OVER] if is_left_over else _ZEROED)
         return Decoded(pixels, file, ("damaged_kept",))
     if header is not None and file is not data:
         header = read_header(file)

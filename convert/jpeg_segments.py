@@ -67,12 +67,16 @@ class Header(NamedTuple):
         return self.process in (0xC2, 0xCA)
 
 
-def header_segments(data: bytes) -> Iterator[Segment]:
-    """Yields the segments up to the first scan's, with zeros and fill bytes between them skipped.
+def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
+    """Yields the segments up to the next scan's, with zeros and fill bytes between them skipped.
 
     Ends early where something else stands between them, or the file ends.
+
+    Args:
+        data: The file.
+        start: Where the first of them begins.
     """
-    start, end, marker = 2, len(data) - 4, 0
+    end, marker = len(data) - 4, 0
     while start <= end and marker != _SOS:
         first, marker, length = _MARKER(data, start)
         if first == 0 or marker == first == 0xFF:

@@ -16,10 +16,10 @@ from convert.pages import has_further_pages
 from convert.png import PNG_SIGNATURE
 from convert.png_content import has_all_rows, with_all_rows, without_texts
 from convert.tiff import forget_errors, heard_error
-from convert.tiff_strips import has_damaged_jpegs, lacks_rows
+from convert.tiff_strips import is_damaged, lacks_rows
 
 _COMPRESSION, _NOTHING, _BITS = 259, 1, 258  # TIFF 6.0, section 8
-_DEPTH_AT = 24  # of a PNG
+_DEPTH_AT, _INTERLACE_AT = 24, 28  # of a PNG
 _TWELVE_BITS = 1 << 12
 
 
@@ -69,14 +69,14 @@ def _load_tiff(source: TiffImagePlugin.TiffImageFile, data: bytes, *, lenient: b
     # Only Pillow's own decoder makes missing rows black; libtiff would leave what was in memory.
     if is_short and not (lenient and compression == _NOTHING):
         raise ImageError("truncated", "the TIFF lacks strips, or they are too short for its rows")
-    is_damaged = has_damaged_jpegs(source, data)
-    if is_damaged and not lenient:
-        raise ImageError("damaged", "a JPEG strip of the TIFF is damaged")
+    has_damage = is_damaged(source, data)
+    if has_damage and not lenient:
+        raise ImageError("damaged", "strips of the TIFF are damaged")
     forget_errors()
     source.load()
     if heard_error():
         raise ImageError("damaged", "libtiff cannot decode all of its pixels")
-    return Loaded(source, ("damaged_kept",) if is_short or is_damaged else ())
+    return Loaded(source, ("damaged_kept",) if is_short or has_damage else ())
 
 
 def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:
@@ -94,8 +94,9 @@ def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:
         source = open_image(whole, source.width * source.height)
         source.load()
         return Loaded(source, ("damaged_kept",))
-    # Pillow leaves missing rows at zero, so nothing is missing where the last row is not.
-    if _has_last_row(source) or has_all_rows(data):
+    # Pillow leaves missing rows at zero, so nothing is missing where the last row is not. But the
+    # first pass of an interlaced image may fill the last row of the image.
+    if (not data[_INTERLACE_AT] and _has_last_row(source)) or has_all_rows(data):
         return Loaded(source, ())
     if not lenient:
         raise ImageError("truncated", "the PNG ends before its last row")

@@ -31,7 +31,9 @@ def look_of(pixels: bytes, channels: int) -> Oddity | None:
 
 
 def shape_of(shape: tuple[int, int], size: tuple[int, int]) -> tuple[Oddity, ...]:
-    """Returns what is odd about the shape of what is stretched to the size of records.
+    """Returns what is odd about the shape of what is brought to the size of records.
+
+    First that it is another one, then that it is turned.
 
     Args:
         shape: (width, height) of the crop.

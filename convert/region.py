@@ -16,6 +16,7 @@ from convert.image_options import ImageOptions
 from convert.jpeg import Decoded, decode_jpeg
 from convert.loading import load
 from convert.oddities import Oddity
+from convert.pages import has_further_pages
 from convert.png import image_of, plain_png, png_rows
 
 # EXIF 2.3, section 4.6.4: where row 0 and column 0 of the stored pixels are to be seen.
@@ -97,6 +98,8 @@ def _of_jpeg(
     """Returns the region of a JPEG that was judged."""
     turned = orientation(source)
     pixels, file, oddities = decoded
+    if has_further_pages(source, data):
+        oddities = ("further_pages", *oddities)
     if pixels is None:
         if file is not data:
             source, scale = open_image(file, options.max_pixels), 1.0

@@ -1,8 +1,8 @@
 """libtiff's errors: heard instead of printed.
 
 Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
-memory would become pixels, others in every run. Its warnings cannot be heard: Pillow turns them
-off whenever it decodes.
+memory would become pixels, others in every run. Its warnings cannot be heard here: Pillow turns
+them off whenever it decodes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ def _hear(module: bytes, message: bytes, values: int) -> None:
 
 
 _handler = _Handler(_hear)  # libtiff holds no reference to it
-_library = ctypes.CDLL(_imaging.__file__)
+LIBRARY = ctypes.CDLL(_imaging.__file__)
+"""What Pillow has of libtiff."""
 
 
 def _install() -> None:
     """Puts our handler in the place of those that write to stderr, past Python."""
-    if hasattr(_library, "TIFFSetErrorHandler"):  # else Pillow was built without it
-        _library.TIFFSetErrorHandler(_handler)
-        _library.TIFFSetWarningHandler(None)
+    if hasattr(LIBRARY, "TIFFSetErrorHandler"):  # else Pillow was built without it
+        LIBRARY.TIFFSetErrorHandler(_handler)
+        LIBRARY.TIFFSetWarningHandler(None)
 
 
 _install()
@@ -43,9 +44,9 @@ def is_configured(compression: int) -> bool:
     Args:
         compression: The number in a TIFF's Compression tag.
     """
-    if not hasattr(_library, "TIFFIsCODECConfigured"):
+    if not hasattr(LIBRARY, "TIFFIsCODECConfigured"):
         return False
-    return bool(_library.TIFFIsCODECConfigured(ctypes.c_uint16(compression)))
+    return bool(LIBRARY.TIFFIsCODECConfigured(ctypes.c_uint16(compression)))
 
 
 def forget_errors() -> None:

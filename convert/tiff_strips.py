@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 from PIL import TiffImagePlugin
 
 from convert.jpeg import has_warnings
+from convert.tiff_fax import FAX, has_damaged_fax
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
     256, 257, 258, 259, 262, 273, 277, 278, 279,
 )  # fmt: skip
 _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 322, 323, 324, 325
 _UNCOMPRESSED, _JPEG, _DEFLATE = 1, 7, (8, 32946)
-_JPEG_TABLES, _FILL_ORDER, _GROUP4 = 347, 266, 4
-_END_OF_BLOCK = "000000000001" * 2
+_PACKBITS, _NO_PACKET = 32773, 128
+_JPEG_TABLES, _FILL_ORDER = 347, 266
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _YCBCR = 6  # its chroma may be stored at a lower resolution
 _PIECE_BYTES = 1 << 20
 
@@ -30,11 +32,13 @@ class _Part(NamedTuple):
         offset: Where it starts in the file.
         stored: Bytes that it takes there, as the file says; None if it does not say.
         needed: Bytes that its rows take uncompressed; None if that is not known.
+        height: Its rows.
     """
 
     offset: int
     stored: int | None
     needed: int | None
+    height: int
 
 
 def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
@@ -49,32 +53,34 @@ def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     tags: Any = image.tag_v2
     compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
     parts = _parts(tags)
-    if parts is None or any(_is_short(part, compression, data) for part in parts):
-        return True
-    if compression != _GROUP4:
-        return False
-    is_reversed = tags.get(_FILL_ORDER, 1) == 2
-    return any(
-        _is_broken_fax(data[part.offset : part.offset + (part.stored or 0)], is_reversed)
-        for part in parts
-    )
+    return parts is None or any(_is_short(part, compression, data) for part in parts)
 
 
-def has_damaged_jpegs(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether a strip or tile that is a JPEG is damaged; libtiff passes over its warnings.
+def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
+    """Tells whether a strip or tile is damaged in a way that Pillow passes over.
 
     Args:
         image: Its header, as Pillow read it; no strip is missing.
         data: The whole file.
     """
     tags: Any = image.tag_v2
-    if tags.get(_COMPRESSION) != _JPEG:
-        return False
-    tables = tags.get(_JPEG_TABLES, b"")
-    return any(
-        has_warnings(_joined(tables, data[part.offset : part.offset + (part.stored or 0)]))
-        for part in _parts(tags) or ()
-    )
+    compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
+    parts = _parts(tags) or []
+    if compression in FAX:
+        width = _number(tags.get(_WIDTH, 0))
+        return has_damaged_fax(data, compression, width, [part.height for part in parts])
+    streams = (data[part.offset : part.offset + (part.stored or 0)] for part in parts)
+    if compression == _JPEG:
+        tables = tags.get(_JPEG_TABLES, b"")
+        return any(has_warnings(_joined(tables, stream)) for stream in streams)
+    if compression == _PACKBITS:
+        is_reversed = tags.get(_FILL_ORDER, 1) == 2
+        return not all(
+            _unpacks_to(stream.translate(_REVERSED) if is_reversed else stream, part.needed)
+            for part, stream in zip(parts, streams, strict=True)
+            if part.needed
+        )
+    return False
 
 
 def _joined(tables: bytes, stream: bytes) -> bytes:
@@ -96,18 +102,14 @@ def _is_short(part: _Part, compression: int, data: bytes) -> bool:
     return False  # libtiff tells
 
 
-def _is_broken_fax(stream: bytes, is_reversed: bool) -> bool:
-    """Tells whether a group 4 stream breaks off in zeros, which libtiff takes for its end.
-
-    No code of ITU-T T.6, nor two in a row, has 16 zeros; they are padding if the end-of-block code
-    comes before them.
-    """
-    zeros = stream.find(b"\0\0")
-    if zeros < 0:
-        return False
-    last = stream[max(0, zeros - 4) : zeros + 1]
-    bits = "".join(f"{byte:08b}"[:: -1 if is_reversed else 1] for byte in last)
-    return _END_OF_BLOCK not in bits
+def _unpacks_to(stream: bytes, needed: int) -> bool:
+    """Tells whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
+    at = size = 0
+    while at < len(stream) and size < needed:
+        code = stream[at]
+        size += code + 1 if code < _NO_PACKET else (257 - code) * (code > _NO_PACKET)
+        at += code + 2 if code < _NO_PACKET else 1 + (code > _NO_PACKET)
+    return size == needed and at <= len(stream) and not stream[at:].strip(b"\0\x80")
 
 
 def _holds(stream: bytes, needed: int) -> bool:
@@ -147,6 +149,7 @@ def _parts(tags: Any) -> list[_Part] | None:
             offset=offsets[number],
             stored=counts[number] if number < len(counts) else None,
             needed=heights[number // columns % rows] * row_bytes if is_known else None,
+            height=heights[number // columns % rows],
         )
         for number in range(columns * rows * planes)
     ]

@@ -33,18 +33,20 @@ def prepare(file):
 
 def pad(image, size, resample):
     """Keeps the image's shape; around it comes the median colour of its outermost pixels."""
-    pixels = np.asarray(image.convert("RGB"))
-    edge = np.ones(pixels.shape[:2], bool)
-    edge[1:-1, 1:-1] = False
-    border = np.sort(pixels[edge], axis=0)
-    canvas = Image.new("RGB", size, tuple(border[(len(border) - 1) // 2].tolist()))
     (width, height), (columns, rows) = image.size, size
     if width * rows > height * columns:
         inner = columns, max(1, (2 * height * columns + width) // (2 * width))
     else:
         inner = max(1, (2 * width * rows + height) // (2 * height)), rows
+    resized = image.resize(inner, resample).convert("RGB")
+    is_opaque = image.getextrema()[3][0] == 255
+    pixels = np.asarray(image.convert("RGB") if is_opaque else resized)
+    edge = np.ones(pixels.shape[:2], bool)
+    edge[1:-1, 1:-1] = False
+    border = np.sort(pixels[edge], axis=0)
+    canvas = Image.new("RGB", size, tuple(border[(len(border) - 1) // 2].tolist()))
     corner = ((columns - inner[0]) // 2, (rows - inner[1]) // 2)
-    canvas.paste(image.resize(inner, resample).convert("RGB"), corner)
+    canvas.paste(resized, corner)
     return canvas
 
 

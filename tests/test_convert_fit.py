@@ -24,7 +24,19 @@ from convert.parser import parse_dataset
 
 def padded(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """Does it a second way, pixel by pixel."""
-    pixels = np.asarray(image.convert("RGB"))
+    width, height = image.size
+    scale = min(size[0] / width, size[1] / height)
+    inner = [max(1, int(side * scale + 0.5 + 1e-9)) for side in (width, height)]
+    resized = np.asarray(image.resize(tuple(inner)).convert("RGB"))
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    # Of an image with transparency, the border as the record shows it.
+    canvas[:] = median_of_border(resized if image.mode == "RGBA" else np.asarray(image))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas[top : top + inner[1], left : left + inner[0]] = resized
+    return canvas
+
+
+def median_of_border(pixels: np.ndarray) -> list[int]:
     height, width, _ = pixels.shape
     border = [
         pixels[y, x]
@@ -32,15 +44,7 @@ def padded(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
         for x in range(width)
         if y in (0, height - 1) or x in (0, width - 1)
     ]
-    colour = [sorted(int(p[c]) for p in border)[(len(border) - 1) // 2] for c in range(3)]
-    scale = min(size[0] / width, size[1] / height)
-    inner = [max(1, int(side * scale + 0.5 + 1e-9)) for side in (width, height)]
-    canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    canvas[:] = colour
-    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    resized = np.asarray(image.resize(tuple(inner)).convert("RGB"))
-    canvas[top : top + inner[1], left : left + inner[0]] = resized
-    return canvas
+    return [sorted(int(p[c]) for p in border)[(len(border) - 1) // 2] for c in range(3)]
 
 
 def pixels(data: bytes, **options) -> np.ndarray:
@@ -55,6 +59,15 @@ def test_pad_is_what_it_says(mode: str, source: tuple[int, int], size: tuple[int
     image = picture(*source, mode)
     shown = image.convert("RGB") if mode == "L" else image
     np.testing.assert_array_equal(pixels(encoded(image, "PNG"), size=size), padded(shown, size))
+
+
+def test_padding_around_what_is_see_through_has_no_seam() -> None:
+    image = Image.new("RGBA", (40, 20), (255, 255, 255, 0))  # white that nobody sees
+    image.paste((200, 30, 30, 255), (10, 5, 30, 15))
+    found = pixels(encoded(image, "PNG"), size=(32, 32))
+    assert not found[:8].any() and not found[8:10].any() and found[16, 16].any()
+    opaque = image.convert("RGB").convert("RGBA")
+    assert (pixels(encoded(opaque, "PNG"), size=(32, 32))[:8] == 255).all()
 
 
 def test_the_crop_is_what_keeps_its_shape() -> None:

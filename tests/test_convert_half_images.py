@@ -203,8 +203,6 @@ def test_tiffs_with_too_few_strips(compression: str | None) -> None:
 
 @tiffs
 def test_tiffs_with_strips_that_are_too_short(compression: str | None) -> None:
-    if compression == "group4":
-        return  # libtiff says nothing of some, and no count tells of the rows of a strip
     data = _tiff(compression)
     short = edit_tag(data, 279, lambda counts: [count // 2 for count in counts])
     assert reason(short) in ("truncated", "damaged")

@@ -131,6 +131,30 @@ def test_previews_are_no_pages() -> None:
     assert outcome(buffer.getvalue()) == "converted"
 
 
+@pytest.mark.parametrize("further", [(64, 48), (48, 64), (80, 60)])
+def test_further_pictures_of_a_camera(further: tuple[int, int]) -> None:
+    buffer = BytesIO()
+    pictures = [picture(16, 12), picture(*further)]
+    picture().save(buffer, "MPO", save_all=True, append_images=pictures)
+    data = buffer.getvalue()
+    assert outcome(data).split()[:2] == ["converted", "further_pages"]
+    small = {"size": (16, 12), "fast_decode": True}  # decoded at a reduced scale
+    assert outcome(data, **small) == "converted further_pages"
+    index = data.index(b"MPF\0") + 4
+    preview = bytearray(data)
+    struct.pack_into("<I", preview, index + 50 + 2 * 16, 0x010002)  # the third is for television
+    assert outcome(bytes(preview)) == "converted"
+
+
+def test_a_damaged_index_of_pictures_does_not_matter() -> None:
+    buffer = BytesIO()
+    picture().save(buffer, "MPO", save_all=True, append_images=[picture()])
+    data = bytearray(buffer.getvalue())
+    start = data.index(b"MPF\0") + 12
+    data[start : start + 30] = b"\xff" * 30
+    assert outcome(bytes(data)) == "converted"
+
+
 def test_a_damaged_second_page_does_not_matter() -> None:
     data = pages("GIF", 2)
     assert outcome(data[:-200]).startswith("converted")
@@ -161,6 +185,7 @@ def test_the_crop_counts_and_padding_does_not() -> None:
     assert outcome(data, size=(20, 20)) == "converted other_shape"
     assert outcome(data, size=(20, 20), crop=(0, 0, 20, 20)) == "converted"
     assert outcome(data, size=(20, 20), fit="pad") == "converted"
+    assert outcome(data, size=(20, 100), fit="pad") == "converted turned_shape"  # W and H swapped
     assert outcome(jpeg(size=(640, 160)), size=(20, 20), fast_decode=True).endswith("other_shape")
 
 
