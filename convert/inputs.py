@@ -120,6 +120,8 @@ def require_inputs_outside(config: ConvertConfig, root: str) -> None:
     """
     if not (config.overwrite or config.retry_quarantined):
         return
+    if not filesystem_of(config.dataset).is_folder(config.dataset):
+        return  # there is nothing to replace
     files = [flag.partition("=")[2] or flag for flag in config.vocabulary]
     folder = os.path.join(whole_root(config.dataset), "")
     for path in (config.manifest, root, *files):

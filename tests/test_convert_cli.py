@@ -162,8 +162,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         ),
         (
             "m.csv m.csv --size 8 8 --overwrite",
-            "m.csv: lies in the dataset m.csv, which would be replaced as a whole. "
-            "Move it out, or choose another output.",
+            "m.csv: exists and is no valid dataset, so it is left alone. "
+            "Choose another output, or remove it yourself.",
         ),
         ("m.csv m.csv/out --size 8 8", "m.csv/out: its parent folder cannot be made: File exists."),
     ],
