@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from convert.command import OneLineParser
-from convert.errors import ShardfeedError, TryAgainError, UsageError
+from convert.errors import ShardfeedError, UsageError
+from convert.os_errors import failure
 
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
@@ -100,7 +101,7 @@ def pack(folder: Path, python: str) -> int:
                 archive.add(path.resolve(), name)
         part.replace(folder / ARCHIVE)
     except OSError as error:
-        raise TryAgainError(f"{error.filename or folder}: {error.strerror or error}.") from error
+        raise failure(error, str(error.filename or folder), "pack again") from error
     return (folder / ARCHIVE).stat().st_size
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from io import BytesIO
 
 from PIL import Image, features
 
-from convert.errors import TryAgainError, UsageError
+from convert.errors import UsageError
 from convert.metadata import DatasetInfo
+from convert.os_errors import kind_of
 from convert.show.font import Typeface, find_typeface
 from convert.show.sample import SampledRecord, read_sample
 from convert.show.sheet import Caption, draw_sheet
@@ -21,7 +21,6 @@ from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names
 _MAX_CHARACTERS = 200  # of a label: more than a card holds of the narrowest
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EINTR)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +117,7 @@ def check_folder(sheets: str, dataset: str) -> None:
     try:
         filesystem_of(sheets).make_folder(sheets)
     except OSError as error:
-        raise UsageError(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
+        raise kind_of(error)(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
 
 
 def _whole(folder: str) -> str:
@@ -130,7 +129,7 @@ def write_png(path: str, image: Image.Image) -> None:
     """Writes a PNG so that it is there whole or not at all, replacing an older one.
 
     Raises:
-        UsageError: It may not be written there.
+        UsageError: It cannot be written there.
         TryAgainError: The disk is full or failed, or HDFS did.
     """
     try:
@@ -141,8 +140,7 @@ def write_png(path: str, image: Image.Image) -> None:
         else:
             _write_here(path, image)
     except OSError as error:
-        kind = TryAgainError if error.errno in _PASSING else UsageError
-        raise kind(f"{path}: cannot be written: {error.strerror}.") from error
+        raise kind_of(error)(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def _write_here(path: str, image: Image.Image) -> None:

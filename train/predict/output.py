@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from convert.local import PART, sync_folder
-from train.errors import TryAgainError
+from convert.os_errors import failure
 
 
 @contextlib.contextmanager
@@ -21,7 +21,8 @@ def open_output(path: str | None) -> Iterator[TextIO]:
         path: The file, which may exist. None: stdout.
 
     Raises:
-        TryAgainError: It cannot be written.
+        TryAgainError: It cannot be written now.
+        ShardfeedError: It cannot be written for a reason that stays.
     """
     if path is None:
         yield sys.stdout
@@ -36,10 +37,8 @@ def open_output(path: str | None) -> Iterator[TextIO]:
         os.replace(part, path)
         sync_folder(os.path.dirname(path) or ".")
     except OSError as error:
-        raise TryAgainError(
-            f"{path}: cannot be written: {error.strerror or error}. "
-            "Free space or repair the disk, then run the same command again."
-        ) from error
+        again = "run the same command again"
+        raise failure(error, f"{path}: cannot be written", again) from error
     finally:
         with contextlib.suppress(OSError):
             Path(part).unlink(missing_ok=True)

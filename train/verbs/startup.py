@@ -36,8 +36,17 @@ def import_keras() -> None:
     # Left to itself TensorFlow uses oneDNN on some CPUs of Intel's only. On one of AMD's with AVX2
     # the default network trains 1.5 times as fast with it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with quiet_stderr():
-        import keras  # noqa: F401
+    try:
+        with quiet_stderr():
+            import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND")
+        if not backend:
+            raise
+        raise UsageError(
+            f"KERAS_BACKEND={backend}: Keras cannot load it: {error}. Install it, or set another "
+            "one: tensorflow, the default, or jax."
+        ) from error
 
 
 @contextlib.contextmanager
