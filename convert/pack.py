@@ -22,6 +22,7 @@ from typing import NoReturn
 from convert.command import OneLineParser
 from convert.errors import ShardfeedError, UsageError
 from convert.os_errors import failure
+from convert.streams import print_result
 
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(f"convert.pack: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     print(f"convert.pack: {size / 1e6:,.0f} MB in {namespace.folder}/{ARCHIVE}", file=sys.stderr)
-    print(submit_line(namespace.folder))
+    print_result(submit_line(namespace.folder))
     sys.exit(0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from convert.local import PART, exchange, sync_folder, write_file
 from convert.os_errors import failure
+from convert.signals import removed_by_signals
 from train.errors import UsageError
 
 _REMEDY = "Name another --output, or replace it with --overwrite."
@@ -68,7 +69,8 @@ def workplace(stem: str) -> Iterator[str]:
     except OSError as error:
         raise failure(error, f"{parent}: cannot be written", "export again") from error
     try:
-        yield folder
+        with removed_by_signals(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

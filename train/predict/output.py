@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from convert.local import PART, sync_folder
 from convert.os_errors import failure
+from convert.signals import undone_by_signals
+from convert.streams import Result
+
+
+class Output(Protocol):
+    """Takes text."""
+
+    def write(self, text: str, /) -> int: ...  # noqa: D102
+
+    def flush(self) -> None: ...  # noqa: D102
 
 
 @contextlib.contextmanager
-def open_output(path: str | None) -> Iterator[TextIO]:
+def open_output(path: str | None) -> Iterator[Output]:
     """Opens a place for text; leaving by an exception leaves no file.
 
     Args:
@@ -25,12 +34,15 @@ def open_output(path: str | None) -> Iterator[TextIO]:
         ShardfeedError: It cannot be written for a reason that stays.
     """
     if path is None:
-        yield sys.stdout
+        yield Result()
         return
     part = f"{path}{PART}{os.getpid()}"
     try:
         # File names need not be text: what is no UTF-8 is written as \udcXX.
-        with open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        with (
+            undone_by_signals(lambda: os.unlink(part)),
+            open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             yield file
             file.flush()
             os.fsync(file.fileno())

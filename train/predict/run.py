@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from convert.metadata import DatasetInfo
+from convert.streams import stdin_lines
 from train.folder import RunFolder
 from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
@@ -89,7 +90,7 @@ def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
         return ManifestInputs(config.manifest, config.root, config.allow, info)
-    return FileInputs(image_paths(config.images, sys.stdin), info)
+    return FileInputs(image_paths(config.images, stdin_lines()), info)
 
 
 def _table(config: PredictConfig, info: DatasetInfo, inputs: Inputs) -> Table:
