@@ -22,6 +22,7 @@ from convert.config import (
     RowOrder,
 )
 from convert.errors import printable
+from convert.streams import print_result
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -44,7 +45,7 @@ class _VersionAction(argparse.Action):
         """Prints the versions and exits."""
         from convert.codec_support import codec_lines
 
-        print("\n".join((f"shardfeed {__version__}", *codec_lines())))
+        print_result("\n".join((f"shardfeed {__version__}", *codec_lines())))
         parser.exit()
 
 
@@ -286,14 +287,14 @@ def _show(namespace: argparse.Namespace) -> int:
 
     result = show_dataset(_options(namespace, ShowConfig))
     for line in result.lines():
-        print(line)
+        print_result(line)
     _print_json(namespace, result.to_json())
     return 0
 
 
 def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
     if namespace.json:
-        print(json.dumps(summary, ensure_ascii=False), flush=True)
+        print_result(json.dumps(summary, ensure_ascii=False))
 
 
 def _say(line: str) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from convert.errors import ShardfeedError
+from convert.os_errors import failure
+from convert.signals import ended_by_signals
+from convert.streams import drop_stdout, open_streams, print_result
 
 LINE_SECONDS = 30.0
 """Seconds between progress lines where there is no terminal."""
+
+# A conversion that a scheduler stops leaves nothing to be told; a training may not have begun.
+_TOLD_SIGNALS = {"convert": (signal.SIGINT,), "train": (signal.SIGINT, signal.SIGTERM)}
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -56,6 +61,13 @@ class OneLineParser(argparse.ArgumentParser):
             return []
         return list({id(a): a for flag, a in known.items() if flag.startswith(name)}.values())
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Prints help or a version, where argparse would drop it on a full disk."""
+        if message and file is sys.stdout:
+            print_result(message, end="")
+        else:
+            super()._print_message(message, file)
+
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is, and exits with 2."""
         program = self.prog.split()[0]
@@ -80,9 +92,15 @@ def run_verb(
     """
     if words and words[0] not in verbs and words[0] not in ("-h", "--help", "--version"):
         words = [default, *words]
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # labels need not be in the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
+    with ended_by_signals(program, _TOLD_SIGNALS[program]):
+        return _run(program, parser, words)
+
+
+def _run(program: str, parser: argparse.ArgumentParser, words: list[str]) -> int:
+    """Parses a command line and runs its verb; returns the exit code."""
     try:
         namespace = parser.parse_args(words)
         verb: Verb = namespace.verb
@@ -92,13 +110,13 @@ def run_verb(
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 141  # 128 + SIGPIPE, as shells report it
-    except KeyboardInterrupt:
+    except OSError as error:
+        what = str(error.filename or "the system refuses something")
+        told = failure(error, what, "run the same command again")
+        print(f"{program}: error: {told}", file=sys.stderr)
+        return told.exit_code
+    except KeyboardInterrupt:  # from a process that has its own handler
         print(f"{program}: stopped.", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it
-
-
-def _on_sigterm(number: int, frame: object) -> NoReturn:
-    """Leaves through `finally` blocks, so that workers are stopped."""
-    sys.exit(128 + number)

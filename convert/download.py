@@ -15,6 +15,7 @@ from convert.errors import UsageError
 from convert.manifest import Manifest
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.names import TEXT_COLUMN, manifest_from_names
+from convert.signals import removed_by_signals
 from convert.storage import filesystem_of, is_remote, sha256_file
 from convert.vocabulary import read_vocabulary
 
@@ -32,7 +33,7 @@ def local_copy(path: str) -> Iterator[str]:
     if not is_remote(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="shardfeed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="shardfeed-") as folder, removed_by_signals(folder):
         copy = os.path.join(folder, os.path.basename(path))
         try:
             with open(copy, "wb") as file:

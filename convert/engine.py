@@ -22,6 +22,7 @@ from typing import Any
 from convert.errors import ShardfeedError, TryAgainError
 from convert.plan import ShardSpec
 from convert.shard import ShardJob
+from convert.signals import undone_by_signals
 from convert.summary import Progress, ShardSummary
 from convert.worker import OUT_OF_MEMORY, try_row, work
 
@@ -52,8 +53,20 @@ def run_local(
         TryAgainError: The disk failed or is full, or a worker died again and again.
     """
     waiting = iter(specs)
-    again: deque[tuple[ShardSpec, int]] = deque()
     workers: list[_Worker] = []
+    with undone_by_signals(lambda: _stop(workers)):
+        yield from _write(job, waiting, workers, num_workers, on_progress)
+
+
+def _write(
+    job: ShardJob,
+    waiting: Iterator[ShardSpec],
+    workers: list[_Worker],
+    num_workers: int,
+    on_progress: Callable[[Progress], None],
+) -> Iterator[ShardSummary]:
+    """Yields the summaries of shards that workers write; `workers` has those that run."""
+    again: deque[tuple[ShardSpec, int]] = deque()
     try:
         while True:
             _hand_out(job, waiting, again, workers, num_workers)
@@ -76,8 +89,15 @@ def run_local(
                     for progress in worker.reported:
                         on_progress(Progress().since(progress))  # it will be done again
     finally:
-        for worker in workers:
-            worker.stop()
+        _stop(workers)
+
+
+def _stop(workers: list[_Worker]) -> None:
+    """Ends worker processes; all are told before the first is waited for."""
+    for worker in workers:
+        worker.process.terminate()
+    for worker in workers:
+        worker.stop()
 
 
 @dataclass(slots=True)

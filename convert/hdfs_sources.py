@@ -6,11 +6,12 @@ import errno
 import os
 from collections.abc import Callable
 
-from convert.errors import ImageError, Reason, TryAgainError, UsageError
+from convert.errors import ImageError, Reason, UsageError
 from convert.fence import Fence
 from convert.hdfs import HdfsFileSystem
 from convert.hdfs_address import SCHEME, split_address
 from convert.origin import Stamp
+from convert.os_errors import kind_of
 from convert.source_reader import (
     BAD_SOURCE,
     Answer,
@@ -158,7 +159,7 @@ class HdfsSourceReader:
                 raise ImageError("too_large", str(error.strerror)) from error
             if error.errno in _BAD_SOURCE:
                 raise ImageError(*_BAD_SOURCE[error.errno]) from error
-            raise TryAgainError(
+            raise kind_of(error)(
                 f"{path}: cannot be read: {error.strerror}. Run the same command again."
             ) from error
 

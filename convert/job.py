@@ -11,6 +11,7 @@ from dataclasses import replace
 from convert.bad_rows import check_bad
 from convert.config import ConvertConfig
 from convert.conversion import Conversion
+from convert.destination import check_destination
 from convert.engines import Engine, open_engine
 from convert.errors import (
     FormatError,
@@ -30,6 +31,7 @@ from convert.inputs import (
 )
 from convert.local import locked
 from convert.metadata import QUARANTINE, DatasetInfo
+from convert.os_errors import failure, kind_of
 from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
 from convert.report import ConvertResult
@@ -55,16 +57,14 @@ def convert_dataset(
         UsageError: The manifest, an option, or what stands at the output does not fit.
         TooManyBadRowsError: More rows are bad than `max_bad_fraction`.
         TryAgainError: The disk is full or failed, or workers died.
+        ShardfeedError: A file cannot be read or written for a reason that stays.
     """
     try:
         with open_engine(config) as engine:
             return _convert(config, engine, say)
     except OSError as error:
-        what = error.filename or config.dataset
-        raise TryAgainError(
-            f"{what}: {error.strerror or error}. "
-            "Free space or repair the disk, then run the same command again: it goes on."
-        ) from error
+        what = str(error.filename or config.dataset)
+        raise failure(error, what, "run the same command again: it goes on") from error
 
 
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
@@ -77,6 +77,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     if found is not None:
         return _complete(config.dataset, found, started)
     require_inputs_outside(config, root)
+    check_destination(config.dataset, overwrite=config.overwrite)
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
     if not filesystem_of(root).is_folder(root):
@@ -85,7 +86,8 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     try:
         filesystem_of(parent).make_folder(parent)
     except OSError as error:
-        raise UsageError(
+        kind = kind_of(error)
+        raise kind(
             f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
         ) from error
     with _alone(config.dataset, say):

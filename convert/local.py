@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, PassedOver, Status
+from convert.signals import undone_by_signals
 
 PART = ".part-"
 """Stands in the name of a file that `write_file` has not finished."""
@@ -246,14 +247,20 @@ def locked(path: str, on_wait: Callable[[], None]) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The holder before us removed the file: a third process may have made a new one.
             if _same_file(descriptor, path):
+                remove = functools.partial(_remove_ours, descriptor, path)
                 try:
-                    yield
+                    with undone_by_signals(remove):
+                        yield
                 finally:
-                    if _same_file(descriptor, path):  # a user may have removed it
-                        os.unlink(path)
+                    remove()
                 return
         finally:
             os.close(descriptor)
+
+
+def _remove_ours(descriptor: int, path: str) -> None:
+    if _same_file(descriptor, path):  # a user may have removed it
+        os.unlink(path)
 
 
 def _same_file(descriptor: int, path: str) -> bool:

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from convert.command import OneLineParser
-from convert.errors import ShardfeedError, TryAgainError, UsageError
+from convert.errors import ShardfeedError, UsageError
+from convert.os_errors import failure
+from convert.streams import print_result
 
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(f"convert.pack: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     print(f"convert.pack: {size / 1e6:,.0f} MB in {namespace.folder}/{ARCHIVE}", file=sys.stderr)
-    print(submit_line(namespace.folder))
+    print_result(submit_line(namespace.folder))
     sys.exit(0)
 
 
@@ -100,7 +102,7 @@ def pack(folder: Path, python: str) -> int:
                 archive.add(path.resolve(), name)
         part.replace(folder / ARCHIVE)
     except OSError as error:
-        raise TryAgainError(f"{error.filename or folder}: {error.strerror or error}.") from error
+        raise failure(error, str(error.filename or folder), "pack again") from error
     return (folder / ARCHIVE).stat().st_size
 
 

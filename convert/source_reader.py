@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -14,6 +15,7 @@ from convert.errors import ImageError, Reason, TryAgainError
 from convert.fence import Fence
 from convert.filesystem import WRITE_BYTES
 from convert.origin import Stamp
+from convert.os_errors import failure, passes
 
 _READ_TRIES = 3
 
@@ -36,9 +38,25 @@ BAD_SOURCE: dict[int, tuple[Reason, str]] = {
 
 def bad_name(error: ValueError) -> ImageError:
     """Returns why there can be no file of a name that the system does not even take."""
+    if isinstance(error, UnicodeEncodeError) and is_text(error.object):
+        encoding = sys.getfilesystemencoding()
+        return ImageError(
+            "unreadable",
+            f"its path has characters that the locale's encoding, {encoding}, does not; "
+            "set LC_ALL=C.UTF-8",
+        )
     if isinstance(error, UnicodeError):
         return ImageError("missing", "its path is no valid Unicode")
     return ImageError("missing", "its path has a null byte")
+
+
+def is_text(path: str) -> bool:
+    """Tells whether a path can be written as Unicode, which lone surrogates cannot."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Reader(Protocol):
@@ -137,11 +155,14 @@ class SourceReader:
             except OSError as error:
                 if error.errno in BAD_SOURCE:
                     raise ImageError(*BAD_SOURCE[error.errno]) from error
-                failure = error
+                met = error
                 time.sleep(0.1 * 4**attempt)
+        if not passes(met):
+            again = "run the same command again"
+            raise failure(met, f"{path}: cannot be read", again) from met
         raise TryAgainError(
-            f"{path}: cannot be read: {failure.strerror}. Run the same command again."
-        ) from failure
+            f"{path}: cannot be read: {met.strerror}. Run the same command again."
+        ) from met
 
     def _stands(self, path: str) -> bool:
         try:

@@ -19,6 +19,7 @@ from convert.hdfs_client import use_settings
 from convert.metadata import Shard
 from convert.plan import ShardSpec
 from convert.shard import ShardJob
+from convert.signals import undone_by_signals
 from convert.spark_context import (
     explained,
     hadoop_settings,
@@ -125,6 +126,13 @@ class SparkEngine:
     def _results(self, task: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Yields what a task makes of each item, as jobs of several items end."""
         context = self._connect()
+        with undone_by_signals(lambda: context.cancelJobGroup(self._group)):
+            yield from self._results_of(context, task, items)
+
+    def _results_of(
+        self, context: SparkContext, task: Callable[[Any], Any], items: Iterable[Any]
+    ) -> Iterator[Any]:
+        """Yields the results of jobs; those that still run at the end are cancelled."""
         guarded = Guarded(task=task, max_failures=max_failures(context))
         waiting, running = iter(items), dict[Future[list[Any]], int]()
         pool = ThreadPoolExecutor(_MAX_THREADS, "spark")

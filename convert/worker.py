@@ -14,9 +14,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from convert.errors import ImageError, ShardfeedError, TryAgainError
+from convert.errors import ImageError, ShardfeedError
 from convert.hdfs_client import use_settings
 from convert.image import render
+from convert.os_errors import failure
 from convert.plan import ShardSpec
 from convert.shard import ShardJob, write_shard
 from convert.summary import Progress, ShardSummary
@@ -84,10 +85,8 @@ def _attempt(
     except MemoryError:
         os._exit(OUT_OF_MEMORY)  # as any other death: this process may be short of all things
     except OSError as error:
-        return TryAgainError(
-            f"{spec.file}: cannot be written: {error.strerror}. "
-            "Free space or repair the disk, then run the same command again: it goes on."
-        )
+        again = "run the same command again: it goes on"
+        return failure(error, f"{spec.file}: cannot be written", again)
 
 
 def _die_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,8 +111,17 @@ def iterate(source: BatchSource, epoch: int, start_step: int = 0) -> Iterator[Ba
     def make(number: int) -> Arrays:
         return source.batches(epoch, *source.group(number, start_step))
 
+    process = os.getpid()
+    groups = _ahead(pool, make, range(source.num_groups(start_step)))
     try:
-        for arrays in _ahead(pool, make, range(source.num_groups(start_step))):
+        while True:
+            if os.getpid() != process:  # the threads are the parent's
+                raise UsageError(
+                    "this iteration began before the process was forked. Begin one in the child."
+                )
+            arrays = next(groups, None)
+            if arrays is None:
+                return
             for batch in zip(*arrays, strict=True):
                 yield source.element(batch)
     finally:  # the caller may have had enough

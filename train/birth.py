@@ -8,6 +8,7 @@ from itertools import count
 
 from convert.local import PART
 from convert.metadata import DATASET_JSON
+from convert.os_errors import kind_of
 from convert.storage import real_place
 from train.errors import UsageError
 
@@ -32,7 +33,7 @@ def make_folder(path: str | None) -> str:
         is_run = os.path.exists(os.path.join(path or "", CONFIG))
         raise taken(path or "", is_run=is_run) from error
     except OSError as error:
-        raise UsageError(f"{path or 'runs'}: cannot be made: {error.strerror}.") from error
+        raise kind_of(error)(f"{path or 'runs'}: cannot be made: {error.strerror}.") from error
 
 
 def is_unborn(names: Iterable[str]) -> bool:

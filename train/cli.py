@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from convert.command import OneLineParser, run_verb
+from convert.streams import open_streams
 from convert.version import __version__
 from train.verbs import bench, evaluate, export, fit, predict, resume
 
@@ -30,6 +31,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
+    open_streams()
     faulthandler.enable()  # a shard that another program shortens is a SIGBUS
     parser = OneLineParser(
         prog="train",

@@ -38,6 +38,10 @@ def open_reader(files: Sequence[ShardFile], info: DatasetInfo, **options: Any) -
     return (RawReader if info.is_raw else EncodedReader)(files, info, **options)
 
 
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
+
+
 class EncodedReader(RecordReader):
     """Reads records that hold PNG or JPEG files; otherwise as `RecordReader`.
 
@@ -69,7 +73,12 @@ class EncodedReader(RecordReader):
             )
             for number, file in enumerate(self.files)
         ]
-        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
+        self._pool = _decoders()
+
+    def after_fork(self) -> None:
+        """Replaces the lock and the threads in a forked process."""
+        super().after_fork()
+        self._pool = _decoders()
 
     def _labels_of(self, records: Ints) -> Ints:
         shards, places = self._find(records)

@@ -34,6 +34,7 @@ import numpy as np
 
 from convert.local import PART, locked, sync_folder, write_file
 from convert.metadata import DATASET_JSON, DatasetInfo
+from convert.os_errors import failure
 from convert.storage import read_dataset, write_json
 from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
@@ -124,14 +125,13 @@ class RunFolder:
 
         Raises:
             TryAgainError: The disk is full or damaged.
+            ShardfeedError: It cannot be written for a reason that stays.
         """
         try:
             yield
         except OSError as error:
-            raise TryAgainError(
-                f"{self.file(name)}: cannot be written: {error.strerror or error}. "
-                f"Free space or repair the disk, then go on with `train resume {self.address}`."
-            ) from error
+            again = f"go on with `train resume {self.address}`"
+            raise failure(error, f"{self.file(name)}: cannot be written", again) from error
 
     def write_start(self, options: Mapping[str, Any], info: DatasetInfo) -> None:
         """Writes what is known before training; config.json last, since it makes this a run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,6 +18,7 @@ import numpy as np
 
 from train.arrays import check_start_step
 from train.clock import InputClock
+from train.errors import UsageError
 from train.loading import Paths, SourceOptions, open_source
 from train.records import RecordReader
 from train.source import MAKERS, BatchSource
@@ -122,10 +124,12 @@ def as_tf_dataset(
     # Autotuning stalls single steps by about a second on few cores, and nothing here needs it.
     options.autotune.enabled = False
     options.deterministic = True
-    return batches.with_options(options)
+    dataset = batches.with_options(options)
+    dataset.line = line  # TensorFlow itself holds it weakly; see `_made_by`
+    return dataset
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
 class _Line:
     """The groups of batches of each iteration, numbered from 0.
 
@@ -178,7 +182,7 @@ def _group(line: _Line, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     source = line.source
     num_labels = len(source.output_names) if source.label_form == "dict" else 1
     arrays = tf.numpy_function(
-        lambda iteration, number: line.batches(int(iteration), int(number)),
+        _made_by(line),
         [iteration, number],
         [tf.uint8] + [tf.int32] * num_labels,
     )
@@ -188,6 +192,23 @@ def _group(line: _Line, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     for array, tail in zip(arrays, tails, strict=True):
         array.set_shape((None, batch_size, *tail))
     return source.element(arrays)
+
+
+def _made_by(line: _Line) -> Callable[[Any, Any], list[np.ndarray[Any, Any]]]:
+    """Returns a function that makes groups as long as the dataset is there.
+
+    TensorFlow never lets go of a Python function of a pipeline. If it held the source, each dataset
+    that was ever opened would keep its threads and mappings.
+    """
+    held = weakref.ref(line)
+
+    def make(iteration: Any, number: Any) -> list[np.ndarray[Any, Any]]:
+        line = held()
+        if line is None:
+            raise UsageError("the dataset is gone; keep what load_dataset returned while you read.")
+        return line.batches(int(iteration), int(number))
+
+    return make
 
 
 def _clocked(batches: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from convert.local import locked
 from convert.metadata import DATASET_JSON
+from convert.signals import removed_by_signals
 from convert.storage import absolute, filesystem_of, is_remote
 from train.birth import CONFIG, ENVIRONMENT
 from train.errors import DivergedError, FormatError, RecordError, TryAgainError, UsageError
@@ -79,7 +80,7 @@ def read_run(path: str) -> Iterator[RunFolder]:
         yield RunFolder.open(path)
         return
     address = require_run(path)
-    with tempfile.TemporaryDirectory(prefix="shardfeed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="shardfeed-") as folder, removed_by_signals(folder):
         run = RunFolder(folder, address)
         remote = RemoteFiles(run, filesystem_of(address))
         try:

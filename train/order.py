@@ -22,6 +22,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from train.forks import renew_in_forks
+
 Result = TypeVar("Result")
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Words = np.ndarray[Any, np.dtype[np.uint64]]
@@ -239,6 +241,11 @@ class _Recent(Generic[Result]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._results: dict[tuple[int, ...], Result] = {}
+        self._lock = threading.Lock()
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Replaces the lock in a forked process."""
         self._lock = threading.Lock()
 
     def get(self, key: tuple[int, ...], compute: Callable[[], Result]) -> Result:

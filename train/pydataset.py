@@ -8,9 +8,14 @@ from typing import Any
 import keras
 
 from train.clock import InputClock
+from train.forks import renew_in_forks
 from train.source import MAKERS, Arrays, BatchSource
 
 _BATCHES_AHEAD = 2 * MAKERS
+
+
+def _makers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MAKERS, thread_name_prefix="batches")
 
 
 class BatchDataset(keras.utils.PyDataset):
@@ -38,8 +43,14 @@ class BatchDataset(keras.utils.PyDataset):
         self._clock = clock or InputClock()
         self._source, self._epoch, self._start_step = source, epoch, start_step
         self._begun = False
-        self._pool = ThreadPoolExecutor(MAKERS, thread_name_prefix="batches")
         self._ahead: dict[tuple[int, int], Future[Arrays]] = {}  # by epoch and step
+        self._pool = _makers()
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Replaces the threads in a forked process, and what those of the parent were making."""
+        self._ahead = {}
+        self._pool = _makers()
 
     def __len__(self) -> int:
         """Returns the batches of the epoch."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from convert.mapping import forget
+from train.forks import renew_in_forks
 from train.order import RecordOrder, Span
 from train.records import RecordReader
 
@@ -41,6 +42,15 @@ class ReadAhead:
         self._users: Counter[Place] = Counter()  # batches of a window that are being made
         self._requests: queue.SimpleQueue[list[tuple[str, int, int]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Begins anew in a forked process, where no thread reads and no batch is being made."""
+        self._lock = threading.Lock()
+        self._wanted = []
+        self._users.clear()
+        self._requests = queue.SimpleQueue()
+        self._thread = None
 
     @contextlib.contextmanager
     def using(self, epoch: int, position: int) -> Iterator[None]:

@@ -17,6 +17,7 @@ from convert.mapping import REPAIR
 from convert.metadata import DatasetInfo
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
+from train.forks import renew_in_forks
 from train.shards import FarShards, ShardFile, mean_record_bytes
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -115,6 +116,11 @@ class RecordReader(ABC):
         self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
         self._state = np.full(self.num_records, UNKNOWN, np.uint8)
+        self._lock = threading.Lock()
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Replaces the lock in a forked process."""
         self._lock = threading.Lock()
 
     def gather(self, records: Ints) -> tuple[Bytes, Labels]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection
 
 from convert.filesystem import FileSystem
+from convert.os_errors import kind_of
 from train.birth import CONFIG, is_unborn, taken
 from train.checkpoint import Checkpoints
 from train.errors import OvertakenError, TryAgainError, UsageError
@@ -96,7 +97,7 @@ class RemoteRun:
             self._checkpoints.look()
             self._fetch()
         except OSError as error:
-            raise TryAgainError(
+            raise kind_of(error)(
                 f"{address}: cannot be copied to {self.run.path}: {error.strerror}. Once that is "
                 f"repaired, go on with `train resume {address}`."
             ) from error
@@ -136,7 +137,8 @@ class RemoteRun:
             self._is_void = True
             raise
         except (OSError, TryAgainError) as error:
-            raise TryAgainError(
+            kind = kind_of(error) if isinstance(error, OSError) else TryAgainError
+            raise kind(
                 f"{address}: cannot be uploaded: {_reason(error)}. Once that is repaired, go on "
                 f"with `train resume {address}`; on this machine nothing is lost."
             ) from error

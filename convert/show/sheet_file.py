@@ -11,10 +11,10 @@ from typing import IO
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from convert.errors import TryAgainError, UsageError
+from convert.errors import UsageError
+from convert.os_errors import kind_of
 from convert.storage import absolute, filesystem_of, is_remote, real_place
 
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EINTR)
 _SOFTWARE = ("Software", "shardfeed contact sheet")
 """Keyword and text by which a sheet is known as ours; the PNG standard names the keyword."""
 
@@ -37,7 +37,7 @@ def check_folder(sheets: str, dataset: str) -> None:
     try:
         filesystem_of(sheets).make_folder(sheets)
     except OSError as error:
-        raise UsageError(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
+        raise kind_of(error)(f"--sheets {sheets}: cannot be made: {error.strerror}.") from error
 
 
 def _whole(folder: str) -> str:
@@ -109,8 +109,7 @@ def write_png(path: str, image: Image.Image) -> None:
         else:
             _write_here(path, image)
     except OSError as error:
-        kind = TryAgainError if error.errno in _PASSING else UsageError
-        raise kind(f"{path}: cannot be written: {error.strerror}.") from error
+        raise kind_of(error)(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def _write_here(path: str, image: Image.Image) -> None:

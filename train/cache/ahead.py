@@ -8,6 +8,7 @@ import threading
 import numpy as np
 
 from train.cache.shards import CachedShards
+from train.forks import renew_in_forks
 from train.order import RecordOrder
 
 
@@ -24,6 +25,11 @@ class FetchAhead:
         self._shards, self._order, self._first_shard = shards, order, first_shard
         self._lock = threading.Lock()
         self._place: tuple[int, int] | None = None  # epoch and window that were planned last
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Replaces the lock in a forked process, so that the shards can refuse it."""
+        self._lock = threading.Lock()
 
     def using(self, epoch: int, position: int) -> contextlib.AbstractContextManager[None]:
         """Is told of each batch: fetches its window, and ahead of it the next one.

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from convert.mapping import REPAIR
 from convert.metadata import Shard
+from convert.os_errors import kind_of
 from convert.storage import filesystem_of
 from train.cache.counts import CacheCounts
 from train.cache.folder import CacheFolder
 from train.cache.members import Member
 from train.cache.part import Part
 from train.cache.room import CachedFile, Wish, candidates
-from train.errors import FormatError, RecordError, TryAgainError
+from train.errors import FormatError, RecordError, ShardfeedError, TryAgainError
 from train.readahead import read_ahead
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from
@@ -181,12 +182,12 @@ class Fetcher:
         return digest.hexdigest()
 
 
-def _failure(item: Item, error: OSError) -> FormatError | TryAgainError:
+def _failure(item: Item, error: OSError) -> ShardfeedError:
     """Returns what to tell of a shard that cannot be read where it comes from."""
     problem = f"{item.path}: cannot be read: {error.strerror}."
     if error.errno in _GONE:
         return FormatError(f"{problem} {REPAIR}")
-    return TryAgainError(f"{problem} Run the same command again.")
+    return kind_of(error)(f"{problem} Run the same command again.")
 
 
 def _digest(descriptor: int) -> str:

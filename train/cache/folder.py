@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from convert.os_errors import kind_of
 from train.cache.files import has_name, holding, open_locked
 from train.cache.members import Member, Members, leave, needed
 from train.cache.part import SUFFIX, Part
@@ -196,7 +197,7 @@ class CacheFolder:
             with holding(self._inside("lock"), fcntl.LOCK_EX):
                 yield
         except OSError as error:
-            raise TryAgainError(
+            raise kind_of(error)(
                 f"{self.path}: cannot be written: {error.strerror}. Repair the disk, or name "
                 "another one with --cache; then run the same command again."
             ) from error

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-from train.errors import TryAgainError
+from convert.os_errors import kind_of
 from train.sizes import show_bytes
 
 SUFFIX = ".part"
@@ -84,7 +84,7 @@ class Part:
             yield
         except OSError as error:
             folder = os.path.dirname(os.path.dirname(self._path))
-            raise TryAgainError(
+            raise kind_of(error)(
                 f"{folder}: cannot keep a shard of {show_bytes(self._size)}: {error.strerror}. "
                 "Free space, give less with --cache-bytes, or name another disk with --cache; "
                 "then run the same command again."

@@ -91,6 +91,7 @@ class CachedShards:
             shards: Their numbers in the order of their next use.
             num_ahead: So many of the first ones are fetched ahead.
         """
+        self._require_same_process()
         self._ranks.set(shards)
         dataset = int(shards.min())
         with self._changed:
@@ -118,6 +119,14 @@ class CachedShards:
             parts[-1].append(shard)
         return [np.array(part, np.int64) for part in parts]
 
+    def _require_same_process(self) -> None:
+        """Raises in a forked process, where no thread fetches and locks may be held for ever."""
+        if os.getpid() != self._process:
+            raise UsageError(
+                "this process was forked from one that had opened the dataset. Open it in the "
+                "process that reads it, or start processes by `spawn`."
+            )
+
     @contextlib.contextmanager
     def holding(self, shards: Ints) -> Iterator[None]:
         """Holds shards: inside, their memory can be read. Never inside another one.
@@ -128,11 +137,7 @@ class CachedShards:
         Raises:
             ShardfeedError: A shard cannot be had.
         """
-        if os.getpid() != self._process:
-            raise UsageError(
-                "this process was forked from one that had opened the dataset. Open it in the "
-                "process that reads it, or start processes by `spawn`."
-            )
+        self._require_same_process()
         if not self._take_laid(shards):
             self._take(shards)
         try:

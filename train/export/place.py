@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from convert.local import PART, exchange, sync_folder, write_file
-from train.errors import TryAgainError, UsageError
+from convert.os_errors import failure
+from convert.signals import removed_by_signals
+from train.errors import UsageError
 from train.export.description import is_description
 
 _REMEDY = "Name another --output, or replace it with --overwrite."
@@ -76,9 +78,10 @@ def workplace(path: str) -> Iterator[str]:
         os.makedirs(parent, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=PART, dir=parent)
     except OSError as error:
-        raise UsageError(f"{parent}: cannot be written: {error.strerror}.") from error
+        raise failure(error, f"{parent}: cannot be written", "export again") from error
     try:
-        yield folder
+        with removed_by_signals(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -104,10 +107,7 @@ def put(part: str, path: str, about: str, description: str) -> None:
             os.replace(part, path)
         sync_folder(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
-        raise TryAgainError(
-            f"{path}: cannot be written: {error.strerror or error}. "
-            "Free space or repair the disk, then export again."
-        ) from error
+        raise failure(error, f"{path}: cannot be written", "export again") from error
 
 
 def _sync(part: str) -> None:

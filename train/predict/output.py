@@ -7,14 +7,17 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from PIL import Image
 
 from convert.decode import FORMATS
 from convert.local import PART, sync_folder
+from convert.os_errors import failure
+from convert.signals import undone_by_signals
 from convert.storage import is_remote, real_place
-from train.errors import TryAgainError, UsageError
+from convert.streams import Result
+from train.errors import UsageError
 from train.predict.config import PredictConfig
 from train.predict.paths import STDIN
 from train.protected import require_no_input
@@ -81,8 +84,16 @@ def _is_result(path: str) -> bool:
     return not start or start.startswith(_TABLE_STARTS)
 
 
+class Output(Protocol):
+    """Takes text."""
+
+    def write(self, text: str, /) -> int: ...  # noqa: D102
+
+    def flush(self) -> None: ...  # noqa: D102
+
+
 @contextlib.contextmanager
-def open_output(path: str | None) -> Iterator[TextIO]:
+def open_output(path: str | None) -> Iterator[Output]:
     """Opens a place for text; leaving by an exception leaves no file.
 
     Args:
@@ -90,26 +101,28 @@ def open_output(path: str | None) -> Iterator[TextIO]:
             stdout.
 
     Raises:
-        TryAgainError: It cannot be written.
+        TryAgainError: It cannot be written now.
+        ShardfeedError: It cannot be written for a reason that stays.
     """
     if path is None:
-        yield sys.stdout
+        yield Result()
         return
     path = real_place(path)
     part = f"{path}{PART}{os.getpid()}"
     try:
         # File names need not be text: what is no UTF-8 is written as \udcXX.
-        with open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        with (
+            undone_by_signals(lambda: os.unlink(part)),
+            open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
         sync_folder(os.path.dirname(path) or ".")
     except OSError as error:
-        raise TryAgainError(
-            f"{path}: cannot be written: {error.strerror or error}. "
-            "Free space or repair the disk, then run the same command again."
-        ) from error
+        again = "run the same command again"
+        raise failure(error, f"{path}: cannot be written", again) from error
     finally:
         with contextlib.suppress(OSError):
             Path(part).unlink(missing_ok=True)

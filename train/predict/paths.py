@@ -25,7 +25,7 @@ def image_paths(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
     """
     for word in words:
         if word == STDIN:
-            lines = (line.removesuffix("\n") for line in stdin)
+            lines = map(_listed, stdin)
             yield from image_paths((line for line in lines if line not in ("", STDIN)), ())
         elif os.path.isdir(word):
             yield from _walk(word)
@@ -33,6 +33,12 @@ def image_paths(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
             yield from _expand(word)
         else:
             yield word
+
+
+def _listed(line: str) -> str:
+    """Returns the word on a line of a list, which Windows may have ended with CR and LF."""
+    word = line.removesuffix("\n")
+    return word if os.path.lexists(word) else word.removesuffix("\r")
 
 
 def _expand(pattern: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from convert.dialects.roles import ManifestOptions
 from convert.metadata import DatasetInfo
+from convert.streams import stdin_lines
 from train.folder import RunFolder
 from train.identity import dataset_of
 from train.predict.ahead import ready_batches
@@ -99,7 +100,7 @@ def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
             text_column=config.text_column,
         )
         return ManifestInputs(config.manifest, config.root, config.allow, info, options)
-    return FileInputs(image_paths(config.images, sys.stdin), info)
+    return FileInputs(image_paths(config.images, stdin_lines()), info)
 
 
 def _table(config: PredictConfig, info: DatasetInfo, inputs: Inputs) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convert.streams import print_result
 from train.verbs.startup import (
     Verbs,
     add_cache,
@@ -54,9 +55,9 @@ def _evaluate(namespace: argparse.Namespace) -> int:
             cache=namespace.cache,
             cache_bytes=namespace.cache_bytes,
         )
-        print("\n".join(evaluation_lines(result)), flush=True)
+        print_result("\n".join(evaluation_lines(result)))
         if namespace.json:
-            print(json.dumps(evaluation_json(run.address, result, run.history())), flush=True)
+            print_result(json.dumps(evaluation_json(run.address, result, run.history())))
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
 from convert.storage import is_remote
+from convert.streams import print_result
 from train.errors import UsageError
 from train.export.config import ExportConfig, FormatName
 from train.verbs.startup import Verbs, add_json, add_model, import_keras, import_model, quiet_stderr
@@ -61,9 +62,9 @@ def _export(namespace: argparse.Namespace) -> int:
         from train.export.run import export_run
 
         with quiet_stderr():  # converters say much, and nothing that is of use
-            exports = export_run(run, config, lambda export: print(export, flush=True))
+            exports = export_run(run, config, lambda export: print_result(str(export)))
     if namespace.json:
-        print(json.dumps(_as_json(run.address, config, exports)), flush=True)
+        print_result(json.dumps(_as_json(run.address, config, exports)))
     return 0
 
 

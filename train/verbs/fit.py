@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convert.streams import print_result
 from train.config import TrainConfig
 from train.errors import StoppedError
 from train.verbs.options import add_options, given_options
@@ -51,7 +52,7 @@ def _rehearse(config: TrainConfig, *, as_json: bool) -> int:
     rehearsal = rehearse(config)
     tell_rehearsal(config, rehearsal, say)
     if as_json:
-        print(json.dumps(asdict(rehearsal)), flush=True)
+        print_result(json.dumps(asdict(rehearsal)))
     return 0
 
 
@@ -65,7 +66,7 @@ def finish(train: Callable[[], TrainResult], *, as_json: bool) -> int:
     for line in _summary(result):
         say(line)
     if as_json:
-        print(json.dumps(_as_json(result)), flush=True)
+        print_result(json.dumps(_as_json(result)))
     return 0
 
 

@@ -72,11 +72,7 @@ def _predict(namespace: argparse.Namespace) -> int:
         import_model(namespace)
         from train.predict.run import predict_images
 
-        try:
-            result = predict_images(run, config, say)
-        except SystemExit:  # so SIGTERM arrives; Ctrl-C is told by whoever called
-            say("stopped.")
-            raise
+        result = predict_images(run, config, say)
     say(result.summary)
     if result.accuracy is not None:
         say(result.accuracy)

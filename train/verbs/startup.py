@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from convert.signals import undone_by_signals
 from train.errors import ShardfeedError, UsageError
 from train.sizes import parse_bytes
 
@@ -36,8 +37,30 @@ def import_keras() -> None:
     # Left to itself TensorFlow uses oneDNN on some CPUs of Intel's only. On one of AMD's with AVX2
     # the default network trains 1.5 times as fast with it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with quiet_stderr():
-        import keras  # noqa: F401
+    _name_temporary_folder()
+    try:
+        with quiet_stderr():
+            import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND")
+        if not backend:
+            raise
+        raise UsageError(
+            f"KERAS_BACKEND={backend}: Keras cannot load it: {error}. Install it, or set another "
+            "one: tensorflow, the default, or jax."
+        ) from error
+
+
+def _name_temporary_folder() -> None:
+    """Names a temporary folder where none can be written.
+
+    TensorFlow asks for its name while it loads, and writes nothing there. Whoever does write gets
+    the disk's own error then.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = os.environ.get("TMPDIR") or "/tmp"
 
 
 @contextlib.contextmanager
@@ -45,14 +68,17 @@ def quiet_stderr() -> Iterator[None]:
     """Keeps what libraries write to stderr to itself, unless an error that is not ours ends it."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    # In memory, since a full or read-only disk is no reason to stop here.
+    with open(os.memfd_create("stderr"), "w+b") as captured:
         os.dup2(captured.fileno(), 2)
         try:
-            yield
+            with undone_by_signals(lambda: os.dup2(stderr, 2)):
+                yield
         except Exception as error:
             if not isinstance(error, ShardfeedError):
                 captured.seek(0)
-                os.write(stderr, captured.read())
+                with contextlib.suppress(OSError):
+                    os.write(stderr, captured.read())
             raise
         finally:
             os.dup2(stderr, 2)
