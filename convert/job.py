@@ -30,6 +30,7 @@ from convert.local import locked
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
+from convert.regular import IrregularFileError
 from convert.report import ConvertResult
 from convert.retry import retryable_rows
 from convert.staging import Staging, staging_key
@@ -143,9 +144,10 @@ def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     try:
         pieces = filesystem_of(path).stream(path)
         quarantined = sum(piece.count(b"\n") for piece in pieces)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError, IrregularFileError) as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise FormatError(
-            f"{path}: missing. Restore it, or convert again with --overwrite."
+            f"{path}: {what}. Restore it, or convert again with --overwrite."
         ) from error
     return ConvertResult(
         dataset=dataset,

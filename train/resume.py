@@ -68,6 +68,8 @@ def resume_training(
                 say(f"{run.address} is complete: {len(journal.history)} epochs are done")
                 return result_of(run.address, journal, checkpoint.position.seconds)
         job = Job.open(config)
+        if checkpoint is not None:
+            checkpoint.require_fitting(job.training.num_steps)
         model = job.model()
         _cut_back(run, checkpoint, tell)
         run.write_config({**job.options, "run": stored.get("run", run.address)})
