@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -22,6 +21,7 @@ from convert.config import (
     RowOrder,
 )
 from convert.errors import printable
+from convert.printed import json_line
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -272,14 +272,14 @@ def _show(namespace: argparse.Namespace) -> int:
 
     result = show_dataset(_options(namespace, ShowConfig))
     for line in result.lines():
-        print(line)
+        print(printable(line))
     _print_json(namespace, result.to_json())
     return 0
 
 
 def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
     if namespace.json:
-        print(json.dumps(summary, ensure_ascii=False), flush=True)
+        print(json_line(summary), flush=True)
 
 
 def _say(line: str) -> None:

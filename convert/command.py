@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from convert.errors import ShardfeedError
+from convert.errors import ShardfeedError, printable
 
 LINE_SECONDS = 30.0
 """Seconds between progress lines where there is no terminal."""
@@ -59,7 +59,9 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is, and exits with 2."""
         program = self.prog.split()[0]
-        self.exit(2, f"{program}: error: {message.rstrip('.')}. See `{self.prog} --help`.\n")
+        self.exit(
+            2, f"{program}: error: {printable(message.rstrip('.'))}. See `{self.prog} --help`.\n"
+        )
 
 
 def run_verb(

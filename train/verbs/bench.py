@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args
 
+from convert.errors import printable
 from train.bench.config import BenchConfig
 from train.config import Head, Precision
 from train.verbs.startup import Verbs, add_cache, add_json, import_keras
@@ -53,8 +54,8 @@ def _bench(namespace: argparse.Namespace) -> int:
     import_keras()
     from train.bench.run import bench_dataset
 
-    result = bench_dataset(config, lambda line: print(line, flush=True))
-    print(f"\n{result.rates.sentence}", flush=True)
+    result = bench_dataset(config, lambda line: print(printable(line), flush=True))
+    print(f"\n{printable(result.rates.sentence)}", flush=True)
     if namespace.json:
         print(json.dumps(_as_json(config, result)), flush=True)
     return 0

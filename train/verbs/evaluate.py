@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convert.errors import printable
 from train.verbs.startup import (
     Verbs,
     add_cache,
@@ -54,7 +55,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
             cache=namespace.cache,
             cache_bytes=namespace.cache_bytes,
         )
-        print("\n".join(evaluation_lines(result)), flush=True)
+        print("\n".join(map(printable, evaluation_lines(result))), flush=True)
         if namespace.json:
             print(json.dumps(evaluation_json(run.address, result, run.history())), flush=True)
     return 0

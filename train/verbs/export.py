@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
+from convert.errors import printable
 from convert.storage import is_remote
 from train.errors import UsageError
 from train.export.config import ExportConfig, FormatName
@@ -61,7 +62,9 @@ def _export(namespace: argparse.Namespace) -> int:
         from train.export.run import export_run
 
         with quiet_stderr():  # converters say much, and nothing that is of use
-            exports = export_run(run, config, lambda export: print(export, flush=True))
+            exports = export_run(
+                run, config, lambda export: print(printable(str(export)), flush=True)
+            )
     if namespace.json:
         print(json.dumps(_as_json(run.address, config, exports)), flush=True)
     return 0
