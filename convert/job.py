@@ -34,7 +34,7 @@ from convert.regular import IrregularFileError
 from convert.report import ConvertResult
 from convert.retry import retryable_rows
 from convert.staging import Staging, staging_key
-from convert.storage import absolute, filesystem_of, is_remote
+from convert.storage import absolute, filesystem_of, is_remote, read_lines
 from convert.understood import understood
 
 
@@ -142,8 +142,7 @@ def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     records = sum(info.num_records(split) for split in info.splits)
     path = os.path.join(dataset, QUARANTINE)
     try:
-        pieces = filesystem_of(path).stream(path)
-        quarantined = sum(piece.count(b"\n") for piece in pieces)
+        quarantined = sum(1 for _ in read_lines(path))
     except (FileNotFoundError, IsADirectoryError, IrregularFileError) as error:
         what = "missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise FormatError(

@@ -261,7 +261,7 @@ def _open_lock(path: str) -> int:
     """Opens a lock file; a link or a pipe in its place stays there until a user looks at it."""
     try:
         return open_regular(path, os.O_RDWR | os.O_CREAT)
-    except IrregularFileError as error:
+    except (IrregularFileError, IsADirectoryError) as error:
         raise FormatError(
             f"{path}: {error.strerror}. Remove it, then run the same command again."
         ) from error

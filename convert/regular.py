@@ -14,7 +14,7 @@ _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class IrregularFileError(OSError):
-    """Something else stands where a regular file is expected; waiting does not change that."""
+    """What stands there is no file that we made; waiting does not change that."""
 
 
 def open_regular(path: str, flags: int) -> int:

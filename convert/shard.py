@@ -35,8 +35,6 @@ from convert.summary import Progress, ShardSummary
 
 _REPORT_SECONDS = 0.2
 _WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons
-_BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
-_HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +63,8 @@ class ShardJob:
         Args:
             on_spelled: Called when another spelling of a path is there; by several threads.
         """
-        max_bytes = _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES
-        return SpellingReader(open_sources(self.root, max_bytes, self.allow), on_spelled)
+        sources = open_sources(self.root, self.image.max_bytes, self.allow)
+        return SpellingReader(sources, on_spelled)
 
 
 def write_shard(

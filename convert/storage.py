@@ -16,7 +16,7 @@ from convert.hdfs_address import SCHEME, split_address
 from convert.local import LocalFileSystem
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.parser import parse_dataset
-from convert.regular import open_regular
+from convert.regular import IrregularFileError, open_regular
 
 _LOCAL = LocalFileSystem()
 MOST_BYTES = 1 << 29
@@ -90,7 +90,7 @@ def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
     status = files.status(path)
     if status is not None and status.size > most_bytes:
         problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
-        raise OSError(errno.EFBIG, problem, path)
+        raise IrregularFileError(errno.EFBIG, problem, path)
     return files.read(path)
 
 
@@ -105,7 +105,8 @@ def read_lines(path: str) -> Iterator[bytes]:
         lines = (rest + piece).split(b"\n")
         rest = lines.pop()
         if len(rest) > _LONGEST_LINE:
-            raise OSError(errno.EFBIG, f"a line of more than {_LONGEST_LINE:,} bytes", path)
+            problem = f"a line of more than {_LONGEST_LINE:,} bytes"
+            raise IrregularFileError(errno.EFBIG, problem, path)
         for line in lines:
             yield line + b"\n"
     if rest:

@@ -42,7 +42,6 @@ def fits(value: object, hint: Any) -> bool:
 
 def quoted(value: object) -> str:
     """Returns a value as an error can quote it."""
-    text = repr(value) if isinstance(value, (str, float, bool)) else f"a {type(value).__name__}"
-    if is_whole(value, -LARGEST):
-        text = str(value)
+    is_plain = value is None or isinstance(value, (str, int, float))
+    text = repr(value) if is_plain else f"a {type(value).__name__}"
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
