@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from convert_cases import command, convert, draw_sources
 from irregular import FOREIGN, KINDS
 
+from convert import regular as regular_module
 from convert.errors import FormatError
 from convert.local import LocalFileSystem, locked
 from convert.metadata import DATASET_JSON, QUARANTINE
@@ -52,6 +54,19 @@ def test_only_regular_files_are_opened(kind, tmp_path):
     with pytest.raises(OSError):
         sha256_file(str(path))
     assert kind == "folder" or path.name not in files.sizes(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_put_there_after_the_look_is_not_opened_either(kind, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"text")
+    regular = os.lstat(path)
+    KINDS[kind](path)
+    monkeypatch.setattr(
+        regular_module, "os", SimpleNamespace(**vars(os) | {"lstat": lambda _: regular})
+    )
+    with pytest.raises(OSError):
+        open_regular(str(path), os.O_RDONLY)
 
 
 @pytest.mark.parametrize("kind", KINDS)
