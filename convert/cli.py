@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -22,6 +21,7 @@ from convert.config import (
     RowOrder,
 )
 from convert.errors import printable
+from convert.printed import json_line
 from convert.streams import print_result
 from convert.version import __version__
 
@@ -287,14 +287,14 @@ def _show(namespace: argparse.Namespace) -> int:
 
     result = show_dataset(_options(namespace, ShowConfig))
     for line in result.lines():
-        print_result(line)
+        print_result(printable(line))
     _print_json(namespace, result.to_json())
     return 0
 
 
 def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
     if namespace.json:
-        print_result(json.dumps(summary, ensure_ascii=False))
+        print_result(json_line(summary))
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from convert.errors import ShardfeedError
+from convert.errors import ShardfeedError, printable
 from convert.os_errors import failure
 from convert.signals import ended_by_signals
 from convert.streams import drop_stdout, open_streams, print_result
@@ -71,7 +71,9 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is, and exits with 2."""
         program = self.prog.split()[0]
-        self.exit(2, f"{program}: error: {message.rstrip('.')}. See `{self.prog} --help`.\n")
+        self.exit(
+            2, f"{program}: error: {printable(message.rstrip('.'))}. See `{self.prog} --help`.\n"
+        )
 
 
 def run_verb(

@@ -137,7 +137,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
-        """Returns the names of the files in a folder, links followed, and their bytes.
+        """Returns the names of the files in a folder, links left out, and their bytes.
 
         Raises:
             OSError: There is no such folder.

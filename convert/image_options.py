@@ -8,6 +8,9 @@ from typing import Any
 
 from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Fit, Resample
 
+_BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
+_HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageOptions:
@@ -42,6 +45,11 @@ class ImageOptions:
     max_pixels: int = 50_000_000
     encoding: Encoding = "raw"
     quality: int = DEFAULT_QUALITY
+
+    @property
+    def max_bytes(self) -> int:
+        """Size of a file above which it is refused unread."""
+        return _BYTES_PER_PIXEL * self.max_pixels + _HEADER_BYTES
 
 
 def recorded_options(image: Mapping[str, Any]) -> ImageOptions:

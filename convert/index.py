@@ -17,7 +17,14 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 SUFFIX = ".idx"
 """Follows the shard's file name."""
 
+_LINE_BYTES = 32  # two numbers of up to 15 digits, a blank, a line's end
+
 _TEXT = re.compile(rb"([0-9]{1,15} [0-9]{1,15}\n)*")
+
+
+def most_bytes(num_records: int) -> int:
+    """Returns the bytes that an index of so many records has at most."""
+    return _LINE_BYTES * num_records
 
 
 def index_text(lengths: Iterable[int]) -> str:

@@ -34,11 +34,12 @@ from convert.metadata import QUARANTINE, DatasetInfo
 from convert.os_errors import failure, kind_of
 from convert.output import check_output, lock_path, remove_replaced
 from convert.plan import Plan, make_plan
+from convert.regular import IrregularFileError
 from convert.report import ConvertResult
 from convert.retry import retryable_rows
 from convert.source_note import require_same_sources
 from convert.staging import Staging, staging_key
-from convert.storage import absolute, filesystem_of, is_remote, real_place
+from convert.storage import absolute, filesystem_of, is_remote, read_lines, real_place
 from convert.understood import understood
 
 
@@ -149,11 +150,11 @@ def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
     records = sum(info.num_records(split) for split in info.splits)
     path = os.path.join(dataset, QUARANTINE)
     try:
-        pieces = filesystem_of(path).stream(path)
-        quarantined = sum(piece.count(b"\n") for piece in pieces)
-    except FileNotFoundError as error:
+        quarantined = sum(1 for _ in read_lines(path))
+    except (FileNotFoundError, IsADirectoryError, IrregularFileError) as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise FormatError(
-            f"{path}: missing. Restore it, or convert again with --overwrite."
+            f"{path}: {what}. Restore it, or convert again with --overwrite."
         ) from error
     return ConvertResult(
         dataset=dataset,

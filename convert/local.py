@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from convert.errors import FormatError
 from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, PassedOver, Status
+from convert.regular import IrregularFileError, open_regular
 from convert.signals import undone_by_signals
 
 PART = ".part-"
@@ -32,7 +34,7 @@ class LocalFileSystem(FileSystem):
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
         """Returns a part of a file; see `FileSystem`."""
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             file.seek(start)
             content = file.read(-1 if length is None else length)
         if length is not None and len(content) != length:
@@ -42,7 +44,7 @@ class LocalFileSystem(FileSystem):
     def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yields a part of a file; see `FileSystem`."""
         left = sys.maxsize if length is None else length
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_regular) as file:
             file.seek(start)
             while piece := file.read(min(PIECE_BYTES, left)):
                 left -= len(piece)
@@ -96,7 +98,8 @@ class LocalFileSystem(FileSystem):
     def sizes(self, folder: str) -> dict[str, int]:
         """Returns the files in a folder and their sizes."""
         with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+            regular = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+            return {entry.name: entry.stat().st_size for entry in regular}
 
     def files_below(
         self, folder: str, on_passed: Callable[[PassedOver], object] = lambda kind: None
@@ -161,7 +164,7 @@ def write_file(path: str, text: str) -> None:
 
 def _write_whole(path: str, content: bytes) -> None:
     part = f"{path}{PART}{os.getpid()}"
-    with open(part, "wb") as file:
+    with open(part, "wb", opener=open_regular) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -236,9 +239,12 @@ def locked(path: str, on_wait: Callable[[], None]) -> Iterator[None]:
     Args:
         path: The lock file, made and removed here.
         on_wait: Called once if another process holds the lock.
+
+    Raises:
+        FormatError: Something else stands in its place.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = _open_lock(path)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -261,6 +267,16 @@ def locked(path: str, on_wait: Callable[[], None]) -> Iterator[None]:
 def _remove_ours(descriptor: int, path: str) -> None:
     if _same_file(descriptor, path):  # a user may have removed it
         os.unlink(path)
+
+
+def _open_lock(path: str) -> int:
+    """Opens a lock file; a link or a pipe in its place stays there until a user looks at it."""
+    try:
+        return open_regular(path, os.O_RDWR | os.O_CREAT)
+    except (IrregularFileError, IsADirectoryError) as error:
+        raise FormatError(
+            f"{path}: {error.strerror}. Remove it, then run the same command again."
+        ) from error
 
 
 def _same_file(descriptor: int, path: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convert.errors import FormatError
+from convert.regular import open_regular
 
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
@@ -47,7 +48,7 @@ def map_file(path: str, size: int) -> Bytes:
         FormatError: It is missing, cannot be read, or has another size.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_regular) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
                 raise FormatError(f"{path}: {found} bytes, expected {size}. {REPAIR}")

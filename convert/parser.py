@@ -10,6 +10,7 @@ from typing import Any, get_args
 from convert.config import SPLITS, Alpha, Encoding, Fit, Resample
 from convert.errors import FormatError
 from convert.format import MAX_VARINT, RecordLayout
+from convert.index import most_bytes
 from convert.metadata import FORMAT_VERSION, DatasetInfo, Shard, shard_file
 
 _MAX_OUTPUTS = 10_000  # far beyond any label, and keeps a damaged file from asking for memory
@@ -23,7 +24,6 @@ _IMAGE_FIELDS = {
     "row_boxes": bool,
     "max_pixels": int,
 }
-_INDEX_LINE_BYTES = 32  # two numbers of up to 15 digits, a blank, a line's end
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -155,7 +155,7 @@ class _Parser:
         self._require(shard.file == expected, f"shard {shard.file!r} should be {expected!r}")
         if self._stride is None:
             fits = shard.bytes >= shard.records and (shard.bytes == 0) == (shard.records == 0)
-            fits = fits and 0 <= (shard.index_bytes or 0) <= _INDEX_LINE_BYTES * shard.records
+            fits = fits and 0 <= (shard.index_bytes or 0) <= most_bytes(shard.records)
         else:
             fits = shard.bytes == shard.records * self._stride
         fits = fits and 0 <= shard.records <= MAX_VARINT

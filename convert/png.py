@@ -118,6 +118,14 @@ def image_of(pixels: Pixels, box: tuple[int, int, int, int]) -> Image.Image:
     return Image.frombytes(mode, (right - left, bottom - top), content)
 
 
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Returns the width and height that a PNG's header names; None for any other file."""
+    if not data.startswith(PNG_SIGNATURE) or len(data) < _IHDR_AT + _IHDR.size:
+        return None
+    width, height, *_ = _IHDR.unpack_from(data, _IHDR_AT)
+    return width, height
+
+
 def plain_pixels(data: bytes) -> Pixels | None:
     """Does what `plain_png` does for a whole image.
 

@@ -19,10 +19,10 @@ from convert.format import (
     from_padded_varints,
     layout_of_record,
 )
-from convert.index import SUFFIX, parse_index
+from convert.index import SUFFIX, most_bytes, parse_index
 from convert.mapping import REPAIR, map_file
 from convert.metadata import DatasetInfo, Shard
-from convert.storage import filesystem_of
+from convert.storage import filesystem_of, read_text
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -205,7 +205,7 @@ def _unreadable(path: str, error: OSError) -> FormatError:
 
 def _read_index(path: str, shard: Shard, content: bytes | None) -> Ints:
     try:
-        content = filesystem_of(path).read(path) if content is None else content
+        content = read_text(path, most_bytes(shard.records)) if content is None else content
         return parse_index(content, shard.records, shard.bytes)
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -19,7 +19,7 @@ from convert.plan import Plan
 from convert.records import ShardRecords
 from convert.source_note import read_note
 from convert.staging import Intact, Staging, is_intact
-from convert.storage import filesystem_of
+from convert.storage import read_text
 from convert.summary import ShardSummary, merge_sources
 
 
@@ -34,7 +34,7 @@ def retryable_rows(output: str) -> list[int]:
     """
     path = os.path.join(output, QUARANTINE)
     try:
-        text = filesystem_of(path).read(path).decode()
+        text = read_text(path).decode()
         entries = [json.loads(line) for line in text.splitlines()]
         known = all(type(e["row"]) is int and e["reason"] in REASONS for e in entries)
     except (OSError, ValueError, TypeError, KeyError) as error:

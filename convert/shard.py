@@ -35,8 +35,6 @@ from convert.summary import Progress, ShardSummary
 
 _REPORT_SECONDS = 0.2
 _WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons
-_BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
-_HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +66,7 @@ class ShardJob:
             on_spelled: Called when another spelling of a path is there; by several threads.
             stamps: Gets the stamp of each file that is read; by several threads.
         """
-        max_bytes = _BYTES_PER_PIXEL * self.image.max_pixels + _HEADER_BYTES
-        reader = open_sources(self.root, max_bytes, self.allow, stamps)
+        reader = open_sources(self.root, self.image.max_bytes, self.allow, stamps)
         return SpellingReader(reader, on_spelled, stamps)
 
 

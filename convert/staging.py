@@ -22,15 +22,16 @@ from functools import partial
 from pathlib import Path
 
 from convert.config import usable_cores
-from convert.errors import TryAgainError
+from convert.errors import FormatError, TryAgainError
 from convert.index import SUFFIX
 from convert.jpeg import JPEG_DECODER_VERSION
 from convert.local import PART
 from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
 from convert.output import put_in_place
 from convert.png import DECODER_VERSION
+from convert.regular import file_kind
 from convert.shard import record_summary
-from convert.storage import absolute, filesystem_of, is_remote, sha256_file
+from convert.storage import absolute, filesystem_of, is_remote, read_text, sha256_file
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__
@@ -62,7 +63,9 @@ class Staging:
 
     def prepare(self) -> None:
         """Makes the folders and drops what a killed run left half-written."""
-        if self._files.is_local:  # elsewhere another converter may be writing it
+        if self._files.is_local:
+            self._require_folders()
+            # Elsewhere another converter may be writing it.
             self._files.remove_tree(self._attempts)
         for folder in (self._attempts, self._done, self.dataset):
             self._files.make_folder(folder)
@@ -70,6 +73,17 @@ class Staging:
             for folder in (self._done, self.dataset):
                 for part in Path(folder).glob(f"*{PART}*"):
                     part.unlink()
+
+    def _require_folders(self) -> None:
+        """Raises unless what is there are folders: behind a link are somebody else's files."""
+        for path in (self.path, self._attempts, self._done, self.dataset):
+            if os.path.lexists(path):
+                kind = file_kind(os.lstat(path)) or "a file"
+                if kind != "a folder":
+                    raise FormatError(
+                        f"{path}: {kind}, expected a folder. Remove it, then run the same "
+                        "command again."
+                    )
 
     def exists(self) -> bool:
         """Tells whether an earlier run left something, were it only to be removed."""
@@ -111,7 +125,7 @@ class Staging:
 
     def _summary(self, file: str) -> ShardSummary | None:
         try:
-            content = self._files.read(os.path.join(self._done, f"{file}.json"))
+            content = read_text(os.path.join(self._done, f"{file}.json"))
             summary = ShardSummary.from_json(json.loads(content))
         except (OSError, ValueError, TypeError, KeyError):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,8 +16,14 @@ from convert.hdfs_address import SCHEME, split_address
 from convert.local import LocalFileSystem
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.parser import parse_dataset
+from convert.regular import IrregularFileError, open_regular
 
 _LOCAL = LocalFileSystem()
+MOST_BYTES = 1 << 29
+"""Of a text that is read whole; the largest, `dataset.json` of 920,000 shards, has 200 MB."""
+
+_LONGEST_LINE = 1 << 24  # of a file that is read by lines: many times the longest path and label
+
 _remote: dict[tuple[int, str], HdfsFileSystem] = {}
 
 
@@ -84,12 +91,26 @@ def sha256_file(path: str) -> str:
         OSError: It cannot be read.
     """
     if not is_remote(path):
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     for piece in filesystem_of(path).stream(path):
         digest.update(piece)
     return digest.hexdigest()
+
+
+def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
+    """Returns a whole file, wherever it is kept, unless it is too large to be what it should be.
+
+    Raises:
+        OSError: It cannot be read, or has more bytes.
+    """
+    files = filesystem_of(path)
+    status = files.status(path)
+    if status is not None and status.size > most_bytes:
+        problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
+        raise IrregularFileError(errno.EFBIG, problem, path)
+    return files.read(path)
 
 
 def read_lines(path: str) -> Iterator[bytes]:
@@ -102,6 +123,9 @@ def read_lines(path: str) -> Iterator[bytes]:
     for piece in filesystem_of(path).stream(path):
         lines = (rest + piece).split(b"\n")
         rest = lines.pop()
+        if len(rest) > _LONGEST_LINE:
+            problem = f"a line of more than {_LONGEST_LINE:,} bytes"
+            raise IrregularFileError(errno.EFBIG, problem, path)
         for line in lines:
             yield line + b"\n"
     if rest:
@@ -123,7 +147,7 @@ def read_dataset(path: str) -> DatasetInfo:
     where = os.path.join(path, DATASET_JSON)
     files = filesystem_of(path)
     try:
-        text = files.read(where).decode()
+        text = read_text(where).decode()
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: not UTF-8 text. Convert again.") from error
     except OSError as error:

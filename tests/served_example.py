@@ -1,6 +1,6 @@
 import json
 import math
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
 import numpy as np
@@ -11,10 +11,15 @@ session = onnxruntime.InferenceSession("model.onnx")
 about = json.loads(session.get_modelmeta().custom_metadata_map["shardfeed"])
 how, outputs = about["image"], about["outputs"]
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # some others start programs
+MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000
+
 
 def prepare(file):
     """Does what `convert` did: uint8, shape (1, height, width, channels)."""
-    image = Image.open(file)
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:  # before any is decoded
+        raise ValueError("too many pixels")
     if how["exif"]:
         image = ImageOps.exif_transpose(image)
     image = image.convert("RGBA")
@@ -59,9 +64,19 @@ def read(file):
 
 
 class Handler(BaseHTTPRequestHandler):
+    timeout = 10  # seconds, for a client that promises more than it sends
+
     def do_POST(self):
-        image = BytesIO(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = json.dumps(read(image), ensure_ascii=False).encode()
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BYTES:
+            self.send_error(413, f"send an image of at most {MAX_BYTES} bytes, and its length")
+            return
+        try:
+            found = read(BytesIO(self.rfile.read(int(length))))
+        except Exception:  # whatever the decoders stumble over
+            self.send_error(400, "no image that can be read")
+            return
+        answer = json.dumps(found, ensure_ascii=False).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -69,4 +84,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    HTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()

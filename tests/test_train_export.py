@@ -183,13 +183,13 @@ def test_the_command(untrained_run, tmp_path, capfd):
 
 
 _SERVE = """\
-import sys, threading, urllib.request, json
+import http.client, io, json, PIL.Image, socket, sys, threading, urllib.request
 for name in ("train", "convert", "keras", "tensorflow", "tf2onnx"):
     sys.modules[name] = None  # importing it fails
 sys.argv = ["serve.py"]
 import runpy
 served = runpy.run_path(sys.path.pop(0) + "/served_example.py")
-server = served["HTTPServer"](("127.0.0.1", 0), served["Handler"])
+server = served["ThreadingHTTPServer"](("127.0.0.1", 0), served["Handler"])
 threading.Thread(target=server.serve_forever, daemon=True).start()
 for line in sys.stdin.read().splitlines():
     url = f"http://127.0.0.1:{server.server_port}"
@@ -197,6 +197,28 @@ for line in sys.stdin.read().splitlines():
         asked = urllib.request.urlopen(url, file.read())
     assert json.loads(asked.read()) == served["read"](line)
     print(json.dumps(served["read"](line)))
+
+eps = b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 32 16\\n%%EndComments\\n"
+served["read"].__globals__["MAX_PIXELS"] = 30
+big = io.BytesIO()
+PIL.Image.new("RGB", (31, 1)).save(big, "PNG")
+for body, length, code in (
+    (eps, None, 400), (b"no image", None, 400), (b"", None, 400), (big.getvalue(), None, 400),
+    (b"", "10000000000", 413), (b"", "20000001", 413), (b"", "9" * 5000, 413), (b"", "-1", 413),
+    (b"", "x", 413),
+):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", str(len(body)) if length is None else length)
+    connection.endheaders(body)
+    assert connection.getresponse().status == code, (body, length)
+    connection.close()
+slow = socket.create_connection(("127.0.0.1", server.server_port))
+slow.sendall(b"POST / HTTP/1.1\\r\\nContent-Length: 1000\\r\\n\\r\\n")  # and nothing more
+connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+connection.request("POST", "/", b"no image")
+assert connection.getresponse().status == 400
+slow.close()
 server.shutdown()
 """
 

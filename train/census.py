@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,8 @@ from convert.local import write_file
 from convert.metadata import DatasetInfo
 from train.folder import CLASS_COUNTS, RunFolder
 from train.records import Ints, RecordReader
+from train.stored import load_json
+from train.values import is_whole
 
 ClassCounts = Mapping[str, Ints]
 """Vocabulary -> occurrences of each class in all of its outputs, int64, shape (classes,)."""
@@ -53,9 +54,12 @@ def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:
 def read_class_counts(run: RunFolder) -> ClassCounts | None:
     """Returns what a run's class_counts.json says; None if it cannot be read."""
     try:
-        content = json.loads(Path(run.file(CLASS_COUNTS)).read_text(encoding="utf-8"))
-        counts = {name: np.array(numbers, np.int64) for name, numbers in content.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        content = load_json(run.file(CLASS_COUNTS))
+    except (OSError, ValueError):
         return None
+    lists = content.values() if isinstance(content, dict) else [None]
+    if not all(isinstance(numbers, list) and all(map(is_whole, numbers)) for numbers in lists):
+        return None
+    counts = {name: np.array(numbers, np.int64) for name, numbers in content.items()}
     sizes = {name: (len(classes),) for name, classes in run.dataset_info().vocabularies.items()}
     return counts if {name: found.shape for name, found in counts.items()} == sizes else None

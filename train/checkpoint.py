@@ -15,17 +15,22 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast, get_origin, get_type_hints
 
 import numpy as np
 
 from convert.local import sync_folder
+from convert.regular import open_regular
 from convert.storage import sha256_file
+from train.errors import CheckpointError
+from train.folder import MODELS
 from train.journal import Row
+from train.stored import load_json, rows_problem
+from train.values import fits, is_number, is_text, is_whole, quoted
 
 CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 
@@ -83,9 +88,45 @@ class Checkpoint:
     models: tuple[str, ...]
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Returns the variables' values."""
-        with np.load(os.path.join(self.path, STATE), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        """Returns the variables' values.
+
+        Raises:
+            OSError, ValueError, TypeError, MemoryError, BadZipFile: They cannot be read.
+        """
+        path = os.path.join(self.path, STATE)
+        with open(path, "rb", opener=open_regular) as file:
+            _require_stored(file)
+            with np.load(file, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+
+    def require_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Returns the variables' values.
+
+        Raises:
+            CheckpointError: They cannot be read.
+        """
+        try:
+            return self.arrays()
+        except (OSError, ValueError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+            raise CheckpointError(
+                f"{os.path.join(self.path, STATE)}: cannot be read: {error}. Restore it from a "
+                "copy, or start a new run."
+            ) from error
+
+    def require_fitting(self, num_steps: int) -> None:
+        """Raises unless the position is one of a run whose epochs have so many steps.
+
+        Raises:
+            CheckpointError: It is none.
+        """
+        position = self.position
+        epochs = [row["epoch"] for row in position.history]
+        if epochs != list(range(1, position.epoch + 1)) or position.step > num_steps:
+            raise CheckpointError(
+                f"{os.path.join(self.path, CHECKPOINT)}: damaged: {position.epoch} epochs and "
+                f"{position.step} steps do not fit its history of {len(epochs)} epochs, each of "
+                f"{num_steps} steps. Restore a checkpoint from a copy, or start a new run."
+            )
 
 
 def checkpoint_names(names: Iterable[str]) -> list[str]:
@@ -196,14 +237,16 @@ def _read(path: str) -> Checkpoint:
         ValueError: It is damaged; says how.
     """
     try:
-        content = json.loads(Path(path, CHECKPOINT).read_text(encoding="utf-8"))
+        content = load_json(os.path.join(path, CHECKPOINT))
         digest = content.pop("sha256")
     except (OSError, ValueError, AttributeError, KeyError) as error:
         raise ValueError(f"its {CHECKPOINT} cannot be read") from error
     if digest != _digest(content):
         raise ValueError(f"the digest of its {CHECKPOINT} is wrong")
-    if content["format"] != _FORMAT:
-        raise ValueError(f"its format is {content['format']}, expected {_FORMAT}")
+    if content.get("format") != _FORMAT:
+        raise ValueError(f"its format is {quoted(content.get('format'))}, expected {_FORMAT}")
+    if problem := _problem(content):  # whoever hands us a run can compute digests too
+        raise ValueError(f"its {CHECKPOINT} {problem}")
     for name, expected in content["files"].items():
         try:
             found = sha256_file(os.path.join(path, name))
@@ -211,18 +254,46 @@ def _read(path: str) -> Checkpoint:
             raise ValueError(f"its {name} cannot be read: {error.strerror}") from error
         if found != expected:
             raise ValueError(f"the digest of its {name} is wrong")
-    # What has its digest is as it was written: no more needs to be checked.
     position = Position(**{field.name: content[field.name] for field in fields(Position)})
     models = tuple(name for name in content["files"] if name != STATE)
     return Checkpoint(path=path, position=position, models=models)
+
+
+def _problem(content: Mapping[str, Any]) -> str:
+    """Returns what is wrong with the content of checkpoint.json; empty if nothing is."""
+    for name, hint in get_type_hints(Position).items():
+        value = content.get(name)
+        if not (fits(value, hint) if hint in (int, float) else type(value) is get_origin(hint)):
+            return f"has {name} {quoted(value)}"
+        if isinstance(value, (int, float)) and value < 0:
+            return f"has {name} {quoted(value)}"
+    if not all(is_text(name) and is_whole(size) for name, size in content["events"].items()):
+        return "has events that are no sizes of files"
+    files = content.get("files")
+    if not isinstance(files, dict) or STATE not in files or not files.keys() <= {STATE, *MODELS}:
+        return "names other files than those of a checkpoint"
+    if problem := rows_problem(content["history"], {"epoch": int, "step": int}, is_number):
+        return f"{problem} of its history"
+    hints = {"shard": str, "record": int}
+    problem = rows_problem(content["bad_records"], hints, lambda x: is_text(x) or is_number(x))
+    return problem and f"{problem} of its bad records"
 
 
 def _digest(content: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _require_stored(file: BinaryIO) -> None:
+    """Raises `ValueError` unless a file of arrays is as small packed as it is unpacked."""
+    size = os.fstat(file.fileno()).st_size
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > size:
+            raise ValueError("its arrays are larger than the file")
+    file.seek(0)
+
+
 def _sync_file(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

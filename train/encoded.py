@@ -13,7 +13,7 @@ from PIL import Image
 from convert.config import usable_cores
 from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
 from convert.metadata import DatasetInfo
-from convert.png import plain_pixels
+from convert.png import plain_pixels, png_size
 from convert.records import ShardRecords
 from train.raw import RawReader
 from train.records import (
@@ -117,11 +117,14 @@ class EncodedReader(RecordReader):
         return images, from_padded_varints(varints).astype(np.int32)
 
     def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
-        """Decodes a file into an image's place in a batch."""
+        """Decodes a file into an image's place in a batch; of another size, it is not decoded."""
+        size = image.shape[1], image.shape[0]
         try:
-            pixels = plain_pixels(content)
+            pixels = plain_pixels(content) if png_size(content) == size else None
             if pixels is None:
                 with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
+                    if decoded.size != size:
+                        raise ValueError(f"it is of {decoded.size}, expected {size}")
                     pixels = np.asarray(decoded)
             image[...] = pixels.reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over

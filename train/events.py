@@ -17,6 +17,7 @@ from typing import Any, Self
 import google_crc32c
 
 from convert.format import masked_crc
+from convert.regular import open_regular
 
 _NAME = re.compile(r"events\.out\.tfevents\.\d+")
 
@@ -104,6 +105,10 @@ def cut_back(folder: str, sizes: Mapping[str, int]) -> list[str]:
         if name not in sizes:
             os.unlink(path)
         elif os.path.getsize(path) >= sizes[name]:
-            os.truncate(path, sizes[name])
+            descriptor = open_regular(path, os.O_WRONLY)
+            try:
+                os.ftruncate(descriptor, sizes[name])
+            finally:
+                os.close(descriptor)
             damaged.remove(name)
     return sorted(damaged)

@@ -32,14 +32,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from convert.errors import printable
 from convert.local import PART, locked, sync_folder, write_file
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.os_errors import failure
+from convert.regular import open_regular
 from convert.storage import read_dataset, write_json
 from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
+from train.entries import require_plain
 from train.environment import environment
 from train.errors import FormatError, TryAgainError
+from train.stored import read_environment, read_history, read_options
 
 if TYPE_CHECKING:
     import keras
@@ -89,11 +93,17 @@ class RunFolder:
         """Opens a run that exists.
 
         Raises:
-            FormatError: There is none.
+            FormatError: There is none, or a link stands in the place of one of its files.
         """
-        if not os.path.isfile(os.path.join(path, CONFIG)):
+        if not os.path.lexists(os.path.join(path, CONFIG)):
             raise no_run(path)
-        return cls(path)
+        run = cls(path)
+        run.require_plain()
+        return run
+
+    def require_plain(self) -> None:
+        """Raises `FormatError` if a link or the like stands in the place of a file of the run."""
+        require_plain(self.path, self.address, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
 
     def file(self, name: str) -> str:
         """Returns the path of one of the run's files."""
@@ -151,25 +161,19 @@ class RunFolder:
         Raises:
             FormatError: It cannot be read.
         """
-        try:
-            content = json.loads(Path(self.file(CONFIG)).read_text(encoding="utf-8"))
-            if isinstance(content["dataset"], str) and isinstance(content["dataset_id"], str):
-                return dict(content)
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise FormatError(f"{self.shown(CONFIG)}: damaged. Restore it, or train again.")
+        return read_options(self.file(CONFIG), self.shown(CONFIG))
 
     def dataset_info(self) -> DatasetInfo:
         """Returns what the run remembers of its dataset."""
         return read_dataset(self.path)
 
     def environment(self) -> dict[str, Any]:
-        """Returns the versions that the run was started with; none if they cannot be read."""
-        try:
-            content = json.loads(Path(self.file(ENVIRONMENT)).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        """Returns the versions that the run was started with; none if there is no file of them.
+
+        Raises:
+            FormatError: It is damaged.
+        """
+        return read_environment(self.file(ENVIRONMENT), self.shown(ENVIRONMENT))
 
     def tidy(self) -> None:
         """Deletes the unfinished files of a process that was killed."""
@@ -265,19 +269,22 @@ class RunFolder:
             write_file(self.file(name), text)
 
     def history(self) -> list[dict[str, str]]:
-        """Returns the rows of history.csv; none before the first epoch's end."""
-        path = Path(self.file(HISTORY))
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        """Returns the rows of history.csv; none before the first epoch's end.
+
+        Raises:
+            FormatError: It is damaged.
+        """
+        return read_history(self.file(HISTORY), self.shown(HISTORY))
 
     def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
         """Returns a function that says a line and adds it to log.txt."""
 
         def tell(line: str) -> None:
-            with self.writing(LOG), open(self.file(LOG), "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with (
+                self.writing(LOG),
+                open(self.file(LOG), "a", encoding="utf-8", opener=open_regular) as file,
+            ):
+                file.write(printable(line) + "\n")
             say(line)
 
         return tell
@@ -290,7 +297,7 @@ def no_run(path: str) -> FormatError:
 
 def _replace(part: str, path: str) -> None:
     """Moves a finished file to its name, so that both survive a power cut."""
-    with open(part, "rb") as file:
+    with open(part, "rb", opener=open_regular) as file:
         os.fsync(file.fileno())
     os.replace(part, path)
     sync_folder(os.path.dirname(path))

@@ -17,6 +17,9 @@ Row = dict[str, Any]
 """A line of history.csv or of bad_records.jsonl."""
 
 
+_SCORED = {"validation_exact", "validation_character_accuracy", "validation_loss"}
+
+
 class Reader(Protocol):
     """The part of a `RecordReader` that is asked here."""
 
@@ -38,7 +41,7 @@ class Journal:
     @property
     def best(self) -> Row:
         """The row of the best epoch; the earliest of equals, or without validation the last."""
-        if "validation_exact" not in self.history[0]:
+        if not self.history[0].keys() >= _SCORED:
             return self.history[-1]
         return max(self.history, key=_score)
 
@@ -49,7 +52,7 @@ class Journal:
             return True
         if config.stopping_target is not None:
             metric, share = config.stopping_target
-            if any(row[f"validation_{metric}"] >= share for row in self.history):
+            if any(row.get(f"validation_{metric}", 0) >= share for row in self.history):
                 return True
         return patience is not None and done > 0 and done - self.best["epoch"] >= patience
 

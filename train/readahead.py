@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from convert.mapping import forget
+from convert.regular import open_regular
 from train.forks import renew_in_forks
 from train.order import RecordOrder, Span
 from train.records import RecordReader
@@ -135,7 +136,7 @@ def _serve(requests: queue.SimpleQueue[list[tuple[str, int, int]]]) -> None:
 
 
 def _read_ahead(path: str, start: int, stop: int) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         read_ahead(descriptor, start, stop)
     finally:

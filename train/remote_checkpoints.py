@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from uuid import uuid4
 
 from convert.filesystem import FileSystem
+from convert.storage import read_text
 from train.checkpoint import CHECKPOINT, PART, Checkpoints, checkpoint_names
 from train.errors import OvertakenError
 from train.transfer import each, fetch, send
@@ -48,13 +48,13 @@ class RemoteCheckpoints:
         newest = local.newest(lambda name, problem: None)
         if self.newest is None or newest is None or self.newest not in local.names():
             return False
-        ours = Path(local.path, self.newest, CHECKPOINT)
+        ours = os.path.join(local.path, self.newest, CHECKPOINT)
         theirs = os.path.join(self._address, self.newest, CHECKPOINT)
         latest = checkpoint_names([self.newest, os.path.basename(newest.path)])[-1]
         return (
             os.path.basename(newest.path) == latest
             and self._files.exists(theirs)
-            and ours.read_bytes() == self._files.read(theirs)
+            and read_text(ours) == self._files.read(theirs)
         )
 
     def fetch(self, local: Checkpoints) -> None:

@@ -73,6 +73,8 @@ def resume_training(
                 return result_of(run.address, journal, checkpoint.position.seconds)
         _require_same_backend(run)
         job = Job.open(config)
+        if checkpoint is not None:
+            checkpoint.require_fitting(job.training.num_steps)
         model = job.model()
         if checkpoint is not None:
             require_state(model, checkpoint.arrays())

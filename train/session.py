@@ -72,7 +72,7 @@ def train_session(
         )
         board = Board(job, run, events, journal, meter, rate, is_fresh=checkpoint is None)
         validate = _validator(job, keeper.stop_if_asked, board.keep, best.keep)
-        arrays = checkpoint.arrays() if checkpoint else {}
+        arrays = checkpoint.require_arrays() if checkpoint else {}
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
         progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)

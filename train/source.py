@@ -11,6 +11,7 @@ import numpy as np
 
 from convert.config import usable_cores
 from train.draws import Draws
+from train.errors import UsageError
 from train.records import Bytes, Ints, RecordReader
 
 Augment = Callable[[Bytes, Draws], Bytes]
@@ -121,7 +122,7 @@ class BatchSource:
                 draws = Draws(
                     seed=self.seed, epoch=epoch, step=step + index, first=first, count=len(batch)
                 )
-                images[index] = self.augment(batch, draws)
+                images[index] = _checked(self.augment(batch, draws), batch.shape)
         if self.label_form == "array":
             return [images, labels.reshape(count, end - first, labels.shape[1])]
         columns = np.ascontiguousarray(labels.T)
@@ -156,3 +157,17 @@ class BatchSource:
         height, width, channels = self.reader.image_shape
         batch_bytes = self.local_batch_size * height * width * channels
         return max(1, min(_GROUP_STEPS, _GROUP_BYTES // batch_bytes))
+
+
+def _checked(images: object, shape: tuple[int, ...]) -> Bytes:
+    """Returns what a function of the user's made of a batch.
+
+    Raises:
+        UsageError: It is not uint8, or of another shape; NumPy would cast and repeat it silently.
+    """
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape == shape:
+        return images
+    found = type(images).__name__
+    if isinstance(images, np.ndarray):
+        found = f"{images.dtype} of shape {images.shape}"
+    raise UsageError(f"`augment` must return uint8 of shape {shape}, got {found}.")

@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from convert.errors import TryAgainError
 from convert.filesystem import PIECE_BYTES, FileSystem
 from convert.hdfs_errors import PassingError
+from convert.regular import open_regular
+from convert.storage import filesystem_of
 
 # What was begun to be written cannot be tried again by the file system, only from its start: for
 # two minutes, in which a DataNode restarts.
@@ -28,7 +29,7 @@ def send(files: FileSystem, path: str, address: str) -> None:
 
     def copy() -> None:
         files.remove(address)  # what an earlier try left
-        with open(path, "rb") as source, files.create(address) as target:
+        with open(path, "rb", opener=open_regular) as source, files.create(address) as target:
             while piece := source.read(PIECE_BYTES):
                 target.write(piece)
 
@@ -42,7 +43,7 @@ def replace(files: FileSystem, path: str, address: str) -> None:
         OSError: It could not be read or written.
         TryAgainError: HDFS fails for a passing reason.
     """
-    content = Path(path).read_bytes()
+    content = filesystem_of(path).read(path)
     _patiently(address, lambda: files.replace(address, content))
 
 
@@ -55,7 +56,7 @@ def fetch(files: FileSystem, address: str, path: str) -> None:
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        with open(path, "wb") as target:
+        with open(path, "wb", opener=open_regular) as target:
             for piece in files.stream(address):
                 target.write(piece)
     except FileNotFoundError:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
+from convert.regular import open_regular
 from convert.storage import filesystem_of
 
 _AHEAD_BYTES = 8 << 20  # asked of the disk before it is needed, so that neither waits for the other
@@ -42,7 +43,7 @@ def open_reader(path: str, start: int, stop: int) -> Iterator[Reader]:
         OSError: It cannot be opened.
     """
     if filesystem_of(path).is_local:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=open_regular) as file:
             yield _LocalReader(file.fileno())
     else:
         yield _StreamReader(filesystem_of(path).stream(path, start, stop - start), start)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from convert.errors import REASONS, FormatError
 from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.plan import plan_id
 from convert.quarantine import Quarantined
+from convert.regular import file_kind
 from convert.source_note import read_note
 from convert.storage import filesystem_of, read_lines
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
@@ -62,9 +62,9 @@ def _look_at(path: str) -> tuple[str, int]:
     """
     files = filesystem_of(path)
     if files.is_local:
-        found = os.stat(path)
-        other = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
-        return other * (not stat.S_ISREG(found.st_mode)), found.st_size
+        os.stat(path)  # a link that leads nowhere is a missing file
+        found = os.lstat(path)
+        return file_kind(found), found.st_size
     status = files.status(path)
     if status is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from convert.regular import open_regular
 from train.arrays import iterate
 from train.bench.config import BenchConfig
 from train.bench.source import open_training
@@ -95,7 +96,7 @@ def drop_from_cache(paths: Sequence[str]) -> bool:
     if not hasattr(os, "posix_fadvise"):  # macOS
         return False
     for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_regular(path, os.O_RDONLY)
         try:
             with contextlib.suppress(OSError):  # only what is on disk can be dropped
                 os.fsync(descriptor)

@@ -24,7 +24,15 @@ from train.readahead import read_ahead
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # nobody tells when another process has made room
-_GONE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR)
+_GONE = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENXIO,
+)
 
 RankOf = Callable[[str], float | None]
 

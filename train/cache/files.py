@@ -11,6 +11,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from convert.regular import open_regular
+
 
 def open_locked(path: str, kind: int) -> int | None:
     """Opens a file and locks it.
@@ -22,10 +24,13 @@ def open_locked(path: str, kind: int) -> int | None:
     Returns:
         A descriptor for reading; None if there is no such file, or if it is locked and `kind` says
         not to wait.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
     """
     while True:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
         try:
@@ -52,7 +57,7 @@ def has_name(descriptor: int, path: str) -> bool:
 @contextlib.contextmanager
 def holding(path: str, kind: int) -> Iterator[None]:
     """Holds a lock on a file that is made if it is missing, and never removed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, kind)
         yield

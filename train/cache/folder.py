@@ -20,11 +20,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from convert.os_errors import kind_of
+from convert.regular import file_kind, open_regular
 from train.cache.files import has_name, holding, open_locked
 from train.cache.members import Member, Members, leave, needed
 from train.cache.part import SUFFIX, Part
 from train.cache.room import CachedFile
-from train.errors import TryAgainError, UsageError
+from train.errors import FormatError, TryAgainError, UsageError
 from train.sizes import show_bytes
 
 MARKER = "SHARDFEED_CACHE"
@@ -78,7 +79,9 @@ class CacheFolder:
                 f"{self.path}: not empty, and no cache of shardfeed: it has no {MARKER}. "
                 "Name a new or empty folder with --cache."
             )
-        with open(self._inside(MARKER), "a+", encoding="utf-8") as marker:
+        for name in ("readers", "shards"):
+            _require_folder(self._inside(name))
+        with open(self._inside(MARKER), "a+", encoding="utf-8", opener=open_regular) as marker:
             if not marker.tell():
                 marker.write(_TEXT)
         for name in ("readers", "shards"):
@@ -123,8 +126,10 @@ class CacheFolder:
         found = []
         with os.scandir(self._inside("shards")) as entries:
             for entry in entries:
+                if not entry.is_file(follow_symlinks=False):  # nothing that we made
+                    continue
                 with contextlib.suppress(FileNotFoundError):  # it has just got another name
-                    status = entry.stat()
+                    status = entry.stat(follow_symlinks=False)
                     found.append(
                         CachedFile(name=entry.name, size=status.st_size, used=status.st_mtime)
                     )
@@ -135,8 +140,18 @@ class CacheFolder:
         return self._inside("shards", name)
 
     def open(self, name: str) -> int | None:
-        """Opens a file under a shared lock: it stays until it is closed. None: it is missing."""
-        return open_locked(self.file(name), fcntl.LOCK_SH)
+        """Opens a file under a shared lock: it stays until it is closed. None: it is missing.
+
+        Raises:
+            FormatError: It cannot be read, or is no regular file.
+        """
+        try:
+            return open_locked(self.file(name), fcntl.LOCK_SH)
+        except OSError as error:
+            raise FormatError(
+                f"{self.file(name)}: cannot be read: {error.strerror}. Remove it, or name another "
+                "folder with --cache."
+            ) from error
 
     def discard(self, name: str, descriptor: int) -> None:
         """Removes an open file that is damaged, unless it was replaced already; closes it."""
@@ -244,3 +259,9 @@ class CacheFolder:
             for path in chosen:
                 os.unlink(path)
             return True
+
+
+def _require_folder(path: str) -> None:
+    """Raises `UsageError` for a link in the place of a folder: old files in it are deleted."""
+    if os.path.lexists(path) and file_kind(os.lstat(path)) == "a link":
+        raise UsageError(f"{path}: a link, expected a folder. Name another folder with --cache.")

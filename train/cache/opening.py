@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from convert.index import SUFFIX
+from convert.index import SUFFIX, most_bytes
 from convert.mapping import REPAIR
-from convert.storage import filesystem_of, is_remote
+from convert.storage import filesystem_of, is_remote, read_text
 from train.cache.fetch import Item
 from train.cache.folder import CacheFolder
 from train.cache.members import Member, this_process
@@ -104,7 +104,7 @@ def read_indexes(files: Sequence[ShardFile]) -> list[bytes]:
 def _read_index(file: ShardFile) -> bytes:
     path = file.path + SUFFIX
     try:
-        content = filesystem_of(path).read(path)
+        content = read_text(path, most_bytes(file.shard.records))
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
     if hashlib.sha256(content).hexdigest() != file.shard.index_sha256:

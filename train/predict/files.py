@@ -54,7 +54,7 @@ class FileInputs:
             )
         self._paths = paths
         self._options = raw_options(info)
-        self._reader = SourceReader("/")
+        self._reader = SourceReader("/", self._options.max_bytes)
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
         """Yields the pieces of each batch."""
@@ -118,7 +118,7 @@ class ManifestInputs:
         self._options = raw_options(info)
         folder = os.path.dirname(absolute(path)) if root is None else root
         allowed = allowed_folders(folder, allow)
-        self._reader = SpellingReader(open_sources(folder, allow=allowed))
+        self._reader = SpellingReader(open_sources(folder, self._options.max_bytes, allow=allowed))
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
         """Yields the pieces of each batch."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from typing import Protocol
 
+from convert.printed import csv_cell, json_line
 from train.predict.result import Alternative, Prediction
 
 _JSON_DIGITS = 6  # a float32 near 1 has no more
@@ -47,7 +47,9 @@ class CsvTable:
 
 def _csv(rows: Iterable[list[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(
+        [csv_cell(cell) for cell in row] for row in rows
+    )
     return text.getvalue()
 
 
@@ -103,7 +105,7 @@ class JsonTable:
         if self._has_truths:
             content |= {"truth": prediction.truth, "right": prediction.is_right}
         content["error"] = prediction.error or None
-        return json.dumps(content, ensure_ascii=False) + "\n"
+        return json_line(content) + "\n"
 
     def _character(self, name: str, output: tuple[Alternative, ...]) -> dict[str, object]:
         likeliest, confidence = output[0]

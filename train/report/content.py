@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.metadata import DatasetInfo
+from convert.regular import open_regular
 from convert.storage import absolute
 from train.census import ClassCounts
 from train.evaluation import Evaluation, worst_records
@@ -172,7 +173,7 @@ def _number(text: str) -> float:
 def _num_lines(path: str) -> int:
     """Returns the lines of a file; none if there is no file."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return sum(1 for _ in file)
     except FileNotFoundError:
         return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from convert.printed import without_controls
+
 _VOID = {"img", "meta", "link", "circle", "line", "path", "rect", "polyline"}
 
 
@@ -15,11 +17,10 @@ class Html(str):
 
 
 def escaped(value: object) -> Html:
-    """Returns text as HTML shows it; HTML stays what it is."""
+    """Returns text as HTML shows it, without control characters; HTML stays what it is."""
     if isinstance(value, Html):
         return value
-    text = str(value).encode("utf-8", "replace").decode()  # half of a pair is no text
-    return Html(html.escape(text))
+    return Html(html.escape(without_controls(str(value))))
 
 
 def joined(*children: object) -> Html:

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, get_args
 
+from convert.errors import printable
 from convert.streams import print_result
 from train.bench.config import BenchConfig
 from train.config import Head, Precision
@@ -54,8 +55,8 @@ def _bench(namespace: argparse.Namespace) -> int:
     import_keras()
     from train.bench.run import bench_dataset
 
-    result = bench_dataset(config, lambda line: print_result(line))
-    print_result(f"\n{result.rates.sentence}")
+    result = bench_dataset(config, lambda line: print_result(printable(line)))
+    print_result(f"\n{printable(result.rates.sentence)}")
     if namespace.json:
         print_result(json.dumps(_as_json(config, result)))
     return 0

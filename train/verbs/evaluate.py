@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from convert.errors import printable
 from convert.streams import print_result
 from train.verbs.startup import (
     Verbs,
@@ -55,7 +56,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
             cache=namespace.cache,
             cache_bytes=namespace.cache_bytes,
         )
-        print_result("\n".join(evaluation_lines(result)))
+        print_result("\n".join(map(printable, evaluation_lines(result))))
         if namespace.json:
             print_result(json.dumps(evaluation_json(run.address, result, run.history())))
     return 0

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
+from convert.errors import printable
 from convert.storage import is_remote
 from convert.streams import print_result
 from train.errors import UsageError
@@ -62,7 +63,7 @@ def _export(namespace: argparse.Namespace) -> int:
         from train.export.run import export_run
 
         with quiet_stderr():  # converters say much, and nothing that is of use
-            exports = export_run(run, config, lambda export: print_result(str(export)))
+            exports = export_run(run, config, lambda export: print_result(printable(str(export))))
     if namespace.json:
         print_result(json.dumps(_as_json(run.address, config, exports)))
     return 0

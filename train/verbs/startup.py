@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from convert.errors import printable
 from convert.signals import undone_by_signals
 from train.errors import ShardfeedError, UsageError
 from train.sizes import parse_bytes
@@ -24,7 +25,7 @@ NO_CACHE, NO_CACHE_BYTES = "hdfs: ~/.cache/shardfeed, else none", "half of what 
 
 def say(line: str) -> None:
     """Prints a line for people."""
-    print(f"train: {line}", file=sys.stderr, flush=True)
+    print(f"train: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def import_keras() -> None:

@@ -1,0 +1,57 @@
+"""What stands under the names of a run's files: a folder from somebody else may hold anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+
+from convert.regular import file_kind
+from train.errors import FormatError
+
+
+def require_plain(path: str, shown: str, files: Collection[str], folders: Collection[str]) -> None:
+    """Raises unless a run's own files are regular, and its folders are folders.
+
+    Behind a link are somebody else's files, which a resume would write to, cut or delete.
+
+    Args:
+        path: The run's folder; it may itself be reached through a link.
+        shown: What the user calls it.
+        files: Names of its files.
+        folders: Names of its folders; all that is in them belongs to the run.
+
+    Raises:
+        FormatError: Something else is there; names the first.
+    """
+    for name in files:
+        _require(path, shown, name, "a regular file")
+    for name in folders:
+        _require(path, shown, name, "a folder")
+        for inside in _inside(path, name):
+            _require(path, shown, inside, "a regular file or a folder")
+
+
+def _inside(path: str, folder: str) -> Iterator[str]:
+    """Yields the names of all that is in a folder of the run, relative to the run."""
+    try:
+        with os.scandir(os.path.join(path, folder)) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in found:
+        name = os.path.join(folder, entry.name)
+        yield name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _inside(path, name)
+
+
+def _require(path: str, shown: str, name: str, expected: str) -> None:
+    try:
+        kind = file_kind(os.lstat(os.path.join(path, name))) or "a regular file"
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if kind not in expected:
+        raise FormatError(
+            f"{os.path.join(shown, name)}: {kind}, expected {expected}. Copy what it stands for "
+            "into its place, or train again."
+        )
