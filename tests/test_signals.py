@@ -14,7 +14,7 @@ from convert_cases import PATIENCE, draw_sources
 from train.cli import main
 
 ROOT = Path(__file__).parents[1]
-NUM_MOMENTS = 200 if os.environ.get("CI") == "true" else 15
+NUM_MOMENTS = 60 if os.environ.get("CI") == "true" else 15
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.
 SWALLOWING = {

@@ -10,7 +10,7 @@ import pytest
 from convert_cases import ALL, PATIENCE, convert, draw_sources
 
 ROOT = Path(__file__).parents[1]
-TIMES = 1000 if os.environ.get("CI") == "true" else 30
+TIMES = 300 if os.environ.get("CI") == "true" else 30
 NUM_RECORDS = 64  # each a shard of its own
 
 CODE = """
