@@ -14,6 +14,7 @@ from hdfs_cases import put
 from verify_cases import problems, verify
 
 from convert.config import ConvertConfig
+from convert.dialects.roles import ManifestOptions
 from convert.errors import ImageError, UsageError
 from convert.hdfs_sources import HdfsSourceReader, allowed_folders
 from convert.job import convert_dataset
@@ -198,7 +199,7 @@ def test_prediction_reads_what_is_allowed(tmp_path: Path) -> None:
     allow = (str(tmp_path / "hub"),)
     info = convert(manifest, tmp_path / "out", allow=allow, split=ALL).info
     for folders, num_good in ((allow, NUM_ROWS), ((), 0)):
-        inputs = ManifestInputs(str(manifest), None, folders, info)
+        inputs = ManifestInputs(str(manifest), None, folders, info, ManifestOptions())
         samples = [s for batch in inputs.batches(5) for piece in batch for s in piece()]
         bad = [sample for sample in samples if isinstance(sample.image, ImageError)]
         assert (len(samples), len(samples) - len(bad)) == (NUM_ROWS, num_good)

@@ -12,6 +12,7 @@ from convert_cases import ALL, command, convert, png, write_manifest
 from hdfs_cases import put
 from verify_cases import problems
 
+from convert.dialects.roles import ManifestOptions
 from convert.errors import ImageError
 from convert.hdfs_sources import HdfsSourceReader
 from convert.oddities import Sighting, oddity_lines
@@ -210,7 +211,7 @@ def test_verify_and_predict_find_the_same(tmp_path: Path) -> None:
     result = convert(manifest, tmp_path / "out", split=ALL)
     assert result.quarantined == 0
     assert problems(tmp_path / "out", manifest=str(manifest), deep=True) == []
-    inputs = ManifestInputs(str(manifest), None, (), result.info)
+    inputs = ManifestInputs(str(manifest), None, (), result.info, ManifestOptions())
     samples = [s for batch in inputs.batches(5) for piece in batch for s in piece()]
     assert len(samples) == result.rows
     assert not [sample for sample in samples if isinstance(sample.image, ImageError)]
