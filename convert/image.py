@@ -22,9 +22,9 @@ from convert.image_options import ImageOptions as ImageOptions
 from convert.image_options import recorded_options as recorded_options
 from convert.looks import look_of, shape_of
 from convert.oddities import Oddity
-from convert.png import PNG_SIGNATURE
+from convert.png import PNG_SIGNATURE, png_size
 from convert.png_content import with_all_rows
-from convert.region import Region, decode_region
+from convert.region import Region, decode_region, plain_region
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
 
@@ -60,14 +60,7 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         ImageError: The image cannot be converted; `reason` tells why.
         MemoryError: It does not fit in memory.
     """
-    source, data, oddities = _open(data, options)
-    source_format, source_size = source.format or "image", source.size
-    try:
-        region = decode_region(source, data, box or options.crop, options)
-    except (ImageError, MemoryError):
-        raise
-    except Exception as error:  # whatever the decoder stumbles over
-        raise decode_error(source, error) from error
+    region, source_format, source_size, oddities = _decode(data, box or options.crop, options)
     image, dropped_alpha = flatten(region.image, options.alpha, region.content)
     filter_ = _FILTERS[options.resample]
     image = fit_to(image, region.part, region.shape, options.size, options.fit, filter_)
@@ -81,6 +74,24 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         source_format=source_format,
         source_size=source_size,
     )
+
+
+def _decode(
+    data: bytes, box: Box | None, options: ImageOptions
+) -> tuple[Region, str, tuple[int, int], list[Oddity]]:
+    """Returns the region of a source inside a box, and the source's format, size and oddities."""
+    plain = None if options.fast_decode else plain_region(data, box, options.max_pixels)
+    if plain is not None:
+        return plain, "PNG", png_size(data) or (0, 0), []
+    source, data, oddities = _open(data, options)
+    source_format, source_size = source.format or "image", source.size
+    try:
+        region = decode_region(source, data, box, options)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # whatever the decoder stumbles over
+        raise decode_error(source, error) from error
+    return region, source_format, source_size, oddities
 
 
 def _open(data: bytes, options: ImageOptions) -> tuple[Image.Image, bytes, list[Oddity]]:

@@ -28,6 +28,7 @@ _CHUNK = struct.Struct(">I4s").unpack_from  # length, type
 _CRC = struct.Struct(">I").unpack_from
 _IHDR = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
 _IHDR_AT = len(PNG_SIGNATURE) + 8
+_START = PNG_SIGNATURE + struct.pack(">I", _IHDR.size) + b"IHDR"
 _MODES = {3: "RGB", 4: "RGBA"}
 _CHANNELS = {0: 1, 2: 3, 6: 4}  # of the colour types without a palette: grey, RGB, RGBA
 # Chunks that change no pixels and, but for a text, cannot hold an orientation.
@@ -124,6 +125,14 @@ def png_size(data: bytes) -> tuple[int, int] | None:
         return None
     width, height, *_ = _IHDR.unpack_from(data, _IHDR_AT)
     return width, height
+
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Returns the width and height of a PNG whose header is of the kind that libspng gets."""
+    if not data.startswith(_START) or len(data) < _IHDR_AT + _IHDR.size:
+        return None
+    width, height, depth, colour, *_, interlace = _IHDR.unpack_from(data, _IHDR_AT)
+    return (width, height) if depth == 8 and colour in _CHANNELS and not interlace else None
 
 
 def plain_pixels(data: bytes) -> Pixels | None:

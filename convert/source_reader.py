@@ -191,14 +191,16 @@ class SourceReader:
     def _read(self, path: str) -> bytes:
         full, status = self._locate(path)
         self._require_file(status)  # before it is opened: opening a device can act on it
-        if self._notes_stamps:  # before it is read: what is written meanwhile is told by its time
+        try:
+            descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
             self._stamps[path] = _stamp(status)
-        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            raise
         try:
             status = os.fstat(descriptor)
             self._require_file(status)
-            if self._notes_stamps:
-                self._stamps[path] = _stamp(status)
+            if self._notes_stamps:  # before it is read: its time tells what is written meanwhile
+                self._stamps[path] = status.st_size, status.st_mtime_ns
             if self._max_bytes is not None and status.st_size > self._max_bytes:
                 raise ImageError(
                     "too_large", f"{status.st_size} bytes are more than {self._max_bytes}"
