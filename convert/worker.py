@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from convert.config import Box
 from convert.errors import ImageError, ShardfeedError
 from convert.hdfs_client import use_settings
 from convert.image import render
@@ -49,13 +50,18 @@ def work(job: ShardJob, pipe: Connection, position: Any) -> None:
         position.value = -1
 
 
-def try_row(job: ShardJob, spec: ShardSpec, index: int) -> None:
-    """Reads and decodes one row of a shard and forgets it: does this end the process?"""
+def try_row(job: ShardJob, path: str, box: Box | None) -> None:
+    """Reads and decodes one row of a shard and forgets it: does this end the process?
+
+    Args:
+        job: What all shards share.
+        path: The row's.
+        box: Its own crop box, if it has one.
+    """
     settle()
     use_settings(job.hadoop)
     try:
-        data = job.source_reader().read(spec.paths[index])
-        render(data, job.image, None if spec.boxes is None else spec.boxes[index])
+        render(job.source_reader().read(path), job.image, box)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except (ImageError, ShardfeedError):
