@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from convert.dialects.text import LabelText
 from convert.errors import UsageError
+from convert.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Separator = Literal["tab", "comma", "semicolon", "bar", "blank"]
 
 _LINES_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
-_SUFFIXES = "png|apng|jpg|jpeg|jpe|jfif|bmp|gif|tif|tiff|webp"
+_SUFFIXES = "|".join(suffix[1:] for suffix in SUFFIXES)
 # A path may hold blanks: it ends with the first image suffix before one.
 _NAMED = re.compile(rf"(?i)(.*?\.(?:{_SUFFIXES}))[ \t]+(.*)")
 _FIRST_BLANK = re.compile(r"(\S+)[ \t]+(.*)")
