@@ -102,7 +102,7 @@ class Conversion:
         )
 
     def source_reader(self) -> Reader:
-        """Returns what reads the sources."""
+        """Returns the reader of the source files."""
         return self._shard_job().source_reader()
 
     def _without_changed(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:

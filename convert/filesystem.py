@@ -160,7 +160,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def status(self, path: str) -> Status | None:
-        """Returns what stands under a name, links followed; None if nothing does."""
+        """Returns the status of a path, links followed; None if nothing is there."""
 
     @abstractmethod
     def make_folder(self, path: str) -> None:
@@ -179,10 +179,10 @@ class FileSystem(ABC):
         """Deletes a folder with all that is in it, as far as possible."""
 
     def exists(self, path: str) -> bool:
-        """Tells whether anything stands under a name."""
+        """Returns whether anything stands under a name."""
         return self.status(path) is not None
 
     def is_folder(self, path: str) -> bool:
-        """Tells whether there is a folder of that name."""
+        """Returns whether there is a folder of that name."""
         status = self.status(path)
         return status is not None and status.is_folder

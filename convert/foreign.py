@@ -49,7 +49,7 @@ _TEXT_BYTES = 1024  # what is looked at of a text
 
 
 def foreign_format(data: bytes) -> str | None:
-    """Returns what a file is, as `a PDF`, if it is a known format that is not converted."""
+    """Returns a file's format, as `a PDF`, if it is known but not converted."""
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "a video or another ISO media file")
     for start, name in _BY_START:

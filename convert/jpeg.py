@@ -144,7 +144,7 @@ def decode_jpeg(
 
 
 def _is_usual(source: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
-    """Tells whether a JPEG is baseline with all channels in one scan; its header then says no more.
+    """Returns whether a JPEG is baseline with all channels in one scan, with no more in its header.
 
     A look for a few bytes takes a tenth of the time that reading the header takes.
     """
@@ -158,7 +158,7 @@ def _size(pixels: Pixels | None) -> tuple[int, ...]:
 
 
 def has_warnings(data: bytes) -> bool:
-    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels."""
+    """Returns whether a JPEG is damaged, or cannot be decoded without a warning of its pixels."""
     header = read_header(data)
     colours = None if header is None else _COLOURS_BY_CHANNELS.get(len(header.channels))
     if colours is None:
@@ -271,7 +271,7 @@ def _repaired(decoder: _Decoder, data: bytes) -> tuple[Pixels | str, bytes, tupl
 
 
 def _ends_in_a_hole(decoder: _Decoder, file: bytes) -> bool:
-    """Tells whether some of the zeros at the end of the last scan were decoded, and some left.
+    """Returns whether some of the zeros at the end of the last scan were decoded, and some left.
 
     libjpeg says nothing of the last few bytes left over. Zeros that no row needs are padding, and
     a scan may end with zeros that its rows need; but then none is left over.
@@ -282,7 +282,7 @@ def _ends_in_a_hole(decoder: _Decoder, file: bytes) -> bool:
 
 
 def _error(text: str, *, is_cut: bool) -> ImageError:
-    """Says in our own words what libjpeg has against a file.
+    """Rewrites libjpeg's complaint about a file in our own words.
 
     Args:
         text: libjpeg's.

@@ -90,7 +90,7 @@ def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
 
 
 def read_header(data: bytes) -> Header | None:
-    """Returns what a JPEG says of its pixels, or None if it breaks off before it has said it."""
+    """Reads the header of a JPEG; None if the file ends before it is complete."""
     frame = b""
     process = scan = scan_channels = 0
     has_adobe = False
@@ -155,7 +155,7 @@ def without_padding(data: bytes) -> bytes:
 
 
 def lacks_scans(data: bytes, header: Header) -> bool:
-    """Tells whether some coefficients of some channel never came: the file ended between scans.
+    """Returns whether some coefficients of some channel never came: the file ended between scans.
 
     Args:
         data: A JPEG that can be decoded without a warning.

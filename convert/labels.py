@@ -240,7 +240,7 @@ def _text_length(lengths: Ints, *, longest: bool) -> int:
 
 
 def is_empty(texts: pa.Array) -> Ints:
-    """Tells of each text whether it has no characters."""
+    """Returns for each text whether it has no characters."""
     from pyarrow import compute
 
     empty: Ints = compute.equal(texts, "").to_numpy(zero_copy_only=False)

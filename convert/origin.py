@@ -68,7 +68,7 @@ class OriginLog:
         self._checksums.append(checksum)
 
     def origin(self, paths: Iterable[str]) -> Origin:
-        """Returns what was noted down of these paths, those of all rows."""
+        """Digests the versions of these paths' files, those of all rows, and their contents."""
         return Origin(
             versions=versions_digest(map(self.stamps.get, paths)),
             contents=contents_digest(self._checksums),

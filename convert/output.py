@@ -146,7 +146,7 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
 
 
 def is_unsettled(output: str) -> bool:
-    """Tells whether a run is at work on an output, or was killed before it had cleared up."""
+    """Returns whether a run is at work on an output, or was killed before it had cleared up."""
     files = filesystem_of(output)
     if files.is_local and os.path.lexists(lock_path(output)):
         return True

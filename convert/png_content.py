@@ -25,7 +25,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def has_all_rows(data: bytes) -> bool:
-    """Tells whether a PNG's compressed data hold all of its rows.
+    """Returns whether a PNG's compressed data hold all of its rows.
 
     Pillow makes missing ones black without a word where the compressed data end in order.
 
@@ -90,7 +90,7 @@ def without_texts(data: bytes) -> bytes:
 
 
 def _is_short(text: bytes) -> bool:
-    """Tells whether a text takes little room, also when it is inflated."""
+    """Returns whether a text takes little room, also when it is inflated."""
     if len(text) > _TEXT_BYTES:
         return False
     for start in range(text.find(b"\0") + 1, len(text)):

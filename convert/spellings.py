@@ -83,7 +83,7 @@ class SpellingReader:
         return None if found is None else self._reader.stamp(found[0], began)
 
     def is_there(self, path: str) -> bool:
-        """Tells whether anything stands under some spelling of a path; see `Reader`."""
+        """Returns whether anything stands under some spelling of a path; see `Reader`."""
         return self._reader.is_there(path) or self._find(path) is not None
 
     def _find(self, path: str) -> Spelling | None:

@@ -39,7 +39,7 @@ _install()
 
 
 def is_configured(compression: int) -> bool:
-    """Tells whether libtiff was built with a codec.
+    """Returns whether libtiff was built with a codec.
 
     Args:
         compression: The number in a TIFF's Compression tag.
@@ -55,5 +55,5 @@ def forget_errors() -> None:
 
 
 def heard_error() -> bool:
-    """Tells whether libtiff has reported an error to this thread since `forget_errors`."""
+    """Returns whether libtiff has reported an error to this thread since `forget_errors`."""
     return getattr(_heard, "error", False)

@@ -42,7 +42,7 @@ class _Part(NamedTuple):
 
 
 def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
+    """Returns whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
 
     Decoders make such rows black, or leave what was in memory before.
 
@@ -57,7 +57,7 @@ def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
 
 
 def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether a strip or tile is damaged in a way that Pillow passes over.
+    """Returns whether a strip or tile is damaged in a way that Pillow passes over.
 
     Args:
         image: Its header, as Pillow read it; no strip is missing.
@@ -103,7 +103,7 @@ def _is_short(part: _Part, compression: int, data: bytes) -> bool:
 
 
 def _unpacks_to(stream: bytes, needed: int) -> bool:
-    """Tells whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
+    """Returns whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
     at = size = 0
     while at < len(stream) and size < needed:
         code = stream[at]
@@ -113,7 +113,7 @@ def _unpacks_to(stream: bytes, needed: int) -> bool:
 
 
 def _holds(stream: bytes, needed: int) -> bool:
-    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there."""
+    """Returns whether a zlib stream holds so many bytes, and its checksum is right or not there."""
     inflater = zlib.decompressobj()
     try:
         while stream and needed >= 0:

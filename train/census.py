@@ -52,7 +52,7 @@ def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:
 
 
 def read_class_counts(run: RunFolder) -> ClassCounts | None:
-    """Returns what a run's class_counts.json says; None if it cannot be read."""
+    """Reads a run's class_counts.json; None if it cannot be read."""
     try:
         content = load_json(run.file(CLASS_COUNTS))
     except (OSError, ValueError):

@@ -260,7 +260,7 @@ def _read(path: str) -> Checkpoint:
 
 
 def _problem(content: Mapping[str, Any]) -> str:
-    """Returns what is wrong with the content of checkpoint.json; empty if nothing is."""
+    """Describes an error in the content of checkpoint.json; empty if there is none."""
     for name, hint in get_type_hints(Position).items():
         value = content.get(name)
         if not (fits(value, hint) if hint in (int, float) else type(value) is get_origin(hint)):

@@ -173,7 +173,7 @@ class TrainConfig:
 
 
 def is_custom(model: str) -> bool:
-    """Tells whether a model's name is that of a function of the user's: `module:function`."""
+    """Returns whether a model's name is that of a function of the user's: `module:function`."""
     return ":" in model
 
 

@@ -42,7 +42,7 @@ def environment() -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns what is not as it was and may change the last bits of a result."""
+    """Lists the differences that may change the last bits of a result."""
     pairs = [(key, then.get(key), now[key]) for key in ("backend", "onednn", "machine", "cpus")]
     old = then.get("packages")
     old = old if isinstance(old, dict) else {}

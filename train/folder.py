@@ -110,7 +110,7 @@ class RunFolder:
         return os.path.join(self.path, name)
 
     def shown(self, name: str) -> str:
-        """Returns what the user calls one of the run's files."""
+        """Returns the path of one of the run's files as the user wrote it."""
         return os.path.join(self.address, name)
 
     @contextlib.contextmanager
@@ -131,7 +131,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Tells in one line that one of the run's files cannot be written.
+        """Raises one line if one of the run's files cannot be written.
 
         Raises:
             TryAgainError: The disk is full or damaged.
@@ -164,7 +164,7 @@ class RunFolder:
         return read_options(self.file(CONFIG), self.shown(CONFIG))
 
     def dataset_info(self) -> DatasetInfo:
-        """Returns what the run remembers of its dataset."""
+        """Reads the run's copy of its dataset's description."""
         return read_dataset(self.path)
 
     def environment(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Journal:
         return max(self.history, key=_score)
 
     def is_complete(self, config: TrainConfig) -> bool:
-        """Tells whether a run has nothing left to train: by epochs, target or patience."""
+        """Returns whether a run has nothing left to train: by epochs, target or patience."""
         done, patience = len(self.history), config.patience
         if done >= config.epochs:
             return True

@@ -260,7 +260,7 @@ def _mixed(
 
 
 def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
-    """Returns what reads the windows of an order ahead, from disk or from far away.
+    """Returns the reader-ahead of an order's windows, for local or remote shards.
 
     Args:
         reader: Has the shards.

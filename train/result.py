@@ -38,7 +38,7 @@ class TrainResult:
 def result_of(
     run: str, journal: Journal, seconds: float, cache: CacheTotals | None = None
 ) -> TrainResult:
-    """Returns what a run came to.
+    """Returns the result of a run.
 
     Args:
         run: Its folder.

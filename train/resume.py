@@ -228,7 +228,7 @@ def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
 
 
 def _warn(run: RunFolder, tell: Say) -> None:
-    """Tells what may change the last bits of the result."""
+    """Warns of changes that may alter the last bits of the result."""
     changed = differences(run.environment(), environment())
     if changed:
         tell(

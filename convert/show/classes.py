@@ -96,7 +96,7 @@ class ClassCounts:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the part of the summary that `--json` prints."""
         return {
             "outputs": list(self.outputs),
             "classes": self.num_classes,

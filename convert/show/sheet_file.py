@@ -73,7 +73,7 @@ def check_sheet(path: str, dataset: str, *, overwrite: bool) -> None:
 
 
 def _kind(path: str) -> str:
-    """Returns what stands under a name: nothing, a "sheet", a "file" or something "other"."""
+    """Names the kind of a path: nothing, a "sheet", a "file" or something "other"."""
     files, real = filesystem_of(path), real_place(path)
     try:
         if files.is_local:

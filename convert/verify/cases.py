@@ -105,7 +105,7 @@ class ShardCase:
         self._add("not_compared", text)
 
     def is_own(self, shards: dict[str, Shard]) -> bool:
-        """Tells whether the file holds this shard at all; if not, its records say nothing.
+        """Returns whether the file holds this shard at all; if not, its records say nothing.
 
         Args:
             shards: The dataset's shards by their digests.
@@ -150,7 +150,7 @@ class ShardCase:
             self._add("too_long", text)
 
     def _rest(self) -> str:
-        """Tells what is left of a truncated shard."""
+        """Describes what is left of a truncated shard."""
         total = f"of {self.shard.records:,} records"
         if not self._whole:
             return f"none {total} is whole"

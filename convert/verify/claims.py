@@ -80,7 +80,7 @@ class Claims:
         return int(np.count_nonzero(self._state == _SOUND))
 
     def is_sound(self, place: Place) -> bool:
-        """Tells whether every byte of a record is sound."""
+        """Returns whether every byte of a record is sound."""
         position = self._position(place)
         return position is not None and bool(self._state[position] == _SOUND)
 
@@ -128,7 +128,7 @@ class Claims:
         return self._place(int(positions[index])) if found else None
 
     def origins(self, num_rows: int | None, left_out: Ints) -> Origins:
-        """Returns what tells which row a damaged record comes from.
+        """Returns the object that finds the manifest row of a damaged record.
 
         Args:
             num_rows: Rows of the manifest. None: not known.

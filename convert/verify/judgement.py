@@ -41,7 +41,7 @@ class Judgement:
         self._num_rows = num_rows
 
     def problems(self) -> list[Problem]:
-        """Returns what is wrong with shards and their records, in the dataset's order."""
+        """Returns the problems of shards and their records, in the dataset's order."""
         shards = {case.shard.sha256: case.shard for case in self._cases if case.shard.records}
         own = []
         for case in self._cases:
@@ -91,7 +91,7 @@ class Judgement:
         return f"record {place.record} of {self._cases[place.shard].shard.file}"
 
     def _told(self, case: ShardCase, origins: Origins) -> list[Problem]:
-        """Returns what is wrong with a shard, its first findings one by one."""
+        """Returns the problems of a shard, its first findings one by one."""
         findings = case.findings
         expected = None
         if findings.first and self._manifest is not None:

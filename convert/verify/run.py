@@ -180,7 +180,7 @@ class _Verification:
             yield from divide(whole, self._info.layout.stride, most_bytes)
 
     def _compared(self) -> str:
-        """Returns what records were compared with, for the verdict."""
+        """Returns the words of the last line that say what records were compared with."""
         if self._manifest is None:
             return ""
         return ", rows and labels equal the manifest" + ", pixels the sources" * self._config.deep

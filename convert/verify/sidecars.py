@@ -55,7 +55,7 @@ def file_size(path: str, noun: str = "file") -> int | Problem:
 
 
 def _look_at(path: str) -> tuple[str, int]:
-    """Returns what a path is if it is no regular file, and its size in bytes.
+    """Returns the kind of a path, empty for a regular file, and its size in bytes.
 
     Raises:
         OSError: There is nothing, or it may not be looked at.
@@ -143,7 +143,7 @@ def _read(path: str, limit: int) -> tuple[bytes, Problem | None]:
 
 
 def _contradiction(info: DatasetInfo) -> str:
-    """Tells where a description contradicts itself, or returns nothing."""
+    """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
     image: dict[str, Any] = {**info.image, "name": info.name}

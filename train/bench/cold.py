@@ -107,7 +107,7 @@ def drop_from_cache(paths: Sequence[str]) -> bool:
 
 
 def disk_bytes() -> int | None:
-    """Returns what this process has read from disks so far; None where the system does not tell."""
+    """Returns the bytes that this process has read from disks; None if not known."""
     try:
         lines = _IO.read_text().splitlines()
     except OSError:

@@ -17,7 +17,7 @@ _CPU_COLUMNS = 14
 
 
 def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: str) -> list[str]:
-    """Returns what is measured, where, and the head of the table."""
+    """Returns the first lines: dataset, machine and the table's head."""
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
     return [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class Budget:
-    """Tells when something costly may be done again.
+    """Decides when something costly may be done again.
 
     What it decides hangs on the clock; so nothing may hang on it that a resumed run must repeat.
 

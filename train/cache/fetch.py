@@ -191,7 +191,7 @@ class Fetcher:
 
 
 def _failure(item: Item, error: OSError) -> ShardfeedError:
-    """Returns what to tell of a shard that cannot be read where it comes from."""
+    """Returns the error for a shard that cannot be read from its source."""
     problem = f"{item.path}: cannot be read: {error.strerror}."
     if error.errno in _GONE:
         return FormatError(f"{problem} {REPAIR}")

@@ -196,7 +196,7 @@ class CacheFolder:
         return holding(self._inside("wanted"), fcntl.LOCK_SH)
 
     def is_wanted(self) -> bool:
-        """Tells whether somebody cannot go on without room."""
+        """Returns whether somebody cannot go on without room."""
         try:
             with holding(self._inside("wanted"), fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return False

@@ -48,7 +48,7 @@ def this_process() -> str:
 
 
 def needed(members: Iterable[Member]) -> int:
-    """Returns what some readers hold at most together, in bytes: of equal shards each once."""
+    """Returns the bytes that the readers may hold together; shards they share count once."""
     needs: dict[str, int] = defaultdict(int)
     wholes: dict[str, int] = {}
     for member in members:

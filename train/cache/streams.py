@@ -83,7 +83,7 @@ class Streams:
             return True
 
     def ahead(self, shards: Sequence[int]) -> None:
-        """Says which shards will be needed, in this order; forgets what was said before."""
+        """Sets the shards that will be needed, in this order, in place of earlier ones."""
         with self._work.changed:
             self._start()
             self._work.later = deque(shards)
@@ -161,7 +161,7 @@ class _Work:
                 os.close(descriptor)
 
     def failed(self, shard: int, error: BaseException) -> None:
-        """Tells those who wait for a shard that it cannot be had."""
+        """Raises an error in those who wait for a shard that cannot be fetched."""
         with self.changed:
             self.running.discard(shard)
             future = self.wanted.get(shard)

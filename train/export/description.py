@@ -31,7 +31,7 @@ _PREPARATION = (
 
 
 def is_description(text: str) -> bool:
-    """Tells whether a text is what `describe` returns, of whatever run."""
+    """Returns whether a text is what `describe` returns, of whatever run."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

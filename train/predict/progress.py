@@ -54,7 +54,7 @@ class ReadingProgress:
         self._bar.close()
 
     def summary(self) -> str:
-        """Returns what was done as a line."""
+        """Returns the last line: images, rate and errors."""
         seconds = time.monotonic() - self._started
         line = f"{self.images:,} images in {seconds:.1f} s, {self._rate()}"
         return line + (f", {self.errors:,} could not be read; see `error`" if self.errors else "")
