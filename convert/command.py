@@ -1,4 +1,4 @@
-"""The manners that both commands share: one-line errors, exit codes, an implied verb."""
+"""Command lines of both commands: one-line errors, exit codes, an implied verb."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Conversion:
         """Writes what is missing and commits.
 
         Args:
-            old: The finished dataset whose bad rows get another chance, if any.
+            old: The finished dataset whose bad rows are converted again, if any.
             retry: Those rows.
             started: When the whole job began.
         """

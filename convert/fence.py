@@ -1,4 +1,4 @@
-"""Where the manifest's paths may lead: below the root, or below a folder of `--allow`."""
+"""Restricts the manifest's paths to the root and the folders of `--allow`."""
 
 from __future__ import annotations
 

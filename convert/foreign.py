@@ -1,4 +1,4 @@
-"""Formats that are not converted, by the first bytes of their files: what a file really is."""
+"""Names the format of files that are not converted, by their first bytes."""
 
 from __future__ import annotations
 

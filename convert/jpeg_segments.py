@@ -1,4 +1,4 @@
-"""The parts of a JPEG file: which process it uses, what can be repaired around its pixels.
+"""The segments of a JPEG file: its coding process, and repairs that leave its pixels alone.
 
 Source of the structure: ITU-T T.81, annex B; T.871 (JFIF) for APP0 and T.872, 6.5.3 for APP14.
 """

@@ -1,4 +1,4 @@
-"""Labels and crop boxes: what the manifest says of each row, judged and turned into numbers."""
+"""Reads each row's labels and crop box from the manifest, checks them, makes them numbers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def read_labels(
 
 
 def _check_options(config: ConvertConfig, text_column: str | None) -> None:
-    """Refuses options that are of texts where labels are columns, and the other way round."""
+    """Refuses options for texts if labels are columns, and the other way round."""
     for flag, given in (("--text-length", config.text_length), ("--pad-label", config.pad_label)):
         if given and text_column is None:
             raise UsageError(f"{flag} needs --text-column: label columns have no length.")

@@ -1,4 +1,4 @@
-"""Pixels decoded by Pillow, and checked where Pillow does not tell that some are missing."""
+"""Decodes pixels with Pillow, and finds missing ones that Pillow does not report."""
 
 from __future__ import annotations
 

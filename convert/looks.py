@@ -1,4 +1,4 @@
-"""What is odd about the looks of a picture: one colour, nearly black, another shape."""
+"""Finds odd pictures: of one colour, nearly black, or of another shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A manifest out of file names, for folders of images that carry their labels in their names."""
+"""Makes a manifest from the names of image files that contain the labels."""
 
 from __future__ import annotations
 

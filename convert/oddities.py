@@ -1,4 +1,4 @@
-"""What is odd about sources that can be converted all the same: counted, with an example each."""
+"""Counts oddities of sources that can be converted all the same, each with an example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a shard was made from, in a few bytes: what tells later that they are others now."""
+"""Fingerprints of a shard's source files: a few bytes that show later whether they changed."""
 
 from __future__ import annotations
 

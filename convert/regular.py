@@ -1,4 +1,4 @@
-"""Opening the files of our own folders: regular ones only, and never what a link leads to.
+"""Opens files of our own folders: only regular ones, without following links.
 
 A folder may come from a stranger. A link in it would have us write into the user's own files, and
 a pipe would let us wait for ever.

@@ -1,4 +1,4 @@
-"""What helps against rows that are left out, reason by reason."""
+"""Advice for rows that are left out, for each reason."""
 
 from __future__ import annotations
 

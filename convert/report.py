@@ -1,4 +1,4 @@
-"""What a conversion did, in lines for people and as JSON for machines."""
+"""The summary of a conversion, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 

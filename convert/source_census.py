@@ -1,4 +1,4 @@
-"""What the source images of a shard are like."""
+"""Counts formats, sizes and oddities of a shard's source images."""
 
 from __future__ import annotations
 

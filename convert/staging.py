@@ -155,7 +155,7 @@ class Staging:
                 file.write(piece)
 
     def forget(self, summaries: Iterable[ShardSummary]) -> None:
-        """Makes the next run write shards again, so that their bad rows get another chance.
+        """Makes the next run write shards again, so that it converts their bad rows again.
 
         Where no other shard is left to go on from, the whole folder goes.
         """

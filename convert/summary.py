@@ -1,4 +1,4 @@
-"""What became of a shard, and how the work goes: the messages from workers to the main process."""
+"""The messages from workers to the main process: progress, and a finished shard's summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""libtiff's errors: heard instead of printed.
+"""Catches libtiff's errors, which it would print.
 
 Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
 memory would become pixels, others in every run. Its warnings cannot be heard here: Pillow turns

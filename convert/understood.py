@@ -1,4 +1,4 @@
-"""What a plan understood of the labels, in lines for people, and what looks strange in them."""
+"""Lines that say how the labels of a plan were read, and warnings of strange ones."""
 
 from __future__ import annotations
 

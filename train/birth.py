@@ -1,4 +1,4 @@
-"""Making the folder of a new run."""
+"""Makes the folder of a new run."""
 
 from __future__ import annotations
 

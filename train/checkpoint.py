@@ -50,7 +50,7 @@ class Position:
         step: Steps done of the epoch after these; all, if only its validation is missing.
         options: Those that a resume must have again, the dataset's id among them.
         history: A row for each finished epoch.
-        bad_records: Records that others stood in for.
+        bad_records: Records that were replaced by others.
         seconds: What the run has taken.
         epoch_seconds: What the steps of the unfinished epoch have taken.
         epoch_waited_seconds: What these waited for input.

@@ -1,4 +1,4 @@
-"""What a result may depend on besides options and data: an allow-list, never the environment."""
+"""Versions that a result may depend on: an allow-list, never the whole environment."""
 
 from __future__ import annotations
 

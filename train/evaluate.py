@@ -1,4 +1,4 @@
-"""How right a model is on a split: every record once, counted by ourselves."""
+"""Measures a model on a split: every record once, counted by our own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's predictions for a split, and all that can be counted of them."""
+"""A model's predictions for a split, and everything that is counted from them."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ RUN/
   dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
   environment.json   versions that the result may depend on; never the environment itself
   history.csv        one row an epoch
-  bad_records.jsonl  records that others stood in for, with --on-bad-record skip
+  bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
   best.keras         the weights of the best epoch on the validation split
@@ -277,7 +277,7 @@ class RunFolder:
         return read_history(self.file(HISTORY), self.shown(HISTORY))
 
     def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Returns a function that says a line and adds it to log.txt."""
+        """Returns a function that prints a line and adds it to log.txt."""
 
         def tell(line: str) -> None:
             with (

@@ -1,4 +1,4 @@
-"""What a run has come to: the rows of its epochs, and the bad records that it met.
+"""The history of a run: a row for each epoch, and the bad records that it met.
 
 Which epoch was best and when to stop early are functions of the rows: there is no other state that
 a resume could lose.
@@ -32,7 +32,7 @@ class Journal:
 
     Attributes:
         history: A row for each finished epoch.
-        bad_records: Records that others stood in for; sorted, none twice.
+        bad_records: Records that were replaced by others; sorted, none twice.
     """
 
     history: list[Row] = field(default_factory=list)

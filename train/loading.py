@@ -43,7 +43,7 @@ class SourceOptions(TypedDict, total=False):
         labels: `dict`: {output name: int32 (batch,)}; `array`: one int32 (batch, outputs).
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
             `always`, or never (`off`). Labels out of range are found in any case.
-        on_bad_record: `stop`, or `skip`: the next sound record stands in for a bad one.
+        on_bad_record: `stop`, or `skip`: reads the next sound record in place of a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
         limit: Only the first so many records of each dataset, to debug with. None: all.
         cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
@@ -82,7 +82,7 @@ def open_source(
     Raises:
         FormatError: A folder is no finished dataset.
         UsageError: The options do not fit each other or the dataset.
-        TryAgainError: The cache is full of what others need.
+        TryAgainError: The cache is full of shards that other readers need.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     folders = [os.fspath(path) for path in several]

@@ -1,4 +1,4 @@
-"""In which numbers a model computes."""
+"""The number formats that a model computes in."""
 
 from __future__ import annotations
 

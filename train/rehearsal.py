@@ -1,4 +1,4 @@
-"""A few steps of a training, to see that all fits together; nothing is written."""
+"""The dry run: a few training steps that show whether everything fits, and write nothing."""
 
 from __future__ import annotations
 

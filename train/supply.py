@@ -1,4 +1,4 @@
-"""What a training gets through its cache, told at each epoch's end."""
+"""Prints a training's cache statistics at each epoch's end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a value out of a file is of the kind that it should be."""
+"""Checks the type and range of values that were read from a file."""
 
 from __future__ import annotations
 

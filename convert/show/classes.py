@@ -1,4 +1,4 @@
-"""How often the classes of a vocabulary occur, for people and for machines."""
+"""How often the classes of a vocabulary occur, for people and for programs."""
 
 from __future__ import annotations
 

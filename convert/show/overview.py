@@ -1,4 +1,4 @@
-"""What `convert show` found, in lines for people and as JSON for machines."""
+"""The result of `convert show`, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One shard under examination: what its file is like, where its records are, what was found."""
+"""The checks of one shard: its file, where its records lie, and the findings in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which manifest row each record claims to come from: no row twice, none that is not there."""
+"""The manifest rows that records say they come from: finds double and impossible ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Origins:
-    """What damaged records can be believed of the rows that they come from.
+    """The manifest rows that damaged records probably come from.
 
     Attributes:
         rows: Rows that one damaged record reads, and no other record, in order.

@@ -1,4 +1,4 @@
-"""What a manifest says that a finished dataset should hold: the plan, made again."""
+"""The content that a manifest gives a finished dataset: plans the conversion again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judgement on all shards together: rows that occur twice, and whose record is damaged."""
+"""The checks across all shards: rows that occur twice, and the rows of damaged records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ints = np.ndarray[Any, np.dtype[Any]]
 
 
 class Judgement:
-    """What all records together tell.
+    """The problems that only show in all records together.
 
     Args:
         cases: The shards, after all of them were checked.

@@ -1,4 +1,4 @@
-"""The small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, those for TFDS."""
+"""Checks the small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, TFDS's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verification found, in lines for people and as JSON for machines."""
+"""The result of a verification, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 

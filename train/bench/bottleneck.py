@@ -1,4 +1,4 @@
-"""What holds a training up, told in one sentence."""
+"""Names the bottleneck of training in one sentence."""
 
 from __future__ import annotations
 

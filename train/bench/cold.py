@@ -1,4 +1,4 @@
-"""Reading a dataset that is not in memory: the page cache is emptied of it first.
+"""Times reading a dataset from disk: drops it from the page cache first.
 
 Only of it: /proc/sys/vm/drop_caches would also take what others on the machine have read, needs
 the rights of an administrator, and drops no page that posix_fadvise does not.

@@ -1,4 +1,4 @@
-"""Keeping something costly to a small share of the time."""
+"""Limits something costly to a small share of the time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Budget:
 
     @contextlib.contextmanager
     def spending(self) -> Iterator[None]:
-        """Surrounds what is costly, and takes its time."""
+        """Times the costly work inside a `with` block."""
         started = time.perf_counter()
         yield
         ended = time.perf_counter()

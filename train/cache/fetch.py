@@ -1,4 +1,4 @@
-"""Bringing one shard into a cache folder, whole and checked."""
+"""Fetches one shard into a cache folder, whole and checked."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Fetcher:
         files: Sequence[CachedFile],
         members: dict[str, Member],
     ) -> list[CachedFile]:
-        """Returns the files that may give way."""
+        """Returns the files that may be removed for another one."""
         processes = {member.process for member in members.values()}
         wish = Wish(
             size=item.shard.bytes,

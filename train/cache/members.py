@@ -1,4 +1,4 @@
-"""Who reads through a cache folder, and what each must be able to hold there at once.
+"""The readers of a cache folder, and the bytes that each must be able to hold there at once.
 
 A reader that may hold what it registered never waits for another one for ever: all that are let
 in fit into the folder together. A registration is a file that its process keeps locked, so it ends

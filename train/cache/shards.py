@@ -135,7 +135,7 @@ class CachedShards:
             shards: One of `parts`.
 
         Raises:
-            ShardfeedError: A shard cannot be had.
+            ShardfeedError: A shard cannot be fetched.
         """
         self._require_same_process()
         if not self._take_laid(shards):

@@ -1,4 +1,4 @@
-"""Threads that bring shards: those that somebody waits for, then those that will be needed."""
+"""Threads that fetch shards: first those that a reader waits for, then those needed later."""
 
 from __future__ import annotations
 

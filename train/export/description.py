@@ -1,4 +1,4 @@
-"""What a reader must know besides the network: how to prepare an image, what outputs mean."""
+"""Describes how to prepare an image for an exported network, and what its outputs mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where predictions go: stdout line by line, or a file that is there whole or not at all."""
+"""Writes predictions to stdout line by line, or to a file that appears whole or not at all."""
 
 from __future__ import annotations
 

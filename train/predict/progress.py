@@ -1,4 +1,4 @@
-"""Telling how reading goes: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a prediction: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rows of a manifest say, told from the columns that the run's own labels came from."""
+"""Reads the true labels of a manifest's rows, from the columns that the run's labels came from."""
 
 from __future__ import annotations
 
