@@ -30,12 +30,15 @@ SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
 
 
-def pytest_collection_modifyitems(config, items):
-    """Long tests are for CI, where an hour is allowed."""
-    if os.environ.get("CI") != "true":
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+NEEDING_MORE = {"hadoop", "hdfs", "spark", "browser"}  # fixtures that start Java or Chromium
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leaves what needs Java or Chromium to `make test-all`."""
+    for item in items:
+        if NEEDING_MORE.intersection(item.fixturenames):
+            item.add_marker("long")
 
 
 @pytest.hookimpl(tryfirst=True)
