@@ -40,7 +40,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Converts the sample, trains, evaluates and predicts.
 	@rm -rf $(DEMO)
 	$(BIN)/convert data/sample/manifest.csv $(DEMO)/strips --crop 186 0 300 30 --size 128 32
-	$(BIN)/train $(DEMO)/strips --run $(DEMO)/run
+	$(BIN)/train $(DEMO)/strips --run $(DEMO)/run --target exact=1
 	$(BIN)/train evaluate $(DEMO)/run
 	$(BIN)/train predict $(DEMO)/run $(DEMO_IMAGES)
 	@echo "The run's files are in $(DEMO)/run"
