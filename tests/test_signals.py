@@ -140,6 +140,26 @@ with ended_by_signals("convert", []), undone_by_signals(lambda: print("first", f
     assert (done.returncode, done.stdout, done.stderr) == (143, "first\n", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_while_python_ends_leaves_the_exit_code(tmp_path: Path, number: int) -> None:
+    """Python has no handlers any more while it frees its modules."""
+    code = f"""
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class FreedLast:
+    def __del__(self, kill=os.kill, process=os.getpid(), write=os.write):
+        kill(process, {int(number)})
+        write(1, b"went on")
+freed_last = FreedLast()
+from convert.cli import main
+main(["--version"])
+"""
+    done = python(code, tmp_path)
+    assert done.stdout.startswith("shardfeed ")
+    assert done.stdout.endswith("\nwent on")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in jobs in the background."""
     handlers = []
