@@ -12,6 +12,7 @@ from PIL import Image
 
 from convert.config import usable_cores
 from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
+from convert.jpeg_scans import check_header, check_scans
 from convert.metadata import DatasetInfo
 from convert.png import plain_pixels, png_size
 from convert.records import ShardRecords
@@ -122,6 +123,8 @@ class EncodedReader(RecordReader):
         try:
             pixels = plain_pixels(content) if png_size(content) == size else None
             if pixels is None:
+                check_header(content)
+                check_scans(content, size[0] * size[1], size[0] * size[1])
                 with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
                     if decoded.size != size:
                         raise ValueError(f"it is of {decoded.size}, expected {size}")
