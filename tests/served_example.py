@@ -18,12 +18,13 @@ MAX_SCANS = 32  # of a JPEG; each goes through all of its pixels
 
 def open_image(file):
     """Reads an image's header; decodes nothing yet."""
-    data = file.read()
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise ValueError("too many scans")
-    image = Image.open(BytesIO(data), formats=FORMATS)
+    image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError("too many pixels")
+    image.fp.seek(0)
+    data = image.fp.read()
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError("too many scans")
     return image
 
 

@@ -18,7 +18,6 @@ from convert.png import plain_pixels, png_size
 from convert.records import ShardRecords
 from train.raw import RawReader
 from train.records import (
-    LABEL_OUT_OF_RANGE,
     WRONG_CRC,
     Bytes,
     Ints,
@@ -148,7 +147,8 @@ class EncodedReader(RecordReader):
             layout.matches(records[place]) and layout.crc_ok(records[place])
         ):
             return WRONG_CRC
-        return LABEL_OUT_OF_RANGE if (records.labels(place) >= self._num_classes).any() else ""
+        labels = records.labels(place)
+        return self._label_problem(labels) if (labels >= self._num_classes).any() else ""
 
     def _layout(self, shard: int, place: int) -> RecordLayout | None:
         try:
