@@ -280,6 +280,16 @@ class RecordReader(ABC):
                 self._state[number] = _BAD
                 self.bad_records.append(bad)
 
+    def _label_problem(self, labels: Ints) -> str:
+        """Returns which label of a record is out of range.
+
+        Args:
+            labels: The record's, of which one is; shape (outputs,).
+        """
+        index = int(np.argmax(labels >= self._num_classes))
+        output, num_classes = [*self._info.outputs][index], self._num_classes[index]
+        return f"{LABEL_OUT_OF_RANGE}: {output} is {labels[index]}, of {num_classes} classes"
+
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))
         (row,) = self.rows(np.array([number])).tolist()
