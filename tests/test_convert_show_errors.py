@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from convert_cases import command, convert, digests, draw_sources
-from test_convert_show import draw_texts, show
+from show_cases import draw_texts, show
 
 from convert.errors import FormatError, TryAgainError, UsageError
 from convert.format import padded_varints
