@@ -137,7 +137,7 @@ def _identify(data: bytes) -> Image.Image:
 
 
 def _unidentified(data: bytes) -> ImageError:
-    """Words that no decoder takes a file for its own."""
+    """Returns the error for a file that no decoder recognises."""
     if data.startswith(_TIFF_SIGNATURES):
         return _unreadable(data)
     foreign = foreign_format(data)
@@ -148,7 +148,7 @@ def _unidentified(data: bytes) -> ImageError:
 
 
 def _unreadable(data: bytes) -> ImageError:
-    """Words that a header cannot be read; of a TIFF says why, where that can be seen."""
+    """Returns the error for a header that cannot be read; for a TIFF with the reason, if known."""
     damaged = ImageError("damaged", "its header cannot be read")
     if not data.startswith(_TIFF_SIGNATURES):
         return damaged
@@ -169,7 +169,7 @@ def _unreadable(data: bytes) -> ImageError:
 
 
 def decode_error(image: Image.Image, error: Exception) -> ImageError:
-    """Words a decoder's failure; Pillow's own text may hold object addresses."""
+    """Returns the error for a decoder's failure; Pillow's own text may hold object addresses."""
     kind = image.format or "image"
     if "truncated" in str(error):
         return ImageError("truncated", f"the {kind} ends before its last row")

@@ -1,4 +1,4 @@
-"""The parts of a JPEG file: which process it uses, what can be repaired around its pixels.
+"""The segments of a JPEG file: its coding process, and repairs that leave its pixels alone.
 
 Source of the structure: ITU-T T.81, annex B; T.871 (JFIF) for APP0 and T.872, 6.5.3 for APP14.
 """
@@ -176,7 +176,7 @@ def without_padding(data: bytes) -> bytes:
 
 
 def lacks_scans(data: bytes, header: Header) -> bool:
-    """Tells whether some coefficients of some channel never came: the file ended between scans.
+    """Returns whether some coefficients of some channel never came: the file ended between scans.
 
     Args:
         data: A JPEG that can be decoded without a warning.

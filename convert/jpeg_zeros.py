@@ -26,7 +26,7 @@ _ZEROS = bytes(32)
 
 
 def is_zeroed(data: bytes) -> bool:
-    """Tells whether zeros stand in the compressed part of a JPEG that no picture could have there.
+    """Returns whether a JPEG's compressed part has zeros that no picture could have there.
 
     Args:
         data: A JPEG that can be decoded without a warning.

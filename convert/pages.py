@@ -17,7 +17,7 @@ _MP_ENTRIES = 0xB002
 
 
 def has_further_pages(image: Image.Image, data: bytes) -> bool:
-    """Tells whether a file holds pictures beyond the one that Pillow shows first.
+    """Returns whether a file holds pictures beyond the one that Pillow shows first.
 
     Previews are none, neither in a TIFF nor in a camera's JPEG; nor are a JPEG's maps of depth or
     brightness, which are smaller than its picture.
@@ -58,7 +58,7 @@ def _has_further_page(data: bytes) -> bool:
 
 
 def _has_further_picture(image: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
-    """Tells whether a JPEG's index lists a second picture with as many pixels as the first."""
+    """Returns whether a JPEG's index lists a second picture with as many pixels as the first."""
     index: Any = image._getmp()
     start = image.info["mpoffset"]
     size = _num_pixels(data, 0)

@@ -160,7 +160,7 @@ def plain_pixels(data: bytes) -> Pixels | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tells whether a PNG has only chunks without which its pixels can be had."""
+    """Returns whether all chunks of a PNG can be ignored when its pixels are decoded."""
     start = len(PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":  # there is one: the chunks were checked

@@ -26,7 +26,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def has_all_rows(data: bytes) -> bool:
-    """Tells whether a PNG's compressed data hold all of its rows.
+    """Returns whether a PNG's compressed data hold all of its rows.
 
     Pillow makes missing ones black without a word where the compressed data end in order.
 

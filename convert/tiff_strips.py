@@ -47,7 +47,7 @@ class _Part(NamedTuple):
 
 
 def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
+    """Returns whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
 
     Decoders make such rows black, or leave what was in memory before.
 
@@ -70,7 +70,7 @@ def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
 
 
 def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether a strip or tile is damaged in a way that Pillow passes over.
+    """Returns whether a strip or tile is damaged in a way that Pillow passes over.
 
     Args:
         image: Its header, as Pillow read it; no strip is missing.
@@ -130,7 +130,7 @@ def _is_short(part: _Part, compression: int, data: bytes, slack: int) -> bool:
 
 
 def _unpacks_to(stream: bytes, needed: int) -> bool:
-    """Tells whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
+    """Returns whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
     at = size = 0
     if len(stream) > 2 * needed + _SLACK_BYTES:  # twice is what the worst encoder makes of them
         return False

@@ -238,7 +238,7 @@ def test_sheets_do_not_go_into_the_dataset(texts: Path) -> None:
         with pytest.raises(UsageError) as caught:
             show(texts, count=2, sheets=str(folder))
         assert str(caught.value) == (
-            f"--sheets {folder}: is inside the dataset {texts}, which keeps to what convert wrote. "
+            f"--sheets {folder}: is inside the dataset {texts}, where only convert writes. "
             "Choose another folder."
         )
     assert digests(texts) == before

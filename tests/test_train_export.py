@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -14,6 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
+from documents import examples
 from reading_cases import probabilities_of
 from reading_cases import untrained_run as make_run
 from train_cases import run_main
@@ -250,7 +250,5 @@ def test_the_served_example(
     np.testing.assert_allclose([answer["confidence"] for answer in read], confidences, atol=1e-4)
 
 
-def test_the_readme_shows_the_served_example():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python serve\.py\n(.*?)```", readme, re.DOTALL)
-    assert block == SERVED.read_text(encoding="utf-8")
+def test_the_page_shows_the_served_example():
+    assert examples("python serve.py") == [SERVED.read_text(encoding="utf-8")]

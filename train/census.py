@@ -1,4 +1,4 @@
-"""How often each class occurs in the records of a split, and what a run remembers of it."""
+"""Counts how often each class occurs in a split; a run keeps the counts."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class EncodedReader(RecordReader):
         return {number: reason for number, reason in problems.items() if reason}
 
     def _problem(self, shard: int, place: int) -> str:
-        """Tells what is wrong with a record; empty if nothing is."""
+        """Describes an error in a record; empty if there is none."""
         records = self._shards[shard]
         layout = self._layout(shard, place)
         if layout is None:

@@ -1,4 +1,4 @@
-"""How right a model is on a split: every record once, counted by ourselves."""
+"""Measures a model on a split: every record once, counted by our own code."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _evaluate_batch(model: keras.Model, source: BatchSource, step: int) -> tuple
 
 
 def _judge(logits: Floats, labels: Indices) -> tuple[Floats, ...]:
-    """Returns what `read_logits` does, and the ranks of the labels."""
+    """Returns the results of `read_logits`, and the ranks of the labels."""
     size = max(1, _CHUNK_LOGITS // logits.shape[1])
     parts = []
     for start in range(0, len(logits), size):

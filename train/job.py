@@ -1,4 +1,4 @@
-"""What is trained: options, a dataset's splits, and the model for them."""
+"""Options, splits and model of one training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records at random: any records of some shards, gathered into a batch; bad ones told or replaced.
+"""Reads any records of some shards into a batch; reports or replaces bad records.
 
 `train.raw` reads records whose images are pixels, `train.encoded` those that are PNG or JPEG files.
 """
@@ -231,7 +231,7 @@ class RecordReader(ABC):
         return tuple(whole)
 
     def _sound(self, records: Ints) -> Ints:
-        """Returns the records to read: those asked for, or what stands in for bad ones."""
+        """Returns the records to read: those asked for, and others in place of bad ones."""
         unknown = self._state[records] == UNKNOWN
         if unknown.any():
             self._look_at(np.unique(records[unknown]))
@@ -309,4 +309,4 @@ class RecordReader(ABC):
                 self._look_at(np.array([candidate]))
             if self._state[candidate] != _BAD:
                 return candidate
-        raise RecordError(f"{self._describe(number, 'is bad, and no other is sound')}. {REPAIR}")
+        raise RecordError(f"{self._describe(number, 'is bad, and so are all others')}. {REPAIR}")
