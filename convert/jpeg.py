@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import JpegImagePlugin, features
 
 from convert.errors import ImageError, Reason
+from convert.jpeg_scans import count_scans
 from convert.jpeg_segments import (
     Header,
     lacks_scans,
@@ -39,6 +40,8 @@ _IS_TURBO = features.check_feature("libjpeg_turbo")
 # SOF0, its length, 8 bits; then SOS, whose fifth byte is the number of channels.
 _BASELINE_RGB, _BASELINE_GREY, _SCAN = b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x0b\x08", b"\xff\xda"
 _SMALL = 64  # pixels; below, two scales may give one size
+
+_MOST_STRIP_SCANS = 101  # from so many on libtiff decodes none of it
 
 _EOI = b"\xff\xd9"
 _NO_END = "Premature end of JPEG file"
@@ -157,12 +160,20 @@ def _size(pixels: Pixels | None) -> tuple[int, ...]:
     return () if pixels is None else pixels.shape[1::-1]
 
 
-def has_warnings(data: bytes) -> bool:
-    """Returns whether a JPEG is damaged, or cannot be decoded without a warning of its pixels."""
+def has_warnings(data: bytes, most_pixels: int) -> bool:
+    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels.
+
+    Args:
+        data: A strip or tile of a TIFF.
+        most_pixels: That it may have.
+    """
     header = read_header(data)
     colours = None if header is None else _COLOURS_BY_CHANNELS.get(len(header.channels))
-    if colours is None:
+    if header is None or colours is None:
         return False
+    is_larger = header.size[0] * header.size[1] > most_pixels
+    if is_larger or count_scans(data, _MOST_STRIP_SCANS) == _MOST_STRIP_SCANS:
+        return True
     decoder = _Decoder(colours, (0, 0))
     is_odd = isinstance(decoder.decode(data), str)
     return is_zeroed(data) or (is_odd and isinstance(_repaired(decoder, data)[0], str))

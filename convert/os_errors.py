@@ -53,6 +53,7 @@ _IN_THE_COMMAND: dict[int, str] = {
     errno.ENOTEMPTY: _OTHER_KIND,
     errno.ENXIO: _OTHER_KIND,
     errno.ENODEV: _OTHER_KIND,
+    errno.EMLINK: "Put a copy in its place",
     errno.EBADF: "It is closed: open it, or name a file",
     errno.EBUSY: "A mount point cannot be replaced: name a folder inside it",
     errno.EXDEV: "A folder in an image's layer cannot be replaced: name a new folder",

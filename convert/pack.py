@@ -27,7 +27,7 @@ from convert.streams import print_result
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
 
-_ROOTS = ("numpy", "pyarrow", "google-crc32c", "tqdm")
+_ROOTS = ("numpy", "pyarrow", "google-crc32c", "simplejpeg", "tqdm")
 _OPTIONAL = ("pillow-simd", "pillow", "pyspng", "hdfs-native")  # packed if they are installed
 # Every Linux has these, in versions that fit its kernel and to each other.
 _OF_THE_SYSTEM = re.compile(
@@ -146,8 +146,13 @@ def _distributions() -> set[str]:
         for requirement in metadata.requires(name) or []:
             needed = re.match(r"[\w.-]+", requirement)
             if needed and "extra ==" not in requirement and _is_installed(needed[0]):
-                waiting.append(re.sub(r"[-_.]+", "-", needed[0]).lower())
+                waiting.append(canonical(needed[0]))
     return found
+
+
+def canonical(name: str) -> str:
+    """Returns a distribution's name in the one spelling by which names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_installed(name: str) -> bool:

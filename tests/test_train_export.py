@@ -202,8 +202,14 @@ eps = b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 32 16\\n%%EndComments\\n"
 served["read"].__globals__["MAX_PIXELS"] = 30
 big = io.BytesIO()
 PIL.Image.new("RGB", (31, 1)).save(big, "PNG")
+usual = io.BytesIO()
+PIL.Image.new("L", (5, 5)).save(usual, "JPEG", progressive=True)
+usual = usual.getvalue()
+scan = usual.find(b"\\xff\\xda")
+slow = usual[:scan] + usual[scan:-2] * 6 + usual[-2:]
 for body, length, code in (
-    (eps, None, 400), (b"no image", None, 400), (b"", None, 400), (big.getvalue(), None, 400),
+    (usual, None, 200), (slow, None, 400), (eps, None, 400), (b"no image", None, 400),
+    (b"", None, 400), (big.getvalue(), None, 400),
     (b"", "10000000000", 413), (b"", "20000001", 413), (b"", "9" * 5000, 413), (b"", "-1", 413),
     (b"", "x", 413),
 ):

@@ -40,7 +40,7 @@ from convert.regular import open_regular
 from convert.storage import read_dataset, write_json
 from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
-from train.entries import require_plain
+from train.entries import require_own, require_plain
 from train.environment import environment
 from train.errors import FormatError, TryAgainError
 from train.stored import read_environment, read_history, read_options
@@ -104,6 +104,10 @@ class RunFolder:
     def require_plain(self) -> None:
         """Raises `FormatError` if a link or the like stands in the place of a file of the run."""
         require_plain(self.path, self.address, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
+
+    def require_own(self) -> None:
+        """Raises `FormatError` if a file that a resume changes in place has another name too."""
+        require_own(self.path, self.address, (LOG, EVENTS))
 
     def file(self, name: str) -> str:
         """Returns the path of one of the run's files."""

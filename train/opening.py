@@ -60,6 +60,7 @@ def resumed_run(path: str, say: Say) -> Iterator[RunFolder]:
     """
     if not is_remote(path):
         run = RunFolder.open(path)
+        run.require_own()
         with run.locked():
             yield run
         return

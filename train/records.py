@@ -149,10 +149,6 @@ class RecordReader(ABC):
             self.failure = error
             raise
 
-    def paths(self) -> list[str]:
-        """Returns the files of this machine that records are read from, as far as they are here."""
-        return [file.path for file in self.files] if self.far is None else self.far.paths()
-
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
 
@@ -283,6 +279,16 @@ class RecordReader(ABC):
             if self._state[number] != _BAD:
                 self._state[number] = _BAD
                 self.bad_records.append(bad)
+
+    def _label_problem(self, labels: Ints) -> str:
+        """Returns which label of a record is out of range.
+
+        Args:
+            labels: The record's, of which one is; shape (outputs,).
+        """
+        index = int(np.argmax(labels >= self._num_classes))
+        output, num_classes = [*self._info.outputs][index], self._num_classes[index]
+        return f"{LABEL_OUT_OF_RANGE}: {output} is {labels[index]}, of {num_classes} classes"
 
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))
