@@ -1,4 +1,4 @@
-"""A folder of this machine, held by a descriptor: a rename cannot exchange it under a reader."""
+"""A local folder, held open by a descriptor: a rename cannot exchange it during reading."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ class LocalFolder(Folder):
         return file_kind(found), found.st_size
 
     def is_folder(self, name: str) -> bool:
-        """Tells whether a folder stands under a name."""
+        """Returns whether a folder stands under a name."""
         try:
             return stat.S_ISDIR(os.stat(name, dir_fd=self._held()).st_mode)
         except OSError:
             return False
 
     def is_link(self, name: str) -> bool:
-        """Tells whether a link stands under a name."""
+        """Returns whether a link stands under a name."""
         try:
             return stat.S_ISLNK(os.lstat(name, dir_fd=self._held()).st_mode)
         except OSError:

@@ -145,7 +145,7 @@ def _read(path: str) -> Member:
 
 
 def _is_sound(member: Member) -> bool:
-    """Tells whether a registration has the values that `register` writes."""
+    """Returns whether a registration has the values that `register` writes."""
     numbers = (member.need, member.whole, member.budget)
     texts = (member.process, member.shards, *member.names)
     return all(map(is_whole, numbers)) and all(map(is_text, texts))
