@@ -95,7 +95,7 @@ def regular_sizes(folder: str | int) -> dict[str, int]:
 
 
 def file_kind(status: os.stat_result) -> str:
-    """Returns what a file is, as `a link`, if it is no regular file; empty if it is one."""
+    """Names the kind of a file that is not regular, as `a link`; empty for a regular one."""
     if stat.S_ISREG(status.st_mode):
         return ""
     if stat.S_ISLNK(status.st_mode):

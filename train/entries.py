@@ -1,4 +1,4 @@
-"""What stands under the names of a run's files: a folder from somebody else may hold anything."""
+"""Checks the kinds of a run's files: a folder from somebody else may contain anything."""
 
 from __future__ import annotations
 

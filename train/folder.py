@@ -5,7 +5,7 @@ RUN/
   dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
   environment.json   versions that the result may depend on; never the environment itself
   history.csv        one row an epoch
-  bad_records.jsonl  records that others stood in for, with --on-bad-record skip
+  bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
   best.keras         the weights of the best epoch on the validation split
@@ -114,7 +114,7 @@ class RunFolder:
         return os.path.join(self.path, name)
 
     def shown(self, name: str) -> str:
-        """Returns what the user calls one of the run's files."""
+        """Returns the path of one of the run's files as the user wrote it."""
         return os.path.join(self.address, name)
 
     @contextlib.contextmanager
@@ -135,7 +135,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Tells in one line that one of the run's files cannot be written.
+        """Raises one line if one of the run's files cannot be written.
 
         Raises:
             TryAgainError: The disk is full or damaged.
@@ -168,7 +168,7 @@ class RunFolder:
         return read_options(self.file(CONFIG), self.shown(CONFIG))
 
     def dataset_info(self) -> DatasetInfo:
-        """Returns what the run remembers of its dataset."""
+        """Reads the run's copy of its dataset's description."""
         return read_dataset(self.path)
 
     def environment(self) -> dict[str, Any]:
@@ -281,7 +281,7 @@ class RunFolder:
         return read_history(self.file(HISTORY), self.shown(HISTORY))
 
     def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Returns a function that says a line and adds it to log.txt."""
+        """Returns a function that prints a line and adds it to log.txt."""
 
         def tell(line: str) -> None:
             with (

@@ -1,4 +1,4 @@
-"""Opening runs, wherever they are kept."""
+"""Opens runs on this machine or on HDFS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reads through a cache folder, and what each must be able to hold there at once.
+"""The readers of a cache folder, and the bytes that each must be able to hold there at once.
 
 A reader that may hold what it registered never waits for another one for ever: all that are let
 in fit into the folder together. A registration is a file that its process keeps locked, so it ends
@@ -55,7 +55,7 @@ def this_process() -> str:
 
 
 def needed(members: Iterable[Member]) -> int:
-    """Returns what some readers hold at most together, in bytes: of equal shards each once."""
+    """Returns the bytes that the readers may hold together; shards they share count once."""
     needs: dict[str, int] = defaultdict(int)
     wholes: dict[str, int] = {}
     for member in members:
