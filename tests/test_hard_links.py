@@ -7,13 +7,16 @@ import json
 import os
 
 import pytest
+from PIL import Image
 
 from convert.regular import IrregularFileError, open_regular
+from convert.show.sheet_file import write_png
 from convert.storage import read_text, write_json
-from train.errors import FormatError, UsageError
+from train.errors import FormatError, ShardfeedError, UsageError
 from train.events import cut_back
 from train.folder import EVENTS, LOG, RunFolder
 from train.opening import resumed_run
+from train.predict.output import open_output
 
 EVENT = f"{EVENTS}/events.out.tfevents.1"
 
@@ -70,6 +73,27 @@ def test_the_part_of_a_file_is_not_somebody_elses(linked):
     with pytest.raises(OSError, match="hard links"):
         write_json(str(linked.parent / "x.json"), {})
     assert (linked.parent / "theirs").read_text() == "precious"
+
+
+def write_prediction(path):
+    with open_output(path) as file:
+        file.write("text")
+
+
+def write_sheet(path):
+    write_png(path, Image.new("L", (1, 1)))
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+@pytest.mark.parametrize("write", [write_prediction, write_sheet])
+def test_results_are_not_written_through_a_link_that_was_there(write, link, tmp_path):
+    """In a folder that others may write to, under a name that they may guess."""
+    (tmp_path / "theirs").write_text("precious")
+    link(tmp_path / "theirs", tmp_path / f"result.part-{os.getpid()}")
+    with pytest.raises(ShardfeedError, match=r"link"):
+        write(str(tmp_path / "result"))
+    assert (tmp_path / "theirs").read_text() == "precious"
+    assert not (tmp_path / "result").exists()
 
 
 @pytest.mark.parametrize("name", [LOG, EVENT])
