@@ -32,7 +32,8 @@ class LocalFolder(Folder):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._place = os.path.join(os.getcwd(), path)  # the process may go elsewhere
+        # The process may go elsewhere. `abspath` would take `..` after a link for another folder.
+        self._place = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
         self._descriptor: int | None = os.open(path, _HOLD_FOLDER)
         weakref.finalize(self, os.close, self._descriptor).atexit = False
         self._identity = _identity(os.fstat(self._descriptor))
