@@ -139,7 +139,7 @@ def test_a_folder_that_is_no_dataset(tmp_path: Path) -> None:
         ({"workers": 0}, "--workers must be at least 1, got 0."),
         (
             {"deep": True},
-            "--deep needs --manifest FILE: it tells which source each record comes from.",
+            "--deep needs --manifest FILE: it names the source of each record.",
         ),
         (
             {"root": "x", "manifest": "m.csv"},
@@ -234,7 +234,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
     with pytest.raises(TryAgainError) as error:
         verify(dataset)
     assert str(error.value) == (
-        f"{dataset}: was replaced while it was verified. Run the same command again."
+        f"{dataset}: was replaced by another dataset while it was read. Run the same command again."
     )
 
 
