@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convert.digest import image_digest
 from convert.metadata import DatasetInfo
+from convert.regular import open_regular
 from convert.storage import open_dataset
+from train.archives import read_array
 from train.errors import RecordError, ShardfeedError
 from train.folder import SEEN, RunFolder
 from train.loading import open_source
@@ -87,7 +87,8 @@ def count_seen(run: RunFolder, reader: RecordReader, info: DatasetInfo) -> int |
 def _read_seen(run: RunFolder) -> Digests | None:
     """Returns the digests that a run wrote, or those of its dataset where that is still there."""
     with contextlib.suppress(OSError, ValueError):
-        found = np.load(io.BytesIO(Path(run.file(SEEN)).read_bytes()), allow_pickle=False)
+        with open(run.file(SEEN), "rb", opener=open_regular) as file:
+            found = read_array(file)
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
     config = run.config()
