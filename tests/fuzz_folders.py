@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from fuzz_damage import Random
 from fuzz_judge import LINKED, called, changes, judge, nothing_left, open_files, snapshot
-from fuzz_places import damage_place
+from fuzz_places import OUTPUT_KINDS, damage_place, put
 from fuzz_trees import make_trees
 from fuzz_verbs import VERBS, Verb
 from resume_cases import OneModel
@@ -56,7 +56,7 @@ def folder_case(seed: int, folder: Path) -> Callable[[int], str]:
         tree = tree if tree != "dataset" else encoding
         stage.set_up()
         damages = [
-            _damage(here / tree, here / LINKED, random)
+            _damage(VERBS[name], here / tree, here / LINKED, random)
             for _ in range(2 if random.random() < 0.15 else 1)
         ]
         try:
@@ -119,16 +119,23 @@ class _Stage:
                 shutil.copy2(whole, path)
 
 
-def _damage(tree: Path, around: Path, random: Random) -> str:
-    """Damages something in a tree, or the tree; returns where and how."""
+def _damage(verb: Verb, tree: Path, around: Path, random: Random) -> str:
+    """Damages something in a tree, the tree, or an output; returns where and how."""
+    here, chance = tree.parent, random.random()
+    if verb.outputs and chance < 0.1:
+        place = here / random.choice(verb.outputs).item()
+        kind = random.choice(OUTPUT_KINDS).item()
+        put(place, kind, around, random)
+        return f"{place.name}: {kind}"
     places = sorted(tree.rglob("*")) if tree.is_dir() else []
-    if random.random() < 0.05:
-        places = [tree]
-    elif random.random() < 0.05 or not places:
+    if chance > 0.95:  # by its name; where that is a link, it may lead elsewhere
+        put(tree, random.choice([*OUTPUT_KINDS, "missing"]).item(), around, random)
+        return f"{tree.name}: another kind"
+    if chance > 0.9 or not places:
         places = [tree / name for name in _ABSENT]
     place = places[random.integers(len(places))]
     if not place.parent.is_dir():  # something else stands in its folder's place by now
-        place = tree
+        return f"{place.name}: nothing"
     return f"{place.name}: {damage_place(place, around, random)}"
 
 

@@ -1,6 +1,7 @@
 """Puts something else in a file's or a folder's place: a link, a pipe, a file without an end."""
 
 import os
+import resource
 import shutil
 import socket
 import stat
@@ -31,6 +32,11 @@ FOLDER_KINDS = (
     *("pipe", "socket", "device", "empty folder", "folder", "sparse file", "empty file", "missing"),
     *("unreadable file", "odd neighbour"),
 )
+OUTPUT_KINDS = (
+    *("dangling link", "link to itself", "pipe", "socket", "device", "empty folder", "folder"),
+    *("sparse file", "empty file"),
+)
+"""Of files; of folders; and of places that a user names to be written at."""
 
 
 def damage_place(path: Path, around: Path, random: Random) -> str:
@@ -87,7 +93,7 @@ def put(path: Path, kind: str, around: Path, random: Random) -> None:
     copy = around / "copy"
     _copy(path, copy)
     if kind == "sparse file" and path.is_file():
-        os.truncate(path, _TERABYTE)
+        _stretch(path)
         return
     _remove(path)
     links = {
@@ -126,20 +132,41 @@ def _make(path: Path, kind: str) -> None:
             (path / "inside.txt").write_text("inside")
     elif kind == "sparse file":
         path.touch()
-        os.truncate(path, _TERABYTE)
+        _stretch(path)
     elif kind in ("empty file", "unreadable file"):
         path.touch(0 if kind == "unreadable file" else 0o644)
+
+
+def _stretch(path: Path) -> None:
+    """Gives a file a terabyte of nothing, which the limit of written files would not allow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        os.truncate(path, _TERABYTE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _copy(path: Path, to: Path) -> None:
     _remove(to)
     if path.is_dir():
-        shutil.copytree(path, to, symlinks=True)
+        shutil.copytree(path, to, symlinks=True, ignore=_uncopied)
     elif path.is_file():
         path.chmod(0o644)
         shutil.copy2(path, to)
     else:
         to.touch()
+
+
+def _uncopied(folder: str, names: list[str]) -> list[str]:
+    """Returns what is not copied: pipes and the like, and files of a terabyte."""
+    found = []
+    for name in names:
+        status = os.lstat(os.path.join(folder, name))
+        is_usual = any(is_kind(status.st_mode) for is_kind in (stat.S_ISREG, stat.S_ISDIR))
+        if not (is_usual or stat.S_ISLNK(status.st_mode)) or status.st_size >= _TERABYTE:
+            found.append(name)
+    return found
 
 
 def _remove(path: Path) -> None:

@@ -21,6 +21,7 @@ SEED = 0
 # Of addresses: the libraries take many that they do not use. TensorFlow is among those of folders.
 MEMORY_BYTES = {"folders": 12 << 30}
 USUAL_MEMORY_BYTES = 4 << 30
+FILE_BYTES = 1 << 28  # no case shall fill the disk
 
 Case = Callable[[int], str]
 
@@ -29,6 +30,7 @@ def main(what: str, first: int, last: int, folder: Path) -> None:
     """Judges the damages of a range of numbers."""
     most = MEMORY_BYTES.get(what, USUAL_MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, resource.RLIM_INFINITY))
     run = case_of(what, folder)
     counts: Counter[str] = Counter()
     problems: dict[int, str] = {}

@@ -1,13 +1,16 @@
 """Every verb and function that reads datasets and runs, and what it may write."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
 from fuzz_damage import Random
 from fuzz_trees import SMALL
 
 from convert.cli import main as convert_main
+from convert.errors import ShardfeedError
 from train import load_dataset, load_numpy, load_pydataset
 from train.cli import main as train_main
 
@@ -23,6 +26,7 @@ class Verb:
         run: Runs it on a dataset of some encoding.
         trees: What is damaged; `dataset` is the one of the encoding.
         writes: Beginnings of the paths that it may write.
+        outputs: Paths that it makes, where something may stand already.
         may_find: Whether it may end with 1 because of its result.
     """
 
@@ -30,6 +34,7 @@ class Verb:
     run: Callable[[str, Random], object]
     trees: tuple[str, ...] = ("dataset",)
     writes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     may_find: bool = False
 
 
@@ -58,9 +63,21 @@ def _load(dataset: str, random: Random, **options: Any) -> None:
     split = random.choice(["train", "validation"]).item()
     loader = [load_numpy, load_numpy, load_pydataset, load_dataset][random.integers(4)]
     loaded = loader(dataset, split, 4, **options)
+    if loader is load_dataset:
+        loaded = _unwrapped(loaded)
     batches = [loaded[step] for step in range(len(loaded))] if loader is load_pydataset else loaded
     for images, _ in batches:
         assert 0 < len(images) <= 4 and images.shape[1:] == (8, 12, 3), images.shape
+
+
+def _unwrapped(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yields batches; an error of ours in TensorFlow's words becomes one again."""
+    try:
+        yield from batches
+    except tf.errors.OpError as error:
+        ours = re.search(r"^(?:convert|train)\.errors\.\w+: (.*)$", error.message, re.MULTILINE)
+        assert ours, error.message
+        raise ShardfeedError(ours[1]) from error
 
 
 def _load_cached(dataset: str, random: Random) -> None:
@@ -101,18 +118,28 @@ def _bench(dataset: str, random: Random) -> None:
 BOTH = ("run", "run", "run", "dataset")
 VERBS = {
     "verify": Verb(share=16, run=_verify, may_find=True),
-    "show": Verb(share=12, run=_show, writes=("sheets",)),
+    "show": Verb(share=12, run=_show, writes=("sheets",), outputs=("sheets",)),
     "convert, staging": Verb(share=4, run=_resume_conversion, trees=("half",), writes=("half/",)),
-    "convert, output": Verb(share=4, run=_overwrite, writes=("raw", "png", "jpeg", ".")),
+    "convert, output": Verb(
+        share=4, run=_overwrite, writes=("raw", "png", "jpeg", "."), outputs=("raw", "png", "jpeg")
+    ),
     "load": Verb(share=14, run=_load),
     "load, cache": Verb(
         share=10, run=_load_cached, trees=("cache", "cache", "raw"), writes=("cache",)
     ),
     "evaluate": Verb(share=10, run=_evaluate, trees=BOTH),
     "predict": Verb(share=6, run=_predict, trees=("run",)),
-    "predict, split": Verb(share=6, run=_predict_split, trees=BOTH, writes=("read.csv",)),
-    "export": Verb(share=6, run=_export, trees=BOTH, writes=("run/export", "exported")),
+    "predict, split": Verb(
+        share=6, run=_predict_split, trees=BOTH, writes=("read.csv",), outputs=("read.csv",)
+    ),
+    "export": Verb(
+        share=6,
+        run=_export,
+        trees=BOTH,
+        writes=("run/export", "exported"),
+        outputs=("exported.keras", "exported.json"),
+    ),
     "resume": Verb(share=8, run=_resume, trees=BOTH, writes=("run",)),
-    "fit": Verb(share=3, run=_fit, writes=("new",)),
+    "fit": Verb(share=3, run=_fit, writes=("new",), outputs=("new",)),
     "bench": Verb(share=1, run=_bench),
 }
