@@ -9,7 +9,7 @@ from collections.abc import Callable
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.local import exchange, sync_folder
 from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
-from convert.storage import absolute, filesystem_of, read_dataset
+from convert.storage import absolute, filesystem_of, open_dataset, read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
 
 SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
@@ -32,7 +32,7 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
     if status is not None and status.is_folder and not files.names(output):
         return None
     try:
-        info = read_dataset(output)
+        dataset = open_dataset(output)
     except FormatError as error:
         raise UsageError(
             f"{output}: exists and is no valid dataset, so it is left alone. "
@@ -40,13 +40,14 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
         ) from error
     if overwrite:
         return None
+    info = dataset.info
     if info.plan_id != plan_id:
         raise UsageError(
             f"{output}: holds a dataset of another plan ({info.plan_id[:8]}; this one is "
             f"{plan_id[:8]}): the manifest or an option differs. "
             "Choose another output, or replace it with --overwrite."
         )
-    sizes = files.sizes(output)
+    sizes = dataset.folder.sizes()
     for file, (size, _) in info.files().items():
         if sizes.get(file) != size:
             raise ShardfeedError(

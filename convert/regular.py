@@ -1,4 +1,4 @@
-"""Opening the files of our own folders: regular ones only, and never what a link leads to.
+"""Reading the files of our own folders: regular ones only, and never what a link leads to.
 
 A folder may come from a stranger. A link in it would have us write into the user's own files, and
 a pipe would let us wait for ever.
@@ -7,8 +7,14 @@ a pipe would let us wait for ever.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from convert.filesystem import PIECE_BYTES
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -17,12 +23,13 @@ class IrregularFileError(OSError):
     """What stands there is no file that we made; waiting does not change that."""
 
 
-def open_regular(path: str, flags: int) -> int:
+def open_regular(path: str, flags: int, *, folder: int | None = None) -> int:
     """Opens a regular file; as `open(path, mode, opener=open_regular)` it serves every mode.
 
     Args:
         path: The file. Folders on the way to it may be links, the file itself may not.
         flags: Those of `os.open`.
+        folder: Descriptor of the folder that `path` starts from. None: the working folder.
 
     Returns:
         A descriptor.
@@ -32,17 +39,50 @@ def open_regular(path: str, flags: int) -> int:
         OSError: It cannot be opened.
     """
     try:
-        _require_regular(os.lstat(path), path)  # first: opening a device can act on it
+        _require_regular(
+            os.lstat(path, dir_fd=folder), path
+        )  # first: opening a device can act on it
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
-    descriptor = os.open(path, flags | _FLAGS, 0o666)
+    descriptor = os.open(path, flags | _FLAGS, 0o666, dir_fd=folder)
     try:
         _require_regular(os.fstat(descriptor), path)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def read_part(file: BinaryIO, start: int, length: int | None) -> bytes:
+    """Returns a part of an open file; see `FileSystem.read`."""
+    file.seek(start)
+    content = file.read(-1 if length is None else length)
+    if length is not None and len(content) != length:
+        raise OSError(errno.EIO, f"ends after {start + len(content)} bytes", file.name)
+    return content
+
+
+def stream_part(file: io.FileIO, start: int, length: int | None) -> Iterator[bytes]:
+    """Yields a part of an open file in pieces; see `FileSystem.stream`."""
+    left = sys.maxsize if length is None else length
+    file.seek(start)
+    while piece := file.read(min(PIECE_BYTES, left)):
+        left -= len(piece)
+        yield piece
+    if length is not None and left:
+        raise OSError(errno.EIO, f"ends after {start + length - left} bytes", file.name)
+
+
+def regular_sizes(folder: str | int) -> dict[str, int]:
+    """Returns the names of a folder's regular files, and their bytes.
+
+    Args:
+        folder: Its path, or a descriptor of it.
+    """
+    with os.scandir(folder) as entries:
+        regular = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in regular}
 
 
 def file_kind(status: os.stat_result) -> str:

@@ -207,7 +207,9 @@ def test_a_dataset_that_is_replaced_meanwhile(
     monkeypatch.setattr("convert.show.run.take_census", replace_and_fail)
     with pytest.raises(TryAgainError) as caught:
         show(dataset)
-    assert str(caught.value) == (f"{dataset}: was replaced meanwhile. Run the same command again.")
+    assert str(caught.value) == (
+        f"{dataset}: was replaced by another dataset while it was read. Run the same command again."
+    )
 
 
 def test_damage_ends_the_command_with_one_line(dataset: Path) -> None:

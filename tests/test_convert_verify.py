@@ -228,7 +228,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
     with pytest.raises(TryAgainError) as error:
         verify(dataset)
     assert str(error.value) == (
-        f"{dataset}: was replaced while it was verified. Run the same command again."
+        f"{dataset}: was replaced by another dataset while it was read. Run the same command again."
     )
 
 

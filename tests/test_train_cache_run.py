@@ -11,6 +11,7 @@ from event_cases import read_points
 from resume_cases import OneModel, assert_same, history, points, weights
 from train_cases import BASE, learn
 
+from convert.storage import open_dataset
 from train.bench.cold import read_cold
 from train.bench.config import BenchConfig
 from train.config import TrainConfig
@@ -125,5 +126,5 @@ def test_a_benchmark_reads_through_a_cache(many_shards, tmp_path):
     config = BenchConfig(
         dataset=str(many_shards), cache=str(tmp_path), cache_bytes=ROOM, window=20, seconds=0.1
     )
-    assert read_cold(config).speed.images > 0
+    assert read_cold(config, open_dataset(config.dataset)).speed.images > 0
     assert 4 * SHARD <= used_bytes(tmp_path) <= ROOM

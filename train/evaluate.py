@@ -171,14 +171,15 @@ def evaluate_run(
     """
     if num_worst < 0:
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
-    path, info = dataset_of(run, dataset, _REMEDY)
+    found = dataset_of(run, dataset, _REMEDY)
+    path, info = found.path, found.info
     require_fit(path, info, run.dataset_info())
     is_own = info.dataset_id == run.config()["dataset_id"]
     split = split or choose_split(path, info)
     if cache is None and dataset is None:
         cache = run.config().get("cache")
     source = open_source(
-        path, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
+        found, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
     )
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
     worst, counts = worst_records(evaluation, num_worst), read_class_counts(run)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from convert.metadata import DatasetInfo
-from convert.storage import absolute, read_dataset
+from convert.storage import OpenDataset, absolute, open_dataset
 from train.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.census import count_classes
 from train.config import CHANGEABLE, TrainConfig
@@ -38,8 +38,12 @@ class Job:
     validation: BatchSource | None
 
     @classmethod
-    def open(cls, config: TrainConfig) -> Job:
-        """Opens the splits of a dataset.
+    def open(cls, config: TrainConfig, dataset: OpenDataset | None = None) -> Job:
+        """Opens the splits of a dataset, all of one folder.
+
+        Args:
+            config: The options.
+            dataset: The dataset. None: it is opened here.
 
         Raises:
             UsageError: An option or the dataset's splits do not fit.
@@ -47,7 +51,8 @@ class Job:
         """
         if config.deterministic:
             use_deterministic_kernels()
-        info = read_dataset(config.dataset)
+        dataset = dataset or open_dataset(config.dataset)
+        info = dataset.info
         options: SourceOptions = {
             "verify_records": config.verify_records,
             "on_bad_record": config.on_bad_record,
@@ -62,7 +67,7 @@ class Job:
             "window": config.window,
         }
         training = open_source(
-            config.dataset,
+            dataset,
             "train",
             min(config.batch_size, config.overfit or config.batch_size),
             config.seed,
@@ -72,7 +77,7 @@ class Job:
         validation_options: SourceOptions = {**options, "shuffle": False}
         split = "validation" if config.overfit is None else "train"
         if split in info.splits:
-            validation = open_source(config.dataset, split, BATCH_SIZE, **validation_options)
+            validation = open_source(dataset, split, BATCH_SIZE, **validation_options)
         else:
             _refuse_without_validation(config)
         return cls(config=config, info=info, training=training, validation=validation)

@@ -19,7 +19,7 @@ from convert.format import (
     crcs_of,
     from_padded_varints,
 )
-from convert.mapping import REPAIR, map_file
+from convert.mapping import REPAIR
 from convert.metadata import DatasetInfo
 from train.errors import RecordError
 from train.gather import Memories
@@ -128,7 +128,7 @@ class RawReader(RecordReader):
 
 def _map_shard(file: ShardFile, layout: RecordLayout) -> Bytes:
     """Returns a shard as uint8, shape (records, stride); nothing is read yet but two records."""
-    records = map_file(file.path, file.shard.bytes).reshape(-1, layout.stride)
+    records = file.folder.map(file.shard.file, file.shard.bytes).reshape(-1, layout.stride)
     for place in (0, len(records) - 1) if len(records) else ():
         if not layout.matches(records[place]):
             raise RecordError(f"{file.path}: record {place} is not one of this dataset. {REPAIR}")

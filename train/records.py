@@ -149,10 +149,6 @@ class RecordReader(ABC):
             self.failure = error
             raise
 
-    def paths(self) -> list[str]:
-        """Returns the files of this machine that records are read from, as far as they are here."""
-        return [file.path for file in self.files] if self.far is None else self.far.paths()
-
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from convert.digest import image_digest
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import open_dataset
 from train.errors import RecordError, ShardfeedError
 from train.folder import SEEN, RunFolder
 from train.loading import open_source
@@ -92,8 +92,8 @@ def _read_seen(run: RunFolder) -> Digests | None:
             return found.astype(np.uint64)
     config = run.config()
     with contextlib.suppress(ShardfeedError):
-        info = read_dataset(config["dataset"])
-        if info.dataset_id == config["dataset_id"]:
-            source = open_source(config["dataset"], "train", 1, shuffle=False)
-            return digests_of(source.reader, info)
+        dataset = open_dataset(config["dataset"])
+        if dataset.info.dataset_id == config["dataset_id"]:
+            source = open_source(dataset, "train", 1, shuffle=False)
+            return digests_of(source.reader, dataset.info)
     return None

@@ -10,7 +10,7 @@ import keras
 from train.cache.counts import CacheTotals
 from train.cache.shards import CachedShards
 from train.callbacks import Logs
-from train.errors import TryAgainError
+from train.errors import FormatError, ReplacedError, TryAgainError
 from train.events import EventFile
 from train.folder import EVENTS, RunFolder
 from train.meter import EpochMeter
@@ -83,8 +83,16 @@ def told_how_to_go_on(readers: Sequence[RecordReader], run: RunFolder) -> Iterat
     try:
         yield
     except TryAgainError as error:
-        if all(error is not reader.failure for reader in readers):
+        failed = next((reader for reader in readers if error is reader.failure), None)
+        if failed is None:
             raise
+        if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
+            path = failed.files[0].folder.path
+            raise FormatError(
+                f"{path}: was replaced by another dataset while it was read. "
+                "The run stands at its last checkpoint: restore the dataset, then go on with "
+                f"`train resume {run.address}`."
+            ) from error
         raise TryAgainError(
             f"{error} The run stands at its last checkpoint: go on with "
             f"`train resume {run.address}`."

@@ -49,9 +49,10 @@ def add_parser(verbs: Verbs) -> None:
 def _bench(namespace: argparse.Namespace) -> int:
     given = {field.name: getattr(namespace, field.name) for field in fields(BenchConfig)}
     config = BenchConfig(**{name: value for name, value in given.items() if value is not None})
+    from convert.storage import open_dataset
     from train.bench.source import open_training
 
-    open_training(config)  # quickly, before Keras is loaded
+    open_training(config, open_dataset(config.dataset))  # quickly, before Keras is loaded
     import_keras()
     from train.bench.run import bench_dataset
 
