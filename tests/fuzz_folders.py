@@ -21,8 +21,9 @@ from train.job import Job
 
 _CASE_SECONDS = 120  # what takes longer hangs
 _OF_TENSORFLOW = "elsewhere/TMPDIR/__autograph_generated_file"  # until the process ends
-# That a run may have and this one has not.
+# That a run or a cache may have and these have not.
 _ABSENT = ("bad_records.jsonl", "diverged.npz", "lock", "export", "events/x", "_SUCCESS")
+_ABSENT += ("readers/1-x.json", "shards/x", "shards/x.part", "wanted")
 
 
 def folder_case(seed: int, folder: Path) -> Callable[[int], str]:
@@ -134,7 +135,7 @@ def _damage(verb: Verb, tree: Path, around: Path, random: Random) -> str:
     if chance > 0.9 or not places:
         places = [tree / name for name in _ABSENT]
     place = places[random.integers(len(places))]
-    if not place.parent.is_dir():  # something else stands in its folder's place by now
+    if not place.parent.is_dir():
         return f"{place.name}: nothing"
     return f"{place.name}: {damage_place(place, around, random)}"
 

@@ -14,9 +14,12 @@ import os
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
+from convert.storage import read_text
 from train.cache.files import open_locked
+from train.errors import FormatError
+from train.values import is_text, is_whole
 
 _PROCESS = uuid.uuid4().hex
 
@@ -88,11 +91,18 @@ class Members:
         return path, descriptor
 
     def living(self) -> dict[str, Member]:
-        """Returns the readers by their files; removes those of dead processes."""
+        """Returns the readers by their files; removes those of dead processes.
+
+        Raises:
+            FormatError: A file in their folder is none of ours.
+        """
         members = {}
         for name in os.listdir(self._path):
             path = os.path.join(self._path, name)
-            descriptor = open_locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            try:
+                descriptor = open_locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                raise _foreign(path, error) from error
             if descriptor is not None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
@@ -120,6 +130,31 @@ def leave(path: str, descriptor: int, process: str) -> None:
 
 
 def _read(path: str) -> Member:
-    with open(path, "rb") as file:
-        content = json.load(file)
-    return Member(**{**content, "names": tuple(content["names"])})
+    """Reads a registration.
+
+    Raises:
+        FileNotFoundError: There is none.
+        FormatError: It is not as `register` wrote it.
+    """
+    try:
+        content = json.loads(read_text(path))
+        names = {field.name for field in fields(Member)}
+        if not isinstance(content, dict) or content.keys() != names:
+            raise ValueError("not as shardfeed writes it")
+        member = Member(**{**content, "names": tuple(content["names"])})
+        if not all(map(is_text, (member.process, member.shards, *member.names))):
+            raise ValueError("a name is none")
+        if not all(map(is_whole, (member.need, member.whole, member.budget))):
+            raise ValueError("a number of bytes is none")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _foreign(path, error) from error
+    return member
+
+
+def _foreign(path: str, error: Exception) -> FormatError:
+    problem = getattr(error, "strerror", None) or "not as shardfeed writes it"
+    return FormatError(
+        f"{path}: cannot be read: {problem}. Remove it, or name another folder with --cache."
+    )
