@@ -20,6 +20,7 @@ from resume_cases import OneModel
 from train.job import Job
 
 _CASE_SECONDS = 120  # what takes longer hangs
+_STDERR = os.dup(2)  # what it is called by then may be another file
 _OF_TENSORFLOW = "elsewhere/TMPDIR/__autograph_generated_file"  # until the process ends
 # That a run or a cache may have and these have not.
 _ABSENT = ("bad_records.jsonl", "diverged.npz", "lock", "export", "events/x", "_SUCCESS")
@@ -85,7 +86,7 @@ def _judged(verb: Verb, encoding: str, random: Random, folder: Path) -> str:
 @contextlib.contextmanager
 def _limited_time() -> Iterator[None]:
     """Ends the process, saying where it is, if a block hangs."""
-    faulthandler.dump_traceback_later(_CASE_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(_CASE_SECONDS, exit=True, file=_STDERR)
     try:
         yield
     finally:

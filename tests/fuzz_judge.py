@@ -115,7 +115,9 @@ def snapshot(folder: Path) -> Snapshot:
             status = os.lstat(path)
             what: tuple[object, ...] = (stat.filemode(status.st_mode),)
             if stat.S_ISREG(status.st_mode):
-                what += (status.st_ino, status.st_size, status.st_mtime_ns)
+                what += (status.st_ino, status.st_size)
+                is_copy = path.endswith(f"{LINKED}/copy")  # a cache sets the mtime of what it has
+                what += (None if is_copy else status.st_mtime_ns,)
                 what += (_digest(path) if LINKED in parent else status.st_ctime_ns,)
             elif stat.S_ISLNK(status.st_mode):
                 what += (os.readlink(path),)
