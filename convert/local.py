@@ -111,7 +111,7 @@ class LocalFileSystem(FileSystem):
                     yield Path(parent, name).relative_to(folder).as_posix()
 
     def status(self, path: str) -> Status | None:
-        """Returns what stands under a name; see `FileSystem`."""
+        """Returns the status of a path; see `FileSystem`."""
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):

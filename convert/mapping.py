@@ -1,4 +1,4 @@
-"""Files as memory, for as long as somebody looks at them, without a file descriptor each.
+"""Maps files into memory without keeping a file descriptor for each.
 
 Python's own `mmap` keeps a duplicate of the descriptor, so a dataset of a few thousand shards
 would exhaust what a process may have open. The call beneath it does not.

@@ -27,7 +27,7 @@ from convert.streams import print_result
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
 
-_ROOTS = ("numpy", "pyarrow", "google-crc32c", "tqdm")
+_ROOTS = ("numpy", "pyarrow", "google-crc32c", "simplejpeg", "tqdm")
 _OPTIONAL = ("pillow-simd", "pillow", "pyspng", "hdfs-native")  # packed if they are installed
 # Every Linux has these, in versions that fit its kernel and to each other.
 _OF_THE_SYSTEM = re.compile(
@@ -56,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
     parser = OneLineParser(
         prog="python -m convert.pack",
-        description="Packs the environment that executors of Spark run `convert` in.",
+        description="Packs the environment in which Spark's executors run `convert`.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="where the archive goes")
+    parser.add_argument("folder", metavar="FOLDER", help="folder to write the archive into")
     parser.add_argument(
         "--python",
         metavar="PATH",
         default=os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
-        help="the Python of the nodes, of this version (default: this one, %(default)s)",
+        help="path of Python on the nodes, the same version (default: this one, %(default)s)",
     )
     namespace = parser.parse_args(arguments)
     try:
@@ -146,8 +146,13 @@ def _distributions() -> set[str]:
         for requirement in metadata.requires(name) or []:
             needed = re.match(r"[\w.-]+", requirement)
             if needed and "extra ==" not in requirement and _is_installed(needed[0]):
-                waiting.append(re.sub(r"[-_.]+", "-", needed[0]).lower())
+                waiting.append(canonical(needed[0]))
     return found
+
+
+def canonical(name: str) -> str:
+    """Returns a distribution's name in the one spelling by which names are compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_installed(name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from convert.filesystem import PIECE_BYTES
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_IN_PLACE = os.O_WRONLY | os.O_APPEND | os.O_TRUNC  # whoever only locks a file opens it O_RDWR
 
 
 class IrregularFileError(OSError):
@@ -28,14 +29,16 @@ def open_regular(path: str, flags: int, *, folder: int | None = None) -> int:
 
     Args:
         path: The file. Folders on the way to it may be links, the file itself may not.
-        flags: Those of `os.open`.
+        flags: Those of `os.open`. What shall be written in place must have no other name: by a
+            hard link it is also somebody else's file.
         folder: Descriptor of the folder that `path` starts from. None: the working folder.
 
     Returns:
         A descriptor.
 
     Raises:
-        IrregularFileError: A link, a folder, a pipe, a socket or a device is there.
+        IrregularFileError: A link, a folder, a pipe, a socket or a device is there, or a file of
+            several names that shall be written.
         OSError: It cannot be opened.
     """
     try:
@@ -45,9 +48,15 @@ def open_regular(path: str, flags: int, *, folder: int | None = None) -> int:
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
-    descriptor = os.open(path, flags | _FLAGS, 0o666, dir_fd=folder)
+    descriptor = os.open(path, flags & ~os.O_TRUNC | _FLAGS, 0o666, dir_fd=folder)
     try:
-        _require_regular(os.fstat(descriptor), path)
+        found = os.fstat(descriptor)
+        _require_regular(found, path)
+        if flags & _IN_PLACE and found.st_nlink > 1:
+            problem = f"{several_names(found)}, expected one of its own"
+            raise IrregularFileError(errno.EMLINK, problem, path)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
     except BaseException:
         os.close(descriptor)
         raise
@@ -86,12 +95,17 @@ def regular_sizes(folder: str | int) -> dict[str, int]:
 
 
 def file_kind(status: os.stat_result) -> str:
-    """Returns what a file is, as `a link`, if it is no regular file; empty if it is one."""
+    """Names the kind of a file that is not regular, as `a link`; empty for a regular one."""
     if stat.S_ISREG(status.st_mode):
         return ""
     if stat.S_ISLNK(status.st_mode):
         return "a link"
     return "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+
+
+def several_names(status: os.stat_result) -> str:
+    """Returns what a file is that has other names too; empty if it has one."""
+    return f"a file of {status.st_nlink} names (hard links)" if status.st_nlink > 1 else ""
 
 
 def _require_regular(status: os.stat_result, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Giving the rows that a finished dataset left out another chance.
+"""Converting again the rows that a finished dataset left out.
 
 Shards without such rows are taken over as they are; the others are written again, and a dataset
 of both takes the place of the old one.

@@ -8,6 +8,7 @@ it is done, and the handler undoes it and ends the process.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -43,8 +44,8 @@ def removed_by_signals(folder: str) -> contextlib.AbstractContextManager[None]:
 def ended_by_signals(program: str, told: Collection[int]) -> Iterator[None]:
     """Lets SIGTERM and Ctrl-C end the process with 128 and their number, as shells report it.
 
-    SIGTERM does so also after the `with` block, until the process has ended. A Ctrl-C that the
-    process ignores, as jobs in the background do, stays ignored.
+    SIGTERM does so also after the `with` block, until the exit code stands; see `_ignore_signals`.
+    A Ctrl-C that the process ignores, as jobs in the background do, stays ignored.
 
     Args:
         program: Begins the line that tells it.
@@ -63,6 +64,8 @@ def ended_by_signals(program: str, told: Collection[int]) -> Iterator[None]:
                 os.write(2, f"{program}: stopped.\n".encode())
         os._exit(128 + number)
 
+    atexit.unregister(_ignore_signals)
+    atexit.register(_ignore_signals)
     signal.signal(signal.SIGTERM, end)
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
@@ -71,3 +74,13 @@ def ended_by_signals(program: str, told: Collection[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _ignore_signals() -> None:
+    """Lets a signal change nothing any more, as the last of what Python calls at its exit.
+
+    All is done and told then. Python takes its handlers away before it frees its modules, which
+    takes a while after TensorFlow: a signal in that time would make a failure of what succeeded.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Whether the sources are still those that shards were made from.
+"""Checks whether the sources are still those that shards were made from.
 
 Beside the files that are the same on every machine, a dataset has `_source.json`: the root that
 it was made from, and which files each shard was made from. Readers of datasets pass over names

@@ -27,12 +27,12 @@ _remote: dict[tuple[int, str], HdfsFileSystem] = {}
 
 
 def is_remote(path: str) -> bool:
-    """Tells whether a path is an address of HDFS."""
+    """Returns whether a path is an address of HDFS."""
     return path.startswith(SCHEME)
 
 
 def filesystem_of(path: str) -> FileSystem:
-    """Returns what keeps the files of a path; in each process one object for each HDFS.
+    """Returns the file system of a path; each process has one object for each HDFS.
 
     Raises:
         UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where,

@@ -94,8 +94,8 @@ def cold(**changed) -> ColdRead:
         ({"disk_bytes": 120_000}, None, 0.12, "only 12% from disk: something keeps the rest in "
          "memory"),
         ({"disk_bytes": None}, 10e6, None, "10 MB/s, page cache emptied of the dataset before, if "
-         "the system obeyed"),
-        ({"dropped": False}, None, 1.0, "from memory, maybe: the page cache cannot be emptied "
+         "the system dropped it"),
+        ({"dropped": False}, None, 1.0, "maybe from memory: the page cache cannot be emptied "
          "here"),
     ],
 )  # fmt: skip

@@ -1,8 +1,10 @@
 """What Spark's errors mean, which of Hadoop's settings are sent along, and what is packed."""
 
+import ast
 import re
 import sys
 import tarfile
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -144,6 +146,44 @@ def test_what_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not any(re.match(r"lib/(libc|libm|ld-linux)[.-]", name) for name in libraries)
     assert not any("tensorflow" in name or "pyspark" in name for name in names)
     assert (tmp_path / "bin/python").read_text().endswith('exec /opt/python3.11 "$@"\n')
+
+
+def imported(package: Path) -> set[str]:
+    """Returns the first names of the modules that a package imports anywhere in its sources."""
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module or "")
+    return {name.partition(".")[0] for name in found}
+
+
+def test_all_that_convert_imports_is_packed() -> None:
+    """Executors have nothing else. PySpark is the cluster's own, and py4j is in it."""
+    foreign = imported(Path(pack.__file__).parent) - sys.stdlib_module_names - {"convert"}
+    assert {"PIL", "numpy", "pyarrow"} <= foreign
+    owners = metadata.packages_distributions()
+    packed = pack._distributions()
+    missing = {
+        name
+        for name in foreign - {"pyspark", "py4j"}
+        if name in owners  # else it is an extra that is not installed here
+        and not any(pack.canonical(owner) in packed for owner in owners[name])
+    }
+    assert missing == set()
+
+
+def test_a_dependency_that_is_not_packed_is_left_out_on_purpose() -> None:
+    """Each of pyproject.toml is imported by `convert`, hence packed, or by `train` alone."""
+    required = {
+        pack.canonical(re.match(r"[\w.-]+", requirement)[0])
+        for requirement in metadata.requires("shardfeed")
+        if "extra ==" not in requirement
+    }
+    of_train = {"tensorflow", "keras", "tensorboardx"}
+    assert required - of_train <= {*pack._ROOTS, *pack._OPTIONAL}
 
 
 @pytest.mark.parametrize(

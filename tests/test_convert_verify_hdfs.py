@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from convert_cases import command
-from test_convert_verify import timeless
-from verify_cases import STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, verify
+from verify_cases import STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, timeless, verify
 
 import convert.hdfs
 import convert.show.run

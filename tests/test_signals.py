@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C end both commands at any moment, whatever code is at work then."""
 
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ from convert_cases import PATIENCE, draw_sources
 from train.cli import main
 
 ROOT = Path(__file__).parents[1]
-NUM_MOMENTS = 60 if os.environ.get("CI") == "true" else 15
+NUM_MOMENTS, NUM_FORKED = (40, 160) if os.environ.get("CI") == "true" else (8, 8)
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.
 SWALLOWING = {
@@ -140,6 +141,26 @@ with ended_by_signals("convert", []), undone_by_signals(lambda: print("first", f
     assert (done.returncode, done.stdout, done.stderr) == (143, "first\n", "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_while_python_ends_leaves_the_exit_code(tmp_path: Path, number: int) -> None:
+    """Python has no handlers any more while it frees its modules."""
+    code = f"""
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class FreedLast:
+    def __del__(self, kill=os.kill, process=os.getpid(), write=os.write):
+        kill(process, {int(number)})
+        write(1, b"went on")
+freed_last = FreedLast()
+from convert.cli import main
+main(["--version"])
+"""
+    done = python(code, tmp_path)
+    assert done.stdout.startswith("shardfeed ")
+    assert done.stdout.endswith("\nwent on")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_ignored_interrupt_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in jobs in the background."""
     handlers = []
@@ -175,11 +196,34 @@ def checkpoints(run: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name[0] != "."] if folder.exists() else []
 
 
-def test_sigterm_at_any_moment(small_dataset: Path, tmp_path: Path) -> None:
-    """From exec to the end: the run is done, or stopped with a checkpoint if there were steps."""
-    words = [sys.executable, "-m", "train", str(small_dataset), "--model", "cnn", "--epochs", "2"]
+def check_end(run: Path, code: int | None, err: str) -> None:
+    """A run is done, or it was stopped with a checkpoint if there were steps."""
+    # Before Python has started, the system's own SIGTERM ends the process; 143 to a shell.
+    assert code in (0, 143, -signal.SIGTERM), err
+    assert "Traceback" not in err
+    if code == -signal.SIGTERM:
+        assert "train: " not in err
+    if code == 0:
+        assert "the run's files are in" in err
+    if "stopped by SIGTERM" in err:
+        assert "a checkpoint is written" in err
+        assert checkpoints(run)
+
+
+Training = tuple[list[str], dict[str, str]]
+
+
+@pytest.fixture
+def training(small_dataset: Path) -> Training:
+    """The words and the environment of a short training."""
+    words = [str(small_dataset), "--model", "cnn", "--epochs", "2"]
     words += ["--batch-size", "8", "--width", "0.125"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return words, {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_sigterm_at_any_moment(training: Training, tmp_path: Path) -> None:
+    """From exec to the end."""
+    words, environment = [sys.executable, "-m", "train", *training[0]], training[1]
     started = time.monotonic()
     subprocess.run([*words, "--run", str(tmp_path / "whole")], env=environment, check=True,
                    capture_output=True)  # fmt: skip
@@ -192,11 +236,17 @@ def test_sigterm_at_any_moment(small_dataset: Path, tmp_path: Path) -> None:
         time.sleep((number + chance.random()) * whole / NUM_MOMENTS)
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE)  # a lost signal is a hang
-        # Before Python has started, the system's own SIGTERM ends the process; 143 to a shell.
-        assert process.returncode in (0, 143, -signal.SIGTERM), err
-        assert "Traceback" not in err
-        if process.returncode == -signal.SIGTERM:
-            assert err == ""
-        if "stopped by SIGTERM" in err:
-            assert "a checkpoint is written" in err
-            assert checkpoints(run)
+        check_end(run, process.returncode, err)
+
+
+def test_sigterm_at_any_moment_after_the_imports(training: Training, tmp_path: Path) -> None:
+    """Many more moments of what differs from run to run, at half the price each."""
+    words, environment = training
+    script = Path(__file__).with_name("stopped_training.py")
+    moments = [sys.executable, str(script), str(NUM_FORKED), str(tmp_path), *words]
+    done = subprocess.run(moments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(ends) == NUM_FORKED
+    for number, code, err in ends:
+        check_end(tmp_path / str(number), code, err)

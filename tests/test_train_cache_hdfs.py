@@ -7,15 +7,15 @@ import threading
 
 import pytest
 from cache_cases import SHARD, require_same, used_bytes
-from hdfs_cases import upload
-from resume_cases import assert_same
-from test_train_cache_run import (  # noqa: F401
+from cached_training import (  # noqa: F401
     OPTIONS,
     ROOM,
     content,
     plain,
     shared_model,
 )
+from hdfs_cases import upload
+from resume_cases import assert_same
 from train_cases import learn
 
 from convert.hdfs_folder import RemoteFolder

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_cases import ARRAYS, POSITION
 from irregular import KINDS, LARGE
-from test_train_checkpoint import ARRAYS, POSITION
 
 from train.cache.folder import CacheFolder
 from train.checkpoint import CHECKPOINT, Checkpoints, _digest

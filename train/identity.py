@@ -1,4 +1,4 @@
-"""Whether a dataset is the one that a run was trained on."""
+"""Checks whether a dataset is the one that a run was trained on."""
 
 from __future__ import annotations
 

@@ -46,6 +46,11 @@ def load_dataset(
     the returned object is epoch `epoch + k * epochs`, so `model.fit(dataset, epochs=n)` sees a
     new order in every epoch.
 
+    A process that was forked from one that read may begin a new iteration. What was begun before
+    hangs there: an iterator, and TensorFlow itself once it has computed, for example in
+    `model.fit`. TensorFlow is not made for `fork`: start processes by `spawn`, or read with
+    `load_numpy`.
+
     Args:
         path: A folder that `convert` made, also on HDFS, or several.
         split: `train`, `validation` or `test`.

@@ -1,4 +1,4 @@
-"""What is trained: options, a dataset's splits, and the model for them."""
+"""Options, splits and model of one training."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from train.census import count_classes
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluate import BATCH_SIZE
+from train.labels import require_labels, require_sense
 from train.loading import SourceOptions, open_source
 from train.precision import resolved_precision
 from train.source import BatchSource
@@ -48,6 +49,7 @@ class Job:
         Raises:
             UsageError: An option or the dataset's splits do not fit.
             FormatError: The dataset is no valid one.
+            RecordError: A label is out of range, or a record damaged whose label is read.
         """
         if config.deterministic:
             use_deterministic_kernels()
@@ -80,6 +82,10 @@ class Job:
             validation = open_source(dataset, split, BATCH_SIZE, **validation_options)
         else:
             _refuse_without_validation(config)
+        require_sense(config.dataset, info)
+        for source in (training, validation):
+            if source is not None and config.on_bad_record == "stop":
+                require_labels(source.reader, info)
         return cls(config=config, info=info, training=training, validation=validation)
 
     @property

@@ -44,7 +44,7 @@ class SourceOptions(TypedDict, total=False):
         labels: `dict`: {output name: int32 (batch,)}; `array`: one int32 (batch, outputs).
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
             `always`, or never (`off`). Labels out of range are found in any case.
-        on_bad_record: `stop`, or `skip`: the next sound record stands in for a bad one.
+        on_bad_record: `stop`, or `skip`: reads the next sound record in place of a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
         limit: Only the first so many records of each dataset, to debug with. None: all.
         cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
@@ -88,7 +88,7 @@ def open_source(
         FormatError: A folder is no finished dataset.
         ReplacedError: Another dataset took a folder's name meanwhile.
         UsageError: The options do not fit each other or the dataset.
-        TryAgainError: The cache is full of what others need.
+        TryAgainError: The cache is full of shards that other readers need.
     """
     datasets = _opened(paths)
     folders = [dataset.path for dataset in datasets]
@@ -277,7 +277,7 @@ def _mixed(
 
 
 def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
-    """Returns what reads the windows of an order ahead, from disk or from far away.
+    """Returns the reader-ahead of an order's windows, for local or remote shards.
 
     Args:
         reader: Has the shards.

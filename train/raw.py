@@ -24,7 +24,6 @@ from convert.metadata import DatasetInfo
 from train.errors import RecordError
 from train.gather import Memories
 from train.records import (
-    LABEL_OUT_OF_RANGE,
     UNKNOWN,
     WRONG_CRC,
     Bytes,
@@ -109,8 +108,8 @@ class RawReader(RecordReader):
         labels = from_padded_varints(heads[:, self._label_bytes])
         if self._labels is not None:
             self._labels[records] = labels
-        bad_labels = (labels >= self._num_classes).any(axis=1)
-        problems = dict.fromkeys(records[bad_labels].tolist(), LABEL_OUT_OF_RANGE)
+        bad = np.flatnonzero((labels >= self._num_classes).any(axis=1))
+        problems = {int(records[index]): self._label_problem(labels[index]) for index in bad}
         if self._verify == "off":
             return problems
         ends = (places + 1) * layout.stride - FOOTER_BYTES

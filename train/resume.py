@@ -1,4 +1,4 @@
-"""Going on with a run exactly where its newest whole checkpoint stands."""
+"""Goes on with a run from its newest whole checkpoint."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _open_same_dataset(
         dataset = open_dataset(config.dataset)
     except FormatError as error:
         raise FormatError(
-            f"{error} If the run's dataset has another place now, name it with --dataset."
+            f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
     if dataset.info.dataset_id != stored["dataset_id"]:
         remedy = "Point --dataset at the original, or start a new run."
@@ -197,7 +197,7 @@ def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
 
 
 def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -> None:
-    """Raises if a run without a usable checkpoint has more behind it than one has no need of."""
+    """Raises if a run has no usable checkpoint, though it was far enough to have had one."""
     if damaged:
         path, problem = damaged[0]
         what = f"{path}: damaged: {problem}; no other checkpoint is whole"
@@ -231,7 +231,7 @@ def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
 
 
 def _warn(run: RunFolder, tell: Say) -> None:
-    """Tells what may change the last bits of the result."""
+    """Warns of changes that may alter the last bits of the result."""
     changed = differences(run.environment(), environment())
     if changed:
         tell(

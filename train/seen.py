@@ -1,4 +1,4 @@
-"""Which pictures a run was trained on: digests of them, to be looked for in other datasets."""
+"""Digests of a run's training pictures, to find them in other datasets."""
 
 from __future__ import annotations
 

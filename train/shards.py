@@ -1,4 +1,4 @@
-"""Shards as a reader finds them: files of this machine, or brought from far away."""
+"""Shards as a reader uses them: local files, or remote ones that are fetched."""
 
 from __future__ import annotations
 

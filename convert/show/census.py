@@ -1,4 +1,4 @@
-"""What the records of a split say, counted: classes, lengths of labels, bytes of images.
+"""Counts the records of a split: classes, lengths of labels, bytes of images.
 
 Only labels are read, and of encoded images the index: a million records take seconds.
 """

@@ -41,7 +41,7 @@ class ShowConfig:
         count: Records on each contact sheet; 0: no sheets. In [0, 1000].
         seed: Chooses the records. In [0, 2**63).
         sheets: Folder for the contact sheets, made if there is none.
-        overwrite: Let sheets replace files that are none.
+        overwrite: Let sheets replace other files, too.
     """
 
     dataset: str

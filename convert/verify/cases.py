@@ -1,4 +1,4 @@
-"""One shard under examination: what its file is like, where its records are, what was found."""
+"""The checks of one shard: its file, where its records lie, and the findings in them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ShardCase:
         self._add("not_compared", text)
 
     def is_own(self, shards: dict[str, Shard]) -> bool:
-        """Tells whether the file holds this shard at all; if not, its records say nothing.
+        """Returns whether the file holds this shard at all; if not, its records say nothing.
 
         Args:
             shards: The dataset's shards by their digests.
@@ -151,7 +151,7 @@ class ShardCase:
             self._add("too_long", text)
 
     def _rest(self) -> str:
-        """Tells what is left of a truncated shard."""
+        """Describes what is left of a truncated shard."""
         total = f"of {self.shard.records:,} records"
         if not self._whole:
             return f"none {total} is whole"

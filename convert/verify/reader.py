@@ -1,4 +1,4 @@
-"""The bytes of a shard from front to back, with those that come next on their way."""
+"""Reads the bytes of a shard from front to back, the next ones ahead."""
 
 from __future__ import annotations
 

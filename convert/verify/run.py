@@ -1,4 +1,4 @@
-"""Verifying a dataset: every byte of it is as it was written, and says what its manifest says."""
+"""Verifies a dataset: every byte is as it was written, rows and labels agree with the manifest."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ class VerifyConfig:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers must be at least 1, got {self.workers}.")
         if self.deep and self.manifest is None:
-            raise UsageError(
-                "--deep needs --manifest FILE: it tells which source each record comes from."
-            )
+            raise UsageError("--deep needs --manifest FILE: it names the source of each record.")
         for flag, is_given in (("--root", self.root is not None), ("--allow", bool(self.allow))):
             if is_given and not self.deep:
                 raise UsageError(f"{flag} needs --deep: nothing else reads the sources.")
@@ -180,7 +178,7 @@ class _Verification:
             yield from divide(whole, self._info.layout.stride, most_bytes)
 
     def _compared(self) -> str:
-        """Returns what records were compared with, for the verdict."""
+        """Returns the words of the last line that say what records were compared with."""
         if self._manifest is None:
             return ""
         return ", rows and labels equal the manifest" + ", pixels the sources" * self._config.deep

@@ -1,4 +1,4 @@
-"""The small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, those for TFDS."""
+"""Checks the small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, TFDS's."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _read(folder: Folder, name: str, limit: int) -> tuple[bytes, Problem | None]
 
 
 def _contradiction(info: DatasetInfo) -> str:
-    """Tells where a description contradicts itself, or returns nothing."""
+    """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
     image: dict[str, Any] = {**info.image, "name": info.name}

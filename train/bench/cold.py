@@ -1,4 +1,4 @@
-"""Reading a dataset that is not in memory: the page cache is emptied of it first.
+"""Times reading a dataset from disk: drops it from the page cache first.
 
 Only of it: /proc/sys/vm/drop_caches would also take what others on the machine have read, needs
 the rights of an administrator, and drops no page that posix_fadvise does not.
@@ -130,7 +130,7 @@ def _descriptors(reader: RecordReader) -> Iterator[int]:
 
 
 def disk_bytes() -> int | None:
-    """Returns what this process has read from disks so far; None where the system does not tell."""
+    """Returns the bytes that this process has read from disks; None if not known."""
     try:
         lines = _IO.read_text().splitlines()
     except OSError:

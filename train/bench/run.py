@@ -170,7 +170,7 @@ def _rates(
     model: Speed,
     together: Pace,
 ) -> Rates:
-    """Returns what tells the bottleneck."""
+    """Returns the rates that decide which part is the bottleneck."""
     disk = cold.bytes_per_second
     memory = available_bytes()
     return Rates(

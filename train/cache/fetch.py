@@ -1,4 +1,4 @@
-"""Bringing one shard into a cache folder, whole and checked."""
+"""Fetches one shard into a cache folder, whole and checked."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Fetcher:
         files: Sequence[CachedFile],
         members: dict[str, Member],
     ) -> list[CachedFile]:
-        """Returns the files that may give way."""
+        """Returns the files that may be removed for another one."""
         processes = {member.process for member in members.values()}
         wish = Wish(
             size=item.shard.bytes,
@@ -201,7 +201,7 @@ class Fetcher:
 
 
 def _failure(item: Item, error: OSError) -> ShardfeedError:
-    """Returns what to tell of a shard that cannot be read where it comes from."""
+    """Returns the error for a shard that cannot be read from its source."""
     problem = f"{item.path}: cannot be read: {error.strerror}."
     if error.errno in _GONE:
         return FormatError(f"{problem} {REPAIR}")

@@ -1,4 +1,4 @@
-"""Does an export say what the run's network says? Asked of real images, in its own runtime."""
+"""Compares an export with the run's network, on real images and in the format's own runtime."""
 
 from __future__ import annotations
 
