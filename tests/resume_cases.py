@@ -137,7 +137,7 @@ def content(run: Path) -> dict[str, object]:
     return {
         "files": sorted(file.name for file in run.iterdir()),
         "checkpoint": Path(checkpoint.path).name,
-        "state": checkpoint.arrays(),
+        "state": checkpoint.require_arrays(),
         "models": models,
         "copies": copies,
         "history": history(run),

@@ -12,6 +12,7 @@ import pytest
 from checkpoint_cases import ARRAYS, POSITION
 
 from train.checkpoint import CHECKPOINT, STATE, Checkpoints
+from train.errors import CheckpointError
 from train.events import EventFile, cut_back
 
 
@@ -44,7 +45,11 @@ def test_what_is_written_is_read(checkpoints, model):
     assert problems == []
     assert found.position == POSITION
     assert found.models == ("best.keras",)
-    arrays = found.arrays()
+    headers = found.require_headers()
+    assert {name: tuple(header) for name, header in headers.items()} == {
+        name: (array.shape, array.dtype) for name, array in ARRAYS.items()
+    }
+    arrays = found.require_arrays()
     assert list(arrays) == list(ARRAYS)
     for name, array in ARRAYS.items():
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
@@ -115,8 +120,13 @@ def test_pickled_arrays_are_neither_written_nor_read(checkpoints):
         checkpoints.write(replace(POSITION, step=4), {"a/0": np.array([{}])}, {})
     found, _ = newest(checkpoints)
     np.savez(os.path.join(found.path, STATE), np.array([{}]))
-    with pytest.raises(ValueError, match="allow_pickle"):
-        found.arrays()
+    for read in (found.require_headers, found.require_arrays):
+        with pytest.raises(CheckpointError) as caught:
+            read()
+        assert str(caught.value) == (
+            f"{found.path}/{STATE}: cannot be read: an array of Python objects, which are never "
+            "loaded. Restore it from a copy, or start a new run."
+        )
 
 
 def test_tidy_removes_what_is_newer_and_what_is_unfinished(checkpoints):

@@ -15,17 +15,17 @@ import json
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
-from typing import Any, BinaryIO, cast, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar, cast, get_origin, get_type_hints
 
 import numpy as np
 
 from convert.local import sync_folder
 from convert.regular import open_regular
 from convert.storage import sha256_file
+from train.archives import ArrayHeader, read_arrays, read_headers
 from train.errors import CheckpointError
 from train.folder import MODELS
 from train.journal import Row
@@ -39,6 +39,7 @@ _NAME = re.compile(r"epoch-(\d{4,})-step-(\d{8,})")
 PART, _OLD = ".part-", ".old-"  # of the names of folders that are not finished, or half deleted
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,30 +88,30 @@ class Checkpoint:
     position: Position
     models: tuple[str, ...]
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Returns the variables' values.
+    def require_headers(self) -> dict[str, ArrayHeader]:
+        """Returns what the variables' values are said to be; reads none of them.
 
         Raises:
-            OSError, ValueError, TypeError, MemoryError, BadZipFile: They cannot be read.
+            CheckpointError: That cannot be read, or it claims more than there is.
         """
-        path = os.path.join(self.path, STATE)
-        with open(path, "rb", opener=open_regular) as file:
-            _require_stored(file)
-            with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+        return self._read_state(read_headers)
 
     def require_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Returns the variables' values.
 
         Raises:
-            CheckpointError: They cannot be read.
+            CheckpointError: They cannot be read, or claim to be more than there is.
         """
+        return self._read_state(read_arrays)
+
+    def _read_state(self, read: Callable[[BinaryIO], _Read]) -> _Read:
+        path = os.path.join(self.path, STATE)
         try:
-            return self.arrays()
-        except (OSError, ValueError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+            with open(path, "rb", opener=open_regular) as file:
+                return read(file)
+        except (OSError, ValueError, MemoryError) as error:
             raise CheckpointError(
-                f"{os.path.join(self.path, STATE)}: cannot be read: {error}. Restore it from a "
-                "copy, or start a new run."
+                f"{path}: cannot be read: {error}. Restore it from a copy, or start a new run."
             ) from error
 
     def require_fitting(self, num_steps: int) -> None:
@@ -281,15 +282,6 @@ def _problem(content: Mapping[str, Any]) -> str:
 
 def _digest(content: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _require_stored(file: BinaryIO) -> None:
-    """Raises `ValueError` unless a file of arrays is as small packed as it is unpacked."""
-    size = os.fstat(file.fileno()).st_size
-    with zipfile.ZipFile(file) as archive:
-        if sum(member.file_size for member in archive.infolist()) > size:
-            raise ValueError("its arrays are larger than the file")
-    file.seek(0)
 
 
 def _sync_file(path: str) -> None:

@@ -38,6 +38,7 @@ from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.os_errors import failure
 from convert.regular import open_regular
 from convert.storage import read_dataset, write_json
+from train.archives import require_real_model
 from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
 from train.entries import require_own, require_plain
@@ -220,7 +221,8 @@ class RunFolder:
         Raises:
             FormatError: It is missing or damaged.
         """
-        import keras
+        # The public function takes a path only, which may lead to another file by then.
+        from keras.src.saving.saving_lib import load_model
 
         path = self.file(name)
         if not os.path.isfile(path):
@@ -228,7 +230,9 @@ class RunFolder:
                 f"{self.shown(name)}: no such file; the run ended before its first epoch did."
             )
         try:
-            return keras.models.load_model(path, compile=False, safe_mode=True)
+            with open(path, "rb", opener=open_regular) as file:
+                require_real_model(file)
+                return load_model(file, compile=False, safe_mode=True)
         except Exception as error:
             own = str(self.config().get("model"))
             theirs = f"If its layers are those of {own}, register them and repeat --model {own}."

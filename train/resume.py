@@ -77,7 +77,7 @@ def resume_training(
             checkpoint.require_fitting(job.training.num_steps)
         model = job.model()
         if checkpoint is not None:
-            require_state(model, checkpoint.arrays())
+            require_state(model, checkpoint.require_headers())  # before memory is taken for them
         # All that can be refused has been looked at: from here on the run changes.
         for note in notes:
             tell(note)

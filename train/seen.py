@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import os
 from typing import Any
 
 import numpy as np
 
 from convert.digest import image_digest
 from convert.metadata import DatasetInfo
-from convert.storage import open_dataset, read_text
+from convert.regular import open_regular
+from convert.storage import open_dataset
+from train.archives import read_array
 from train.errors import RecordError, ShardfeedError
 from train.folder import SEEN, RunFolder
 from train.loading import open_source
@@ -88,7 +90,10 @@ def _read_seen(run: RunFolder) -> Digests | None:
     """Returns the digests that a run wrote, or those of its dataset where that is still there."""
     with contextlib.suppress(OSError, ValueError, ShardfeedError):
         most_bytes = _HEADER_BYTES + 8 * run.dataset_info().num_records("train")
-        found = np.load(io.BytesIO(read_text(run.file(SEEN), most_bytes)), allow_pickle=False)
+        with open(run.file(SEEN), "rb", opener=open_regular) as file:
+            if os.fstat(file.fileno()).st_size > most_bytes:
+                raise ValueError("more digests than records")
+            found = read_array(file)
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
     config = run.config()

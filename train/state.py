@@ -64,11 +64,17 @@ def require_state(model: keras.Model, arrays: Mapping[str, Any]) -> None:
 
     Args:
         model: As `build_state` left it.
-        arrays: What `read_state` returned.
+        arrays: What `read_state` returned, or the headers of what was stored of it.
 
     Raises:
         CheckpointError: They are of another model.
     """
+    foreign = next((name for name in arrays if name.split("/")[0] not in _GROUPS), None)
+    if foreign is not None:
+        raise CheckpointError(
+            f"the checkpoint has an array {foreign!r}, which no model has. Restore it from a copy, "
+            "or start a new run."
+        )
     for group in _GROUPS:
         _matched(model, arrays, group)
 
@@ -89,9 +95,7 @@ def write_state(model: keras.Model, arrays: Mapping[str, Any], groups: Sequence[
         variable.assign(array)
 
 
-def _matched(
-    model: keras.Model, arrays: Mapping[str, Any], group: str
-) -> list[tuple[Any, np.ndarray[Any, Any]]]:
+def _matched(model: keras.Model, arrays: Mapping[str, Any], group: str) -> list[tuple[Any, Any]]:
     """Returns each variable of a group with its array."""
     variables = list(_GROUPS[group](model))
     stored = [arrays[name] for name in arrays if name.startswith(f"{group}/")]
