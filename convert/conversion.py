@@ -72,7 +72,7 @@ class Conversion:
         self._staging.prepare()
         files = plan.files()
         if old is None:
-            summaries = self._staging.finished(files, self._engine.intact)
+            summaries = self._of_the_plan(self._staging.finished(files, self._engine.intact))
         else:
             summaries = adopt_shards(
                 config.dataset, old, plan, retry, self._staging, self._engine.intact
@@ -104,6 +104,17 @@ class Conversion:
     def source_reader(self) -> Reader:
         """Returns the reader of the source files."""
         return self._shard_job().source_reader()
+
+    def _of_the_plan(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:
+        """Returns the finished shards but those of other rows than planned, which are deleted."""
+        places = self._plan.files()
+        planned = {
+            file: summary
+            for file, summary in summaries.items()
+            if summary.is_of_rows(self._plan.shard_rows(*places[file]))
+        }
+        self._staging.discard(summaries[file] for file in summaries.keys() - planned.keys())
+        return planned
 
     def _without_changed(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:
         """Returns the finished shards but those whose sources changed since, which are deleted."""

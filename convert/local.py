@@ -116,6 +116,10 @@ class LocalFileSystem(FileSystem):
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # links that lead to each other, and nowhere
+                return None
+            raise
         is_folder = stat.S_ISDIR(found.st_mode)
         size = 0 if is_folder else found.st_size
         return Status(is_folder=is_folder, size=size, modified=found.st_mtime)

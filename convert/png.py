@@ -37,7 +37,9 @@ _CHANNELS = {0: 1, 2: 3, 6: 4}  # of the colour types without a palette: grey, R
 _PLAIN_CHUNKS = frozenset(
     b"IHDR IDAT IEND PLTE gAMA cHRM sRGB iCCP sBIT bKGD pHYs tIME tEXt".split()
 )
-ORIENTED_TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp")  # whose keywords start so
+ORIENTED_TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp", b"exif\0")  # which start so
+# Pillow refuses a file with a shorter one, where libspng overlooks the chunk (its `chunk_*`).
+_LEAST_BYTES = {b"gAMA": 4, b"sRGB": 1, b"pHYs": 9}
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -160,12 +162,21 @@ def plain_pixels(data: bytes) -> Pixels | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Returns whether all chunks of a PNG can be ignored when its pixels are decoded."""
+    """Returns whether all chunks of a PNG are whole and can be ignored when it is decoded."""
     start = len(PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":  # there is one: the chunks were checked
         length, kind = _CHUNK(data, start)
         if kind not in _PLAIN_CHUNKS or data.startswith(ORIENTED_TEXTS, start + 8):
             return False
+        if length < _LEAST_BYTES.get(kind, 0) or (kind == b"cHRM" and length % 4):
+            return False
+        if kind == b"iCCP" and not _has_method(data[start + 8 : start + 8 + length]):
+            return False
         start += 12 + length
     return True
+
+
+def _has_method(profile: bytes) -> bool:
+    """Tells whether a colour profile's name is followed by the one method of compression."""
+    return profile.partition(b"\0")[2].startswith(b"\0")

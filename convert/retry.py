@@ -38,7 +38,7 @@ def retryable_rows(output: str) -> list[int]:
         text = read_text(path).decode()
         entries = [json.loads(line) for line in text.splitlines()]
         known = all(type(e["row"]) is int and e["reason"] in REASONS for e in entries)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"{path}: cannot be read. Convert again with --overwrite.") from error
     if not known:
         raise FormatError(f"{path}: has an unknown reason. Convert again with --overwrite.")

@@ -32,6 +32,7 @@ from convert.png import DECODER_VERSION
 from convert.regular import file_kind
 from convert.shard import record_summary
 from convert.storage import absolute, filesystem_of, is_remote, read_text, sha256_file
+from convert.stored_summary import summary_from_json
 from convert.summary import ShardSummary
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.version import __version__
@@ -126,8 +127,8 @@ class Staging:
     def _summary(self, file: str) -> ShardSummary | None:
         try:
             content = read_text(os.path.join(self._done, f"{file}.json"))
-            summary = ShardSummary.from_json(json.loads(content))
-        except (OSError, ValueError, TypeError, KeyError):
+            summary = summary_from_json(json.loads(content))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         is_current = summary.file == file and summary.is_of_fence(self._allow)
         return summary if is_current else None

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from convert.format import Ints
 from convert.metadata import Shard
-from convert.oddities import Sightings, merge_sightings, sightings_from_json
+from convert.oddities import Sightings, merge_sightings
 from convert.origin import Origin
 from convert.quarantine import Quarantined
 
@@ -128,6 +129,18 @@ class ShardSummary:
         is_wider = set(self.allow) < set(allow)
         return is_wider and not any(row.reason == "outside_root" for row in self.quarantined)
 
+    def is_of_rows(self, rows: Ints) -> bool:
+        """Tells whether each of some rows went into the shard or was left out of it.
+
+        Args:
+            rows: Manifest rows that the plan gives to the shard.
+        """
+        left_out = {row.row for row in self.quarantined}
+        is_once = len(left_out) == len(self.quarantined)
+        return (
+            is_once and left_out <= {*rows.tolist()} and self.records + len(left_out) == len(rows)
+        )
+
     @property
     def shard(self) -> Shard:
         """The shard's entry in `dataset.json`."""
@@ -141,7 +154,7 @@ class ShardSummary:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the summary as JSON values."""
+        """Returns the summary as JSON values; `summary_from_json` reads them."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             **content,
@@ -150,29 +163,3 @@ class ShardSummary:
             "image_digests": base64.b64encode(self.image_digests).decode(),
             "origin": self.origin and asdict(self.origin),
         }
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> ShardSummary:
-        """Returns a summary from JSON values.
-
-        Raises:
-            TypeError, KeyError, ValueError: They are not a summary's.
-        """
-        sources = content["sources"]
-        return cls(
-            **{
-                **content,
-                "quarantined": [Quarantined(**entry) for entry in content["quarantined"]],
-                "sources": Sources(
-                    **{
-                        **sources,
-                        "smallest": tuple(sources["smallest"]),
-                        "largest": tuple(sources["largest"]),
-                        "oddities": sightings_from_json(sources["oddities"]),
-                    }
-                ),
-                "image_digests": base64.b64decode(content["image_digests"]),
-                "allow": tuple(content["allow"]),
-                "origin": Origin.from_json(content["origin"]),
-            }
-        )

@@ -148,3 +148,47 @@ def test_it_is_really_used(monkeypatch: pytest.MonkeyPatch) -> None:
     render(FILES["RGB"], ImageOptions(crop=BOX, size=(9, 7)))
     installed = sys.platform == "linux" and png.pyspng is not None
     assert (calls[0] is not None) == installed
+
+
+# Header chunks with a right CRC that Pillow refuses, and that libspng overlooks.
+MALFORMED = {
+    "gAMA of 3 bytes": (b"gAMA", bytes(3)),
+    "cHRM of 7 bytes": (b"cHRM", bytes(7)),
+    "cHRM of 33 bytes": (b"cHRM", bytes(33)),
+    "sRGB of 0 bytes": (b"sRGB", b""),
+    "pHYs of 8 bytes": (b"pHYs", bytes(8)),
+    "iCCP without its end of the name": (b"iCCP", b"name"),
+    "iCCP of an unknown method": (b"iCCP", b"name\0\x01" + zlib.compress(b"profile")),
+    "iCCP without a method": (b"iCCP", b"name\0"),
+    "a text that turns": (
+        b"tEXt",
+        b"exif\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0",
+    ),
+}
+# Chunks that both overlook, or that change nothing for either.
+WHOLE = {
+    "cHRM of 0 bytes": (b"cHRM", b""),
+    "cHRM of 4 bytes": (b"cHRM", bytes(4)),
+    "gAMA of 5 bytes": (b"gAMA", bytes(5)),
+    "sBIT of 0 bytes": (b"sBIT", b""),
+    "tIME of 1 byte": (b"tIME", bytes(1)),
+    "bKGD of 9 bytes": (b"bKGD", bytes(9)),
+    "iCCP that is no profile": (b"iCCP", b"name\0\0profile"),
+    "a text without its end of the name": (b"tEXt", b"exif"),
+}
+
+
+@pytest.mark.parametrize("name", {**MALFORMED, **WHOLE})
+@pytest.mark.parametrize("is_last", [False, True])  # behind the pixels
+def test_a_malformed_chunk_has_one_verdict(
+    name: str, is_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = FILES["RGB"]
+    place = len(data) - 12 if is_last else data.index(b"IDAT") - 4
+    data = data[:place] + chunk(*{**MALFORMED, **WHOLE}[name]) + data[place:]
+    if png.pyspng is not None:
+        assert (plain_png(data, BOX) is None) == (name in MALFORMED)
+    options = ImageOptions(crop=BOX, size=(9, 7), exif=True)
+    ours = outcome(data, options)
+    monkeypatch.setattr(png, "pyspng", None)
+    assert outcome(data, options) == ours

@@ -17,6 +17,7 @@ from convert.plan import Plan
 from convert.shard import ShardJob, write_shard
 from convert.source_reader import SourceReader
 from convert.storage import sha256_file
+from convert.stored_summary import summary_from_json
 from convert.summary import Progress, ShardSummary
 
 NUM_ROWS = 150  # more than are under way at once
@@ -65,7 +66,7 @@ def test_the_summary_describes_the_file(sources: Path, plan: Plan, tmp_path: Pat
     assert (bad.row, bad.path, bad.reason) == (7, "i/7.png", "missing")
     assert summary.input_bytes == sum(path.stat().st_size for path in (sources / "i").iterdir())
     assert (total.rows, total.bad, total.input_bytes) == (NUM_ROWS, 1, summary.input_bytes)
-    assert ShardSummary.from_json(json.loads(json.dumps(summary.to_json()))) == summary
+    assert summary_from_json(json.loads(json.dumps(summary.to_json()))) == summary
 
 
 @pytest.mark.parametrize(

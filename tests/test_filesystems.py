@@ -186,3 +186,12 @@ def test_addresses(monkeypatch) -> None:
     for wrong in ("hdfs://a:port/b", "hdfs://"):
         with pytest.raises(UsageError):
             filesystem_of(wrong)
+
+
+def test_links_that_lead_nowhere_are_nothing(tmp_path: Path) -> None:
+    files = LocalFileSystem()
+    for name, target in (("a", "b"), ("b", "a"), ("c", "c"), ("d", "nothing")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        path = str(tmp_path / name)
+        assert files.status(path) is None
+        assert not files.exists(path) and not files.is_folder(path)

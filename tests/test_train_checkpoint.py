@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from checkpoint_cases import ARRAYS, POSITION
 
+from convert.storage import sha256_file
 from train.checkpoint import CHECKPOINT, STATE, Checkpoints
 from train.errors import CheckpointError
 from train.events import EventFile, cut_back
@@ -88,6 +89,23 @@ def test_a_damaged_checkpoint_is_left_out(file, damage, checkpoints):
     ((name, problem),) = problems
     assert name == "epoch-0001-step-00000003"
     assert file in problem
+
+
+@pytest.mark.parametrize("file", [STATE, "best.keras"])
+def test_a_file_larger_than_memory_is_not_read(file, checkpoints, monkeypatch):
+    path = os.path.join(checkpoints.path, "epoch-0001-step-00000003", file)
+    os.truncate(path, 1 << 40)
+
+    def sha256(read: str) -> str:
+        assert read != path
+        return sha256_file(read)
+
+    monkeypatch.setattr("train.checkpoint.sha256_file", sha256)
+    monkeypatch.setattr("train.checkpoint.available_bytes", lambda: 1 << 30)
+    found, problems = newest(checkpoints)
+    assert found.position.step == 2
+    problem = f"its {file} has 1,099,511,627,776 bytes, more than fit into memory"
+    assert problems == [("epoch-0001-step-00000003", problem)]
 
 
 def test_every_byte_of_the_description_counts(checkpoints):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -198,12 +199,17 @@ def test_another_dataset_says_what_was_trained_on(place, name, remembers):
     assert told(result) == (line, {"own_dataset": False, "trained_on": count})
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "floats", "objects"])
+@pytest.mark.parametrize("damage", ["none", "text", "floats", "objects", "vast", "a pipe"])
 def test_what_was_trained_on_is_not_known_any_more(place, damage):
     replace(place)
     path = place.path / "run/training_images.npy"
     if damage == "text":
         path.write_text("?")
+    elif damage == "vast":
+        np.save(path, np.arange(9, dtype="<u8"))
+        os.truncate(path, 1 << 40)
+    elif damage == "a pipe":
+        os.mkfifo(path)
     elif damage != "none":
         kind = float if damage == "floats" else object
         np.save(path, np.array([1, 2], kind), allow_pickle=True)

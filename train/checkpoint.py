@@ -29,6 +29,7 @@ from train.archives import ArrayHeader, read_arrays, read_headers
 from train.errors import CheckpointError
 from train.folder import MODELS
 from train.journal import Row
+from train.memory import available_bytes
 from train.stored import load_json, rows_problem
 from train.values import fits, is_number, is_text, is_whole, quoted
 
@@ -250,6 +251,7 @@ def _read(path: str) -> Checkpoint:
         raise ValueError(f"its {CHECKPOINT} {problem}")
     for name, expected in content["files"].items():
         try:
+            _require_loadable(os.path.join(path, name), name)
             found = sha256_file(os.path.join(path, name))
         except OSError as error:
             raise ValueError(f"its {name} cannot be read: {error.strerror}") from error
@@ -282,6 +284,13 @@ def _problem(content: Mapping[str, Any]) -> str:
 
 def _digest(content: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _require_loadable(path: str, name: str) -> None:
+    """Raises `ValueError` if a file is larger than memory: to read it would take for ever."""
+    size, memory = os.stat(path, follow_symlinks=False).st_size, available_bytes()
+    if memory is not None and size > memory:
+        raise ValueError(f"its {name} has {size:,} bytes, more than fit into memory")
 
 
 def _sync_file(path: str) -> None:

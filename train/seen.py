@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ Digests = np.ndarray[Any, np.dtype[np.uint64]]
 
 _CHUNK_BYTES = 16 << 20  # of pixels, read at once
 _MOST_RAW_BYTES = 4 << 30  # of pixels in a training split: some seconds at a training's end
+_HEADER_BYTES = 4096  # of a file of digests; NumPy's take 128
 _MOST_ENCODED_BYTES = 1 << 30  # they are decoded first
 
 
@@ -86,8 +88,11 @@ def count_seen(run: RunFolder, reader: RecordReader, info: DatasetInfo) -> int |
 
 def _read_seen(run: RunFolder) -> Digests | None:
     """Returns the digests that a run wrote, or those of its dataset where that is still there."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, ShardfeedError):
+        most_bytes = _HEADER_BYTES + 8 * run.dataset_info().num_records("train")
         with open(run.file(SEEN), "rb", opener=open_regular) as file:
+            if os.fstat(file.fileno()).st_size > most_bytes:
+                raise ValueError("more digests than records")
             found = read_array(file)
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
