@@ -14,6 +14,7 @@ import pytest
 from irregular import KINDS, LARGE
 from test_train_checkpoint import ARRAYS, POSITION
 
+from train import archive
 from train.cache.folder import CacheFolder
 from train.checkpoint import CHECKPOINT, Checkpoints, _digest
 from train.errors import CheckpointError, FormatError, UsageError
@@ -217,6 +218,25 @@ def test_packed_arrays_are_a_bomb(tmp_path):
     np.savez_compressed(path, **{"trainable/0": np.zeros(1 << 20)})
     with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
         checkpoint.require_arrays()
+
+
+@pytest.mark.parametrize("name", ["state.npz", "best.keras"])
+def test_a_vast_file_of_a_checkpoint_is_not_read(name, tmp_path):
+    """Its digest would take half an hour."""
+    checkpoints = rewritten(tmp_path)
+    os.truncate(tmp_path / POSITION.name / name, LARGE)
+    told = []
+    assert checkpoints.newest(lambda *damage: told.append(damage)) is None
+    assert told == [(POSITION.name, f"the digest of its {name} is wrong")]
+
+
+def test_a_large_archive_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "_LARGE_BYTES", 10)
+    path = tmp_path / "state.npz"
+    np.savez(path, a=np.zeros(10))
+    assert archive.has_end(str(path))
+    os.truncate(path, path.stat().st_size + (1 << 17))
+    assert not archive.has_end(str(path))
 
 
 @pytest.mark.parametrize("kind", [*KINDS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from convert_cases import convert, draw_sources
+from irregular import LARGE
 from reading_cases import untrained_run
 from train_cases import train
 
@@ -143,12 +145,18 @@ def test_another_dataset_says_what_was_trained_on(place, name, remembers):
     assert told(result) == (line, {"own_dataset": False, "trained_on": count})
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "floats", "objects"])
+@pytest.mark.parametrize("damage", ["none", "text", "archive", "vast", "floats", "objects"])
 def test_what_was_trained_on_is_not_known_any_more(place, damage):
     replace(place)
     path = place.path / "run/training_images.npy"
     if damage == "text":
         path.write_text("?")
+    elif damage == "archive":
+        with path.open("wb") as file:
+            np.savez(file, a=np.zeros(1, "<u8"))
+    elif damage == "vast":
+        path.touch()
+        os.truncate(path, LARGE)
     elif damage != "none":
         kind = float if damage == "floats" else object
         np.save(path, np.array([1, 2], kind), allow_pickle=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convert.digest import image_digest
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import read_dataset, read_text
 from train.errors import RecordError, ShardfeedError
 from train.folder import SEEN, RunFolder
 from train.loading import open_source
@@ -22,6 +21,7 @@ Digests = np.ndarray[Any, np.dtype[np.uint64]]
 _CHUNK_BYTES = 16 << 20  # of pixels, read at once
 _MOST_RAW_BYTES = 4 << 30  # of pixels in a training split: some seconds at a training's end
 _MOST_ENCODED_BYTES = 1 << 30  # they are decoded first
+_HEADER_BYTES = 1 << 12  # of a .npy file; NumPy writes 128
 
 
 def digests_of(reader: RecordReader, info: DatasetInfo) -> Digests:
@@ -86,8 +86,10 @@ def count_seen(run: RunFolder, reader: RecordReader, info: DatasetInfo) -> int |
 
 def _read_seen(run: RunFolder) -> Digests | None:
     """Returns the digests that a run wrote, or those of its dataset where that is still there."""
-    with contextlib.suppress(OSError, ValueError):
-        found = np.load(io.BytesIO(Path(run.file(SEEN)).read_bytes()), allow_pickle=False)
+    with contextlib.suppress(OSError, ValueError, MemoryError, ShardfeedError):
+        most = _HEADER_BYTES + 8 * run.dataset_info().num_records("train")
+        stored = io.BytesIO(read_text(run.file(SEEN), most))
+        found = np.lib.format.read_array(stored, allow_pickle=False)
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
     config = run.config()
