@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -16,10 +17,12 @@ from test_train_checkpoint import ARRAYS, POSITION
 
 from train import archive
 from train.cache.folder import CacheFolder
+from train.cache.members import Member
 from train.checkpoint import CHECKPOINT, Checkpoints, _digest
 from train.errors import CheckpointError, FormatError, UsageError
 from train.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
+READER = {"process": "1", "shards": "s", "need": 1, "whole": 1, "budget": 9, "names": ["a"]}
 CONFIG = {"dataset": "d", "dataset_id": "i"}
 
 
@@ -263,3 +266,34 @@ def test_a_linked_folder_in_a_cache_is_refused(name, tmp_path):
     (tmp_path / "cache" / name).symlink_to(tmp_path / "victim")
     with pytest.raises(UsageError, match=f"{name}: a link, expected a folder"):
         CacheFolder(str(tmp_path / "cache"), 1000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"names": 1}',
+        json.dumps({**READER, "need": "1"}),
+        json.dumps({**READER, "shards": []}),
+        json.dumps({**READER, "names": [[]]}),
+        json.dumps({**READER, "more": 1}),
+        None,
+    ],
+)
+def test_a_reader_of_a_cache_that_nobody_registered(text, tmp_path):
+    """As long as a process has locked it; else it is removed unread."""
+    cache = CacheFolder(str(tmp_path), 1000)
+    path = tmp_path / "readers/1-a.json"
+    path.write_text(text or "")
+    if text is None:
+        os.truncate(path, LARGE)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(FormatError, match=r"1-a\.json: no registration of a reader"):
+            cache.admit(Member(**{**READER, "names": ("a",)}))
+        path.write_text(json.dumps(READER))
+        cache.admit(Member(**{**READER, "names": ("a",)}))()
+    cache.admit(Member(**{**READER, "names": ("a",)}))()
+    assert not path.exists()

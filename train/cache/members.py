@@ -16,7 +16,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from convert.storage import read_text
 from train.cache.files import open_locked
+from train.errors import FormatError
+from train.values import is_text, is_whole
 
 _PROCESS = uuid.uuid4().hex
 
@@ -120,6 +123,27 @@ def leave(path: str, descriptor: int, process: str) -> None:
 
 
 def _read(path: str) -> Member:
-    with open(path, "rb") as file:
-        content = json.load(file)
-    return Member(**{**content, "names": tuple(content["names"])})
+    """Reads a registration, which anyone who may write in the cache can have written.
+
+    Raises:
+        FileNotFoundError: It is gone.
+        FormatError: It is none.
+    """
+    try:
+        content = json.loads(read_text(path))
+        member = Member(**{**content, "names": tuple(content["names"])})
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _foreign(path) from error
+    texts, numbers = (member.process, member.shards), (member.need, member.whole, member.budget)
+    if not (all(map(is_text, (*texts, *member.names))) and all(map(is_whole, numbers))):
+        raise _foreign(path)
+    return member
+
+
+def _foreign(path: str) -> FormatError:
+    return FormatError(
+        f"{path}: no registration of a reader, as train writes them. End the process that has "
+        "locked it, or name another --cache."
+    )
