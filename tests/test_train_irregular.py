@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +14,10 @@ from irregular import KINDS, LARGE
 from test_train_checkpoint import ARRAYS, POSITION
 
 from train import archive
-from train.cache.folder import CacheFolder
-from train.cache.members import Member
 from train.checkpoint import CHECKPOINT, Checkpoints, _digest
-from train.errors import CheckpointError, FormatError, UsageError
+from train.errors import CheckpointError, FormatError
 from train.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
-READER = {"process": "1", "shards": "s", "need": 1, "whole": 1, "budget": 9, "names": ["a"]}
 CONFIG = {"dataset": "d", "dataset_id": "i"}
 
 
@@ -58,6 +53,14 @@ def test_a_linked_folder_of_a_run_is_refused(name, run):
     os.symlink(run / "elsewhere", run / name)
     with pytest.raises(FormatError, match="a link, expected a"):
         RunFolder.open(str(run))
+
+
+def test_links_to_unfinished_files_are_removed(run, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (run / ".part-best.keras").symlink_to(tmp_path / "victim")
+    RunFolder.open(str(run)).tidy()
+    assert not (run / ".part-best.keras").is_symlink()
+    assert (tmp_path / "victim").read_text() == "mine"
 
 
 def test_a_run_may_itself_be_reached_through_a_link(run, tmp_path):
@@ -240,60 +243,3 @@ def test_a_large_archive_is_one(tmp_path, monkeypatch):
     assert archive.has_end(str(path))
     os.truncate(path, path.stat().st_size + (1 << 17))
     assert not archive.has_end(str(path))
-
-
-@pytest.mark.parametrize("kind", [*KINDS])
-def test_what_a_cache_holds(kind, tmp_path):
-    cache = CacheFolder(str(tmp_path / "cache"), 1000)
-    path = tmp_path / "cache/shards/aa-4"
-    path.write_bytes(b"abcd")
-    KINDS[kind](path)
-    assert path.name not in [file.name for file in cache.files()]
-    if kind != "folder":
-        with pytest.raises(FormatError, match=r"aa-4: cannot be read: .*expected a regular file"):
-            cache.open(path.name)
-    marker = tmp_path / "cache/SHARDFEED_CACHE"
-    KINDS[kind](marker)
-    with pytest.raises(UsageError, match="cannot be made a cache"):
-        CacheFolder(str(tmp_path / "cache"), 1000)
-
-
-@pytest.mark.parametrize("name", ["shards", "readers"])
-def test_a_linked_folder_in_a_cache_is_refused(name, tmp_path):
-    CacheFolder(str(tmp_path / "cache"), 1000)
-    shutil.rmtree(tmp_path / "cache" / name)
-    (tmp_path / "victim").mkdir()
-    (tmp_path / "cache" / name).symlink_to(tmp_path / "victim")
-    with pytest.raises(UsageError, match=f"{name}: a link, expected a folder"):
-        CacheFolder(str(tmp_path / "cache"), 1000)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        "[" * 100_000,
-        '{"names": 1}',
-        json.dumps({**READER, "need": "1"}),
-        json.dumps({**READER, "shards": []}),
-        json.dumps({**READER, "names": [[]]}),
-        json.dumps({**READER, "more": 1}),
-        None,
-    ],
-)
-def test_a_reader_of_a_cache_that_nobody_registered(text, tmp_path):
-    """As long as a process has locked it; else it is removed unread."""
-    cache = CacheFolder(str(tmp_path), 1000)
-    path = tmp_path / "readers/1-a.json"
-    path.write_text(text or "")
-    if text is None:
-        os.truncate(path, LARGE)
-    with path.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(FormatError, match=r"1-a\.json: no registration of a reader"):
-            cache.admit(Member(**{**READER, "names": ("a",)}))
-        path.write_text(json.dumps(READER))
-        cache.admit(Member(**{**READER, "names": ("a",)}))()
-    cache.admit(Member(**{**READER, "names": ("a",)}))()
-    assert not path.exists()

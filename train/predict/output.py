@@ -14,6 +14,7 @@ from PIL import Image
 from convert.decode import FORMATS
 from convert.local import PART, sync_folder
 from convert.os_errors import failure
+from convert.regular import open_regular
 from convert.signals import undone_by_signals
 from convert.storage import is_remote, real_place
 from convert.streams import Result
@@ -113,7 +114,14 @@ def open_output(path: str | None) -> Iterator[Output]:
         # File names need not be text: what is no UTF-8 is written as \udcXX.
         with (
             undone_by_signals(lambda: os.unlink(part)),
-            open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+            open(
+                part,
+                "w",
+                encoding="utf-8",
+                errors="backslashreplace",
+                newline="",
+                opener=open_regular,
+            ) as file,
         ):
             yield file
             file.flush()
