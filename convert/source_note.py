@@ -24,7 +24,7 @@ from convert.origin import Origin, Stamp, contents_digest, versions_digest
 from convert.plan import Plan
 from convert.source_reader import Reader
 from convert.sources import READ_THREADS
-from convert.storage import absolute, filesystem_of, is_remote
+from convert.storage import absolute, filesystem_of, is_remote, read_text
 
 _GROUP = 64  # files that a thread looks at: one by one, handing them over costs more than looking
 
@@ -60,7 +60,7 @@ def read_note(dataset: str) -> SourceNote | None:
     """
     path = os.path.join(dataset, SOURCE)
     try:
-        content = json.loads(filesystem_of(path).read(path))
+        content = json.loads(read_text(path))
         shards = {file: Origin.from_json(each) for file, each in content["shards"].items()}
         if isinstance(content["root"], str):
             return SourceNote(root=content["root"], shards=shards)
