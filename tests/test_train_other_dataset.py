@@ -145,7 +145,7 @@ def test_another_dataset_says_what_was_trained_on(place, name, remembers):
     assert told(result) == (line, {"own_dataset": False, "trained_on": count})
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "archive", "vast", "floats", "objects"])
+@pytest.mark.parametrize("damage", ["none", "text", "archive", "vast", "longer", "floats", "objects"])
 def test_what_was_trained_on_is_not_known_any_more(place, damage):
     replace(place)
     path = place.path / "run/training_images.npy"
@@ -157,6 +157,8 @@ def test_what_was_trained_on_is_not_known_any_more(place, damage):
     elif damage == "vast":
         path.touch()
         os.truncate(path, LARGE)
+    elif damage == "longer":  # than the training split
+        np.save(path, np.arange(10_000, dtype="<u8"))
     elif damage != "none":
         kind = float if damage == "floats" else object
         np.save(path, np.array([1, 2], kind), allow_pickle=True)
