@@ -145,7 +145,9 @@ def test_another_dataset_says_what_was_trained_on(place, name, remembers):
     assert told(result) == (line, {"own_dataset": False, "trained_on": count})
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "archive", "vast", "longer", "floats", "objects"])
+@pytest.mark.parametrize(
+    "damage", ["none", "text", "archive", "vast", "longer", "floats", "objects"]
+)
 def test_what_was_trained_on_is_not_known_any_more(place, damage):
     replace(place)
     path = place.path / "run/training_images.npy"
