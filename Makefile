@@ -15,7 +15,7 @@ AVX2 := $(shell grep --quiet --word-regexp avx2 /proc/cpuinfo 2>/dev/null && ech
 export PYTHON
 CODECS := $(shell PYTHON=$(PYTHON) .ci/system-packages --codecs)
 
-.PHONY: help setup demo test check sample peers system-packages clean
+.PHONY: help setup demo test test-all check sample peers system-packages clean
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -40,13 +40,17 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## Converts the sample, trains, evaluates and predicts.
 	@rm -rf $(DEMO)
 	$(BIN)/convert data/sample/manifest.csv $(DEMO)/strips --crop 186 0 300 30 --size 128 32
-	$(BIN)/train $(DEMO)/strips --run $(DEMO)/run
+	$(BIN)/train $(DEMO)/strips --run $(DEMO)/run --target exact=1
 	$(BIN)/train evaluate $(DEMO)/run
 	$(BIN)/train predict $(DEMO)/run $(DEMO_IMAGES)
 	@echo "The run's files are in $(DEMO)/run"
 
-test: $(READY) ## Runs the tests.
-	$(BIN)/pytest
+# A file of tests stays in one process: its tests share what they set up.
+test: $(READY) ## Runs the tests that need neither minutes nor Java nor a browser.
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+test-all: test ## Runs the other tests too, as CI does.
+	$(BIN)/pytest -m long
 
 check: $(READY) ## Runs ruff, mypy, import-linter, and looks at PIL.
 	$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""Writes what `train VERB --help` prints into README.md, below the lines that ask for it."""
+"""Writes what `train VERB --help` prints into the pages, below the lines that ask for it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"^    \$ ((?:train|convert) \w+) --help\n(?:(?:    .*)?\n)*?(?=\S)", re.MULTILINE
 )
-COLUMNS = "100"  # as wide as README's longest lines
+COLUMNS = "100"  # as wide as the longest lines of the pages
 
 
 def help_block(command: str) -> str:
-    """Returns a command line and what it prints, indented as in README."""
+    """Returns a command line and what it prints, indented as in the pages."""
     done = subprocess.run(
         [sys.executable, "-m", *command.split(), "--help"],
         capture_output=True,
@@ -30,8 +31,9 @@ def help_block(command: str) -> str:
 
 def main() -> None:
     """Brings all blocks up to date."""
-    text = README.read_text(encoding="utf-8")
-    README.write_text(COMMAND.sub(lambda match: help_block(match[1]), text), encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(COMMAND.sub(lambda match: help_block(match[1]), text), encoding="utf-8")
 
 
 if __name__ == "__main__":

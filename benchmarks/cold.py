@@ -54,7 +54,7 @@ def forget(files: list[Path]) -> None:
 
 
 def disk_bytes() -> int:
-    """Returns what this process has read from disks so far."""
+    """Returns the bytes that this process has read from disks so far."""
     lines = Path("/proc/self/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("read_bytes"))
 

@@ -54,7 +54,7 @@ class Competitor:
     arguments: Callable[[Source, Path], list[str]]
 
     def versions(self, environment: dict[str, str]) -> str:
-        """Tells which versions its environment holds."""
+        """Returns the versions in its environment."""
         code = (
             "import sys, importlib.metadata, PIL; "
             "print(sys.argv[1], importlib.metadata.version(sys.argv[1]) + ', Pillow', "

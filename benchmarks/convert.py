@@ -190,7 +190,7 @@ def compare(results: dict[str, list[Result]]) -> None:
 
 
 def ratios(costs: list[tuple[Cost, Cost]]) -> str:
-    """Tells how far the first cost of each pair is below the second."""
+    """Returns how far the first cost of each pair is below the second."""
     wall = median(theirs.wall / mine.wall for mine, theirs in costs)
     cpu = median(theirs.cpu / mine.cpu for mine, theirs in costs)
     return f"{wall:.2f} times as fast, 1/{cpu:.2f} of the CPU"

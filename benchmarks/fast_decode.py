@@ -59,7 +59,7 @@ def saved(page: Image.Image, kind: str) -> bytes:
 
 
 def seconds(files: list[bytes], options: ImageOptions) -> float:
-    """Returns what rendering some files takes."""
+    """Returns the seconds that rendering some files takes."""
     started = time.perf_counter()
     for data in files:
         render(data, options)

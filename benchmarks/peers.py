@@ -51,7 +51,7 @@ class Peer:
         return FOLDER / f"{self.name}.txt"
 
     def missing(self) -> str:
-        """Tells why it is not installed; empty if it is."""
+        """Returns why it is not installed; empty if it is."""
         if self.ready.exists():
             return ""
         return self.note.read_text().strip() if self.note.exists() else "run `make peers`"
@@ -107,7 +107,7 @@ def install(peer: Peer) -> str:
 
 
 def has_libraries(names: tuple[str, ...]) -> bool:
-    """Tells whether pkg-config knows all libraries."""
+    """Returns whether pkg-config knows all libraries."""
     if not names:
         return True
     tool = shutil.which("pkg-config")

@@ -35,7 +35,7 @@ class Competitor:
     same_images: bool = True
 
     def missing(self) -> str:
-        """Tells why it cannot run; empty if it can."""
+        """Returns why it cannot run; empty if it can."""
         return self.peer.missing() if self.peer else ""
 
     @property
@@ -44,7 +44,7 @@ class Competitor:
         return self.peer.python if self.peer else Path(sys.executable)
 
     def version(self) -> str:
-        """Tells which version its environment holds."""
+        """Returns the version in its environment."""
         code = "import sys, importlib.metadata as m; print(*sys.argv[1:], m.version(sys.argv[1]))"
         command = [str(self.python), "-c", code, self.distribution]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

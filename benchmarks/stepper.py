@@ -43,7 +43,7 @@ class Stopwatch:
         self._steps: list[Moment] = []
 
     def callback(self) -> keras.callbacks.Callback:
-        """Returns what `fit` calls, after all that it calls besides."""
+        """Returns the callback that times the steps."""
         callback = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self._begin(),
             on_epoch_end=lambda epoch, logs: self._end(),

@@ -8,7 +8,7 @@ from convert.config import Alpha, Box
 
 
 def flatten(image: Image.Image, alpha: Alpha, content: Box) -> tuple[Image.Image, bool]:
-    """Deals with transparency.
+    """Drops transparency, or paints the image on a background.
 
     Args:
         image: RGB or RGBA pixels.

@@ -25,7 +25,7 @@ def merge_bad(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> 
 
 
 def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float, root: str) -> None:
-    """Looks whether more rows are bad than allowed.
+    """Raises if more rows are bad than allowed.
 
     Args:
         quarantined: The rows that are left out.

@@ -32,9 +32,9 @@ examples:
   convert manifest.csv strips --crop 186 0 300 30 --size 128 32
   convert labels.csv cheques --text-column text --pad-label --size 128 32
 
-`convert MANIFEST DATASET` is short for `convert run MANIFEST DATASET`. A run that was stopped
-in any way goes on when the same command is given again. Exit codes: 0 done (also: was done
-already), 1 failed, 2 wrong usage, 75 try again, 143 stopped by SIGTERM.
+`convert MANIFEST DATASET` is short for `convert run MANIFEST DATASET`. A conversion that was
+stopped goes on when you give the same command again. Exit codes: 0 done, now or before, 1 failed,
+2 wrong usage, 75 try again, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 """
 
 
@@ -66,12 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "--version",
         action=_VersionAction,
         nargs=0,
-        help="print the versions of this and its codecs",
+        help="print the versions of shardfeed and its codecs",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     run = verbs.add_parser(
         "run",
-        help="plan, convert, commit (the default)",
+        help="convert a label file and its images (the default)",
         description="Converts a manifest's images into a dataset folder.",
     )
     _add_run_flags(run)
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(verb=_verify)
     show = verbs.add_parser(
         "show",
-        help="counts, classes, and a contact sheet of random records",
+        help="print counts and classes, draw a contact sheet of random records",
         description="Prints what a dataset holds, and draws random records with their labels.",
     )
     _add_show_flags(show)
@@ -96,14 +96,18 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     """Adds one flag for each field of ConvertConfig."""
     add = parser.add_argument
-    add("manifest", metavar="MANIFEST", help="label file, a row an image, or a folder with one")
+    add(
+        "manifest",
+        metavar="MANIFEST",
+        help="label file with a row for each image, or a folder that has one",
+    )
     add("dataset", metavar="DATASET", help="folder to make")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
     add("--overwrite", action="store_true", help="replace a finished dataset")
     add(
         "--retry-quarantined",
         action="store_true",
-        help="give the rows that a finished dataset left out another chance",
+        help="convert again the rows that a finished dataset left out",
     )
     _add_label_flags(parser.add_argument_group("labels"))
     _add_image_flags(parser.add_argument_group("images"))
@@ -127,12 +131,12 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
     add(
         "--manifest-encoding",
         metavar="NAME",
-        help="of the label file's text (default: utf-8, or its mark's)",
+        help="encoding of the label file (default: utf-8, or by its byte order mark)",
     )
     add(
         "--path-column",
         metavar="COLUMN",
-        help="column of the paths (default: path, or a usual name)",
+        help="column of the paths (default: path, or another usual name)",
     )
     add(
         "--from-names",
@@ -143,7 +147,7 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
         "--label-columns",
         metavar="Y0,Y1,...",
         type=lambda text: tuple(text.split(",")),
-        help="a column per output (default: those named y and digits)",
+        help="a column for each output (default: those named y and digits)",
     )
     add(
         "--text-column",
@@ -155,14 +159,14 @@ def _add_label_flags(group: argparse._ArgumentGroup) -> None:
     add(
         "--verbatim-labels",
         action="store_true",
-        help="keep blanks around labels, and Unicode forms other than NFC",
+        help="keep blanks around labels, and other Unicode forms than NFC",
     )
     add("--labels-are-indices", action="store_true", help="labels are integers, not classes")
     add(
         "--vocabulary",
         metavar="[OUTPUT=]FILE",
         action="append",
-        help="classes, one a line, or the dataset that has them, for all outputs or for one "
+        help="file with one class a line, or a dataset to take them from, for all outputs or one "
         "(default: every label that occurs)",
     )
 
@@ -171,16 +175,24 @@ def _add_image_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--crop", nargs=4, type=int, metavar=("L", "T", "R", "B"), help="box in source pixels")
     add("--size", nargs=2, type=int, metavar=("W", "H"), help="size to resize to (default: crop's)")
-    add("--fit", choices=get_args(Fit), help="stretch to the size (default), or keep the shape")
+    add(
+        "--fit",
+        choices=get_args(Fit),
+        help="stretch to the size (default), or keep the shape and pad",
+    )
     add("--channels", type=int, choices=(1, 3), help="3: RGB (default), 1: grey")
     add("--alpha", choices=get_args(Alpha), help="transparency: dropped (default) or painted on")
     add("--resample", choices=get_args(Resample), help="filter of the resizing (default: bicubic)")
-    add("--pad-crop", action="store_true", help="fill with black where the box leaves the image")
+    add(
+        "--pad-crop",
+        action="store_true",
+        help="fill with black where the box reaches past the image",
+    )
     add("--exif", action="store_true", help="turn images as their EXIF orientation says")
     add(
         "--fast-decode",
         action="store_true",
-        help="decode large JPEGs smaller and PNGs not beyond the crop; pixels may differ slightly",
+        help="decode JPEGs at a smaller scale and PNGs down to the crop; pixels may differ",
     )
     add("--lenient", action="store_true", help="keep images that decoders warn about")
     add("--encoding", choices=get_args(Encoding), help="what records hold (default: raw pixels)")
@@ -202,7 +214,11 @@ def _add_shard_flags(group: argparse._ArgumentGroup) -> None:
     add("--name", help="first part of the shards' names (default: images)")
     add("--seed", type=int, metavar="N", help="seed of splits and order (default: 0)")
     add("--shard-bytes", type=int, metavar="N", help="size of a shard (default: 128 MiB)")
-    add("--engine", choices=get_args(EngineName), help="processes here (default), or Spark")
+    add(
+        "--engine",
+        choices=get_args(EngineName),
+        help="processes of this machine (default), or Spark",
+    )
     add("--master", metavar="URL", help="Spark's cluster (default: that of spark-submit)")
     add("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add(
@@ -237,9 +253,9 @@ def _add_show_flags(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, help="show one split (default: all)")
     add("--class", dest="class_name", metavar="CLASS", help="draw records that have this class")
     add("--count", type=int, metavar="N", help="records on a contact sheet (default: 48)")
-    add("--seed", type=int, metavar="N", help="chooses the records (default: 0)")
+    add("--seed", type=int, metavar="N", help="seed of the choice of records (default: 0)")
     add("--sheets", metavar="DIR", help="folder for the contact sheets (default: this one)")
-    add("--overwrite", action="store_true", help="let sheets replace files that are none")
+    add("--overwrite", action="store_true", help="let sheets replace other files, too")
     add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
 
 

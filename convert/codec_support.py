@@ -1,4 +1,4 @@
-"""The codecs of this installation: Pillow has those whose headers were there when it was built."""
+"""The codecs of this installation: Pillow has those whose headers it found when it was built."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from convert.directories import check_exif
 from convert.errors import ImageError
 
 SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -12,23 +13,36 @@ SIXTEEN_BIT_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
 _RGB_OF = {"1": "RGB", "L": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _RGBA_OF = {"LA": "RGBA", "PA": "RGBA", "RGBa": "RGBA"}
 _ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
-_MAY_HOLD_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_EXIF_TEXT = "Raw profile type exif"
+_MAY_HOLD_ORIENTATION = ("exif", _EXIF_TEXT, "xmp", "XML:com.adobe.xmp")
 
 
 def orientation(image: Image.Image) -> int:
     """Returns an image's EXIF orientation, 1 (upright) to 8; 1 where none can be read.
 
     Pillow turns TIFFs upright by itself, so theirs is always 1.
+
+    Raises:
+        ImageError: Its EXIF names far more bytes than it has.
     """
     if image.format == "TIFF" or not any(key in image.info for key in _MAY_HOLD_ORIENTATION):
         return 1
     try:
+        check_exif(_exif_of(image))
         value = image.getexif().get(_ORIENTATION, 1)
-    except MemoryError:
+    except (ImageError, MemoryError):
         raise
     except Exception:  # whatever its parser stumbles over: the pixels may still be fine
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _exif_of(image: Image.Image) -> bytes:
+    """Returns the EXIF block that Pillow would read of an image, perhaps an empty one."""
+    block = image.info.get("exif")
+    if block is None and _EXIF_TEXT in image.info:  # hexadecimal, after three lines
+        block = bytes.fromhex("".join(image.info[_EXIF_TEXT].split("\n")[3:]))
+    return block or b""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

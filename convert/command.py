@@ -1,4 +1,4 @@
-"""The manners that both commands share: one-line errors, exit codes, an implied verb."""
+"""Command lines of both commands: one-line errors, exit codes, an implied verb."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OneLineParser(argparse.ArgumentParser):
         return glued
 
     def _takes_one_value(self, word: str) -> bool:
-        """Tells whether a word is an option whose value is the next word."""
+        """Returns whether a word is an option whose value is the next word."""
         options = self._options_of(word)
         return "=" not in word and len(options) == 1 and options[0].nargs is None
 

@@ -78,7 +78,7 @@ class ConvertConfig:
         workers: Processes of the local engine. None: one per usable core.
         max_bad_fraction: Share of rows that may be left out. In [0, 1].
         overwrite: Replace a finished dataset.
-        retry_quarantined: Give the rows that a finished dataset left out another chance.
+        retry_quarantined: Convert again the rows that a finished dataset left out.
     """
 
     manifest: str
@@ -153,7 +153,7 @@ class ConvertConfig:
         ):
             _require(
                 value is None or self.engine == engine,
-                f"{flag} is of --engine {engine}, got --engine {self.engine}.",
+                f"{flag} needs --engine {engine}, got --engine {self.engine}.",
             )
         _require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
         _require(
@@ -201,9 +201,7 @@ class ConvertConfig:
                 ("--manifest-encoding", self.manifest_encoding),
                 ("--path-column", self.path_column),
             ):
-                _require(
-                    value is None, f"{flag} is of label files; --from-names reads a folder's names."
-                )
+                _require(value is None, f"{flag} is for label files, and --from-names reads none.")
         _require(
             not (self.label_columns and self.text_column),
             "--label-columns and --text-column exclude each other: give one of them.",

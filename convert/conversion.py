@@ -64,7 +64,7 @@ class Conversion:
         """Writes what is missing and commits.
 
         Args:
-            old: The finished dataset whose bad rows get another chance, if any.
+            old: The finished dataset whose bad rows are converted again, if any.
             retry: Those rows.
             started: When the whole job began.
         """
@@ -102,7 +102,7 @@ class Conversion:
         )
 
     def source_reader(self) -> Reader:
-        """Returns what reads the sources."""
+        """Returns the reader of the source files."""
         return self._shard_job().source_reader()
 
     def _without_changed(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:

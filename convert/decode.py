@@ -19,12 +19,15 @@ from PIL import (
 )
 
 from convert.codec_support import require_tiff_codec, require_webp
+from convert.directories import check_tiff
 from convert.errors import ImageError
 from convert.foreign import foreign_format
+from convert.gif_blocks import check_gif
 from convert.jpeg import check_jpeg
+from convert.jpeg_scans import check_header, check_scans
 from convert.jpeg_segments import JPEG_SIGNATURE
 from convert.png import PNG_SIGNATURE, check_png
-from convert.png_content import without_texts
+from convert.png_content import has_profiles, without_texts
 
 # Only these decoders are ever tried: some others start programs or read other files. Naming the
 # modules also registers them, so that Pillow does not import all of its plugins at the first image.
@@ -49,6 +52,10 @@ Image.MAX_IMAGE_PIXELS = None
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+# Pillow takes these for TIFFs, too: bytes in a wrong order, and BigTIFF.
+_ANY_TIFF = (*_TIFF_SIGNATURES, b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
+_RUNS = (1, 2)  # kinds of compression of a BMP: runs of bytes and of halves
+_RUN_BYTES_PER_PIXEL, _RUN_FREE_BYTES = 4, 1 << 16  # the worst encoder needs 2, and a header
 _COMPRESSION, _NOTHING = 259, 1  # TIFF 6.0, section 8
 
 
@@ -75,11 +82,24 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
             check_jpeg(data)
         # Damaged headers surface as whatever the plugin's parser stumbles over.
         raise _unreadable(data) from error
-    if image.width * image.height > max_pixels:
+    _check_work(image, data, max_pixels)
+    return image
+
+
+def _check_work(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Refuses an image whose decoding would take more than images of `max_pixels` take."""
+    num_pixels = image.width * image.height
+    if num_pixels > max_pixels:
         raise ImageError(
             "too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels"
         )
-    return image
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        check_scans(data, num_pixels, max_pixels)
+    is_bmp = isinstance(image, BmpImagePlugin.BmpImageFile)
+    most_bytes = _RUN_BYTES_PER_PIXEL * num_pixels + _RUN_FREE_BYTES
+    # Pillow goes through runs of pixels one by one, also through those of none.
+    if is_bmp and image.info.get("compression") in _RUNS and len(data) > most_bytes:
+        raise ImageError("too_large", f"a BMP of {len(data):,} bytes for {num_pixels:,} pixels")
 
 
 def _check(data: bytes) -> None:
@@ -88,6 +108,12 @@ def _check(data: bytes) -> None:
         raise ImageError("empty_file", "the file has 0 bytes")
     if data.startswith(PNG_SIGNATURE):
         check_png(data)
+    elif data.startswith(JPEG_SIGNATURE):
+        check_header(data)
+    elif data.startswith(b"GIF8"):
+        check_gif(data)
+    elif data.startswith(_ANY_TIFF):
+        check_tiff(data)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         require_webp()
         claimed = 8 + int.from_bytes(data[4:8], "little")
@@ -99,6 +125,8 @@ def _identify(data: bytes) -> Image.Image:
     """Returns the image with its header read."""
     # `open` would look at all formats first, and at the further pictures in a camera's JPEG.
     if data.startswith(PNG_SIGNATURE):
+        if has_profiles(data):
+            return PngImagePlugin.PngImageFile(BytesIO(without_texts(data)))
         try:
             return PngImagePlugin.PngImageFile(BytesIO(data))
         except ValueError:  # its texts are larger than Pillow allows: no reason to refuse it
@@ -109,7 +137,7 @@ def _identify(data: bytes) -> Image.Image:
 
 
 def _unidentified(data: bytes) -> ImageError:
-    """Words that no decoder takes a file for its own."""
+    """Returns the error for a file that no decoder recognises."""
     if data.startswith(_TIFF_SIGNATURES):
         return _unreadable(data)
     foreign = foreign_format(data)
@@ -120,7 +148,7 @@ def _unidentified(data: bytes) -> ImageError:
 
 
 def _unreadable(data: bytes) -> ImageError:
-    """Words that a header cannot be read; of a TIFF says why, where that can be seen."""
+    """Returns the error for a header that cannot be read; for a TIFF with the reason, if known."""
     damaged = ImageError("damaged", "its header cannot be read")
     if not data.startswith(_TIFF_SIGNATURES):
         return damaged
@@ -141,7 +169,7 @@ def _unreadable(data: bytes) -> ImageError:
 
 
 def decode_error(image: Image.Image, error: Exception) -> ImageError:
-    """Words a decoder's failure; Pillow's own text may hold object addresses."""
+    """Returns the error for a decoder's failure; Pillow's own text may hold object addresses."""
     kind = image.format or "image"
     if "truncated" in str(error):
         return ImageError("truncated", f"the {kind} ends before its last row")

@@ -1,4 +1,4 @@
-"""A finished conversion's description, out of its plan and what became of its shards."""
+"""Makes `dataset.json` from the plan of a conversion and the summaries of its shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks, before any work, that a finished dataset can take its place where it shall stand."""
+"""Checks, before any work, that a finished dataset can be renamed to its output path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_destination(output: str, *, overwrite: bool) -> None:
 
 
 def _check_folder(output: str, *, overwrite: bool) -> None:
-    """Refuses a folder, empty or to be replaced, that cannot give way to another."""
+    """Refuses a folder, empty or a dataset, that another folder cannot replace."""
     if os.path.ismount(output):
         raise UsageError(
             f"{output}: is a mount point, which cannot be replaced. "

@@ -1,7 +1,7 @@
-"""Identical pictures: those that stand in several splits, and those with contradicting labels.
+"""Finds identical pictures in several splits, and those with different labels.
 
-A picture that a model is tested on and was trained on flatters it; equal pictures with different
-labels can never all be read rightly. Both are told, neither is repaired: that is the user's choice.
+A model that was trained on its test pictures looks better than it is; equal pictures with different
+labels cannot all be read correctly. Both are reported, not repaired: that is the user's choice.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _after_death(job: ShardJob, worker: _Worker, exit_code: int) -> tuple[ShardS
 
 
 def _deadly_end(job: ShardJob, spec: ShardSpec, index: int) -> str:
-    """Tells how fresh processes end that decode nothing but one row; empty if one survives."""
+    """Returns how fresh processes end that decode only one row; empty if one survives."""
     box = None if spec.boxes is None else spec.boxes[index]
     for _ in range(_MAX_DEATHS):
         # Of the shard no more than the row: what does not fit into a pipe would be waited for, with

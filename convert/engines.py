@@ -39,7 +39,7 @@ class Engine(Protocol):
         """
 
     def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
-        """Tells of each of some shards in a folder whether its files are as they were written."""
+        """Returns for each of some shards in a folder whether its files are unchanged."""
 
 
 class LocalEngine:
@@ -62,7 +62,7 @@ class LocalEngine:
         return run_local(job, specs, self._num_workers, on_progress)
 
     def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
-        """Tells of each of some shards whether it is whole; see `Engine`."""
+        """Returns for each of some shards whether it is whole; see `Engine`."""
         return are_intact(folder, shards)
 
 

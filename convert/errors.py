@@ -3,7 +3,8 @@
 ShardfeedError              exit 1: it failed
 ├── UsageError              exit 2: the command, manifest or options are wrong
 ├── TryAgainError           exit 75: the disk, the network or another process; the same
-│                           command goes on where this one stopped
+│   │                       command goes on where this one stopped
+│   └── ReplacedError       exit 75: the dataset was replaced while it was read
 ├── FormatError             exit 1: a dataset folder is not what its format says
 ├── TooManyBadRowsError     exit 1: more rows were left out than allowed
 └── ImageError              one row cannot be converted; becomes a quarantine entry
@@ -70,6 +71,10 @@ class TryAgainError(ShardfeedError):
     """Something outside failed that may pass: a full disk, an I/O error, a dead process."""
 
     exit_code = 75
+
+
+class ReplacedError(TryAgainError):
+    """Another dataset took the place of the one that was read."""
 
 
 class FormatError(ShardfeedError):

@@ -1,4 +1,4 @@
-"""Where the manifest's paths may lead: below the root, or below a folder of `--allow`."""
+"""Restricts the manifest's paths to the root and the folders of `--allow`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from convert.errors import ImageError
 
 
 class Fence:
-    """Tells which files may be read.
+    """Decides which files may be read.
 
     Args:
         root: The root, whole and without links.
@@ -20,7 +20,7 @@ class Fence:
         self._inside = tuple(folder.rstrip("/") + "/" for folder in (root, *allow))
 
     def admits(self, path: str) -> bool:
-        """Tells whether a path, whole and without links, lies inside."""
+        """Returns whether a path, whole and without links, lies inside."""
         return path.startswith(self._inside)
 
     def refusal(self, path: str) -> ImageError:

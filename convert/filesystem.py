@@ -21,7 +21,7 @@ PIECE_BYTES = 4 << 20  # of a file that is streamed
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What stands under a name.
+    """The kind, size and time of what is at a path.
 
     Attributes:
         is_folder: Whether it is a folder.
@@ -120,7 +120,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def move(self, folder: str, target: str) -> None:
-        """Renames a folder in one step. An empty folder in its place gives way.
+        """Renames a folder in one step. Replaces an empty folder.
 
         Raises:
             FileExistsError: The name is taken.
@@ -160,7 +160,7 @@ class FileSystem(ABC):
 
     @abstractmethod
     def status(self, path: str) -> Status | None:
-        """Returns what stands under a name, links followed; None if nothing does."""
+        """Returns the status of a path, links followed; None if nothing is there."""
 
     @abstractmethod
     def make_folder(self, path: str) -> None:
@@ -179,10 +179,10 @@ class FileSystem(ABC):
         """Deletes a folder with all that is in it, as far as possible."""
 
     def exists(self, path: str) -> bool:
-        """Tells whether anything stands under a name."""
+        """Returns whether a path exists."""
         return self.status(path) is not None
 
     def is_folder(self, path: str) -> bool:
-        """Tells whether there is a folder of that name."""
+        """Returns whether there is a folder of that name."""
         status = self.status(path)
         return status is not None and status.is_folder

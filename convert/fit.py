@@ -1,4 +1,4 @@
-"""A crop brought to the size of records: stretched, or kept in shape and padded."""
+"""Resizes a crop to the size of records: stretched, or scaled and padded."""
 
 from __future__ import annotations
 

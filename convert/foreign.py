@@ -1,4 +1,4 @@
-"""Formats that are not converted, by the first bytes of their files: what a file really is."""
+"""Names the format of files that are not converted, by their first bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TEXT_BYTES = 1024  # what is looked at of a text
 
 
 def foreign_format(data: bytes) -> str | None:
-    """Returns what a file is, as `a PDF`, if it is a known format that is not converted."""
+    """Returns a file's format, as `a PDF`, if it is known but not converted."""
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "a video or another ISO media file")
     for start, name in _BY_START:

@@ -168,7 +168,7 @@ class RecordLayout:
         return start, image, struct.pack("<I", masked_crc(crc))
 
     def matches(self, record: Bytes) -> bool:
-        """Tells whether the bytes that are the same in every record are there.
+        """Returns whether the bytes that are the same in every record are there.
 
         Args:
             record: uint8, shape (stride,).
@@ -200,7 +200,7 @@ class RecordLayout:
         return right
 
     def crc_ok(self, record: Bytes) -> bool:
-        """Tells whether the record's stored CRC is that of its content.
+        """Returns whether the record's stored CRC is that of its content.
 
         The frame's length and its CRC are constants; `matches` compares those.
 

@@ -199,7 +199,7 @@ class HdfsFileSystem(FileSystem):
         return entries
 
     def status(self, path: str) -> Status | None:
-        """Returns what stands under a name; see `FileSystem`."""
+        """Returns the status of a path; see `FileSystem`."""
         try:
             return self._status(path)
         except (FileNotFoundError, NotADirectoryError):

@@ -51,7 +51,7 @@ class PassingError(OSError):
 
 
 def translate(error: Exception, path: str) -> OSError:
-    """Returns what a local disk would have raised.
+    """Returns the error that a local disk would have raised.
 
     Args:
         error: What the client raised.

@@ -35,7 +35,7 @@ def open_sources(
     allow: tuple[str, ...] = (),
     stamps: Stamps | None = None,
 ) -> Reader:
-    """Returns what reads the manifest's files below a root, wherever it is.
+    """Returns a reader of the manifest's files below a root, local or on HDFS.
 
     Args:
         root: A local folder, or an address of HDFS.
@@ -138,7 +138,7 @@ class HdfsSourceReader:
         return status.size, 0 if status.modified < began else int(status.modified * 1e9)
 
     def is_there(self, path: str) -> bool:
-        """Tells whether anything stands under a path; see `Reader`."""
+        """Returns whether anything stands under a path; see `Reader`."""
         try:
             return self._look(path, lambda files, whole: files.exists(whole))
         except ImageError as error:

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process, for the next piece or batch."""
+"""Keeps freed memory in the process, for the next piece or batch."""
 
 from __future__ import annotations
 

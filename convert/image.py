@@ -108,7 +108,7 @@ def _open(data: bytes, options: ImageOptions) -> tuple[Image.Image, bytes, list[
 
 
 def _about(region: Region, pixels: bytes, options: ImageOptions) -> list[Oddity]:
-    """Returns what is odd about a region of a source and the record's image made of it."""
+    """Returns the oddities of a source's region and of the record's image made of it."""
     oddities = list(region.oddities)
     if region.orientation > 1:
         oddities.append("oriented")

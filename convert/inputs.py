@@ -57,7 +57,7 @@ def open_manifest(config: ConvertConfig) -> Manifest:
 
 
 def manifest_options(config: ConvertConfig) -> ManifestOptions:
-    """Returns what a user said of the manifest."""
+    """Returns the options that say how to read the manifest."""
     return ManifestOptions(
         format=config.format,
         encoding=config.manifest_encoding,
@@ -92,7 +92,7 @@ def find_label_file(config: ConvertConfig) -> ConvertConfig:
 
 
 def _has_labels(config: ConvertConfig, name: str) -> bool:
-    """Tells whether a file can be read as a manifest with labels."""
+    """Returns whether a file can be read as a manifest with labels."""
     try:
         manifest = open_manifest(replace(config, manifest=os.path.join(config.manifest, name)))
     except UsageError:

@@ -134,7 +134,7 @@ def _finished_meanwhile(config: ConvertConfig, plan: Plan, error: Exception) -> 
 
 
 def _rows_to_retry(config: ConvertConfig, say: Callable[[str], None]) -> list[int]:
-    """Returns the rows of a finished dataset that get another chance."""
+    """Returns the rows of a finished dataset that are converted again."""
     if not config.retry_quarantined:
         return []
     rows = retryable_rows(config.dataset)

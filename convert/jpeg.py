@@ -1,4 +1,4 @@
-"""JPEG files: judged by a decoder that says what it stumbles over, and decoded faster by it.
+"""Decodes JPEG files with a decoder that is faster than Pillow's and reports damage.
 
 Pillow drops libjpeg's warnings, which are all that libjpeg says of a hole in the pixels.
 """
@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import JpegImagePlugin, features
 
 from convert.errors import ImageError, Reason
+from convert.jpeg_scans import count_scans
 from convert.jpeg_segments import (
     Header,
     lacks_scans,
@@ -39,6 +40,8 @@ _IS_TURBO = features.check_feature("libjpeg_turbo")
 # SOF0, its length, 8 bits; then SOS, whose fifth byte is the number of channels.
 _BASELINE_RGB, _BASELINE_GREY, _SCAN = b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x0b\x08", b"\xff\xda"
 _SMALL = 64  # pixels; below, two scales may give one size
+
+_MOST_STRIP_SCANS = 101  # from so many on libtiff decodes none of it
 
 _EOI = b"\xff\xd9"
 _NO_END = "Premature end of JPEG file"
@@ -144,7 +147,7 @@ def decode_jpeg(
 
 
 def _is_usual(source: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
-    """Tells whether a JPEG is baseline with all channels in one scan; its header then says no more.
+    """Returns whether a JPEG is baseline, all channels in one scan: its header has no more to say.
 
     A look for a few bytes takes a tenth of the time that reading the header takes.
     """
@@ -157,12 +160,20 @@ def _size(pixels: Pixels | None) -> tuple[int, ...]:
     return () if pixels is None else pixels.shape[1::-1]
 
 
-def has_warnings(data: bytes) -> bool:
-    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels."""
+def has_warnings(data: bytes, most_pixels: int) -> bool:
+    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels.
+
+    Args:
+        data: A strip or tile of a TIFF.
+        most_pixels: That it may have.
+    """
     header = read_header(data)
     colours = None if header is None else _COLOURS_BY_CHANNELS.get(len(header.channels))
-    if colours is None:
+    if header is None or colours is None:
         return False
+    is_larger = header.size[0] * header.size[1] > most_pixels
+    if is_larger or count_scans(data, _MOST_STRIP_SCANS) == _MOST_STRIP_SCANS:
+        return True
     decoder = _Decoder(colours, (0, 0))
     is_odd = isinstance(decoder.decode(data), str)
     return is_zeroed(data) or (is_odd and isinstance(_repaired(decoder, data)[0], str))
@@ -181,7 +192,7 @@ class _Decoder:
         self._width, self._height = size
 
     def decode(self, data: bytes) -> Pixels | str:
-        """Returns the pixels of a file, or what libjpeg says against it."""
+        """Returns the pixels of a file, or libjpeg's complaint."""
         return self._decode(data, strict=True, buffer=None)
 
     def decode_part(self, data: bytes, size: tuple[int, int]) -> Pixels | str:
@@ -214,7 +225,7 @@ class _Decoder:
 def _judge(
     decoder: _Decoder, data: bytes, header: Header | None, kept_size: tuple[int, int] | None
 ) -> Decoded:
-    """Decodes a file; where libjpeg has something against it, decides whether it matters.
+    """Decodes a file; if libjpeg complains, decides whether the file is damaged.
 
     Args:
         decoder: Decodes it.
@@ -251,7 +262,7 @@ def _judge(
 
 
 def _repaired(decoder: _Decoder, data: bytes) -> tuple[Pixels | str, bytes, tuple[Oddity, ...]]:
-    """Decodes a file without what may be wrong about it and says nothing of its pixels.
+    """Decodes a file without the parts that may be wrong but hold no pixels.
 
     Returns:
         The pixels, or what libjpeg says against them; the file they are of; what was odd.
@@ -271,7 +282,7 @@ def _repaired(decoder: _Decoder, data: bytes) -> tuple[Pixels | str, bytes, tupl
 
 
 def _ends_in_a_hole(decoder: _Decoder, file: bytes) -> bool:
-    """Tells whether some of the zeros at the end of the last scan were decoded, and some left.
+    """Returns whether some of the zeros at the end of the last scan were decoded, and some left.
 
     libjpeg says nothing of the last few bytes left over. Zeros that no row needs are padding, and
     a scan may end with zeros that its rows need; but then none is left over.
@@ -282,7 +293,7 @@ def _ends_in_a_hole(decoder: _Decoder, file: bytes) -> bool:
 
 
 def _error(text: str, *, is_cut: bool) -> ImageError:
-    """Says in our own words what libjpeg has against a file.
+    """Rewrites libjpeg's complaint about a file in our own words.
 
     Args:
         text: libjpeg's.

@@ -1,4 +1,4 @@
-"""The parts of a JPEG file: which process it uses, what can be repaired around its pixels.
+"""The segments of a JPEG file: its coding process, and repairs that leave its pixels alone.
 
 Source of the structure: ITU-T T.81, annex B; T.871 (JFIF) for APP0 and T.872, 6.5.3 for APP14.
 """
@@ -13,13 +13,19 @@ from typing import NamedTuple
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
 _APP0, _APP14, _COMMENT = 0xE0, 0xEE, 0xFE
-_SOI, _EOI, _SOS = b"\xff\xd8", b"\xff\xd9", 0xDA
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+SOS, EOI = 0xDA, 0xD9
+"""Second bytes of the markers of a scan and of the file's end."""
+MOST_SEGMENTS = 10_000
+"""Before a scan: profiles of colours come in at most 255, those of editors in some hundred."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # SOFn; 0xF7 is JPEG-LS
 _FRAME_HEADER = 6  # precision, height, width, number of components; then 3 bytes for each
 _COEFFICIENTS = 64
 _SCAN_HEADER = re.compile(rb"\xff\xda")
-# A run of nothing but zeros and fill bytes, up to a marker that may follow compressed data.
-_PADDING = re.compile(rb"[\x00\xff]+(?=\xff[\xc4\xd0-\xd7\xd9\xda])")
+# A whole run of zeros and fill bytes, and of the marker after it that may follow compressed data.
+# Nothing is tried twice, since runs can be as long as the file.
+_PADDING = re.compile(rb"(?<![\x00\xff])[\x00\xff]{2,}+(?<=\xff)(?=[\xc4\xd0-\xd7\xd9\xda])")
+_FILL = re.compile(rb"[\x00\xff]*+")
 
 
 _MARKER = struct.Struct(">BBH").unpack_from  # 0xFF, marker, length
@@ -70,18 +76,20 @@ class Header(NamedTuple):
 def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
     """Yields the segments up to the next scan's, with zeros and fill bytes between them skipped.
 
-    Ends early where something else stands between them, or the file ends.
+    Ends early where something else stands between them, the file ends, or there are more than
+    `MOST_SEGMENTS`.
 
     Args:
         data: The file.
         start: Where the first of them begins.
     """
     end, marker = len(data) - 4, 0
-    while start <= end and marker != _SOS:
+    for _ in range(2 * MOST_SEGMENTS):  # there may be fill bytes before each
+        if start > end or marker == SOS:
+            return
         first, marker, length = _MARKER(data, start)
         if first == 0 or marker == first == 0xFF:
-            start += 1
-            marker = 0
+            start, marker = fill_end(data, start), 0
         elif first != 0xFF or length < 2:
             return
         else:
@@ -89,18 +97,30 @@ def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
             start += 2 + length
 
 
-def read_header(data: bytes) -> Header | None:
-    """Returns what a JPEG says of its pixels, or None if it breaks off before it has said it."""
+def fill_end(data: bytes, start: int) -> int:
+    """Returns where zeros and fill bytes end; the last 0xFF begins a marker."""
+    match = _FILL.match(data, start)
+    end = match.end() if match else start
+    return end - 1 if start < end < len(data) and data[end - 1] == 0xFF else end
+
+
+def read_header(data: bytes, start: int = 0) -> Header | None:
+    """Returns what a JPEG says of its pixels, or None if it breaks off before it has said it.
+
+    Args:
+        data: The file.
+        start: Where in it the JPEG begins.
+    """
     frame = b""
     process = scan = scan_channels = 0
     has_adobe = False
-    for marker, start, stop in header_segments(data):
-        if marker == _SOS and stop <= len(data):
-            scan, scan_channels = start - 4, data[start]
+    for marker, content, stop in header_segments(data, start + len(_SOI)):
+        if marker == SOS and stop <= len(data):
+            scan, scan_channels = content - 4, data[content]
         elif marker in _FRAMES:
-            process, frame = marker, data[start:stop]
+            process, frame = marker, data[content:stop]
         elif marker == _APP14:
-            has_adobe |= data.startswith(b"Adobe", start)
+            has_adobe |= data.startswith(b"Adobe", content)
     if len(frame) < _FRAME_HEADER or len(frame) < _FRAME_HEADER + 3 * frame[5]:
         return None
     precision, height, width, _ = _FRAME(frame)
@@ -130,7 +150,7 @@ def with_plain_header(data: bytes) -> bytes:
         elif _APP0 <= segment.marker <= 0xEF or segment.marker == _COMMENT:
             continue
         parts += [bytes((0xFF, segment.marker)), bytes(content)]
-        if segment.marker == _SOS:
+        if segment.marker == SOS:
             return b"".join((*parts, data[segment.stop :]))
     return data  # no scan was found: a decoder may say so
 
@@ -146,16 +166,17 @@ def without_padding(data: bytes) -> bytes:
     What looks like padding may be a hole that was decoded as if it were data: only a file that is
     whole without these bytes had padding.
     """
-    start = next((s.stop for s in header_segments(data) if s.marker == _SOS), len(data))
+    start = next((s.stop for s in header_segments(data) if s.marker == SOS), len(data))
 
     def shorter(match: re.Match[bytes]) -> bytes:
-        return b"\xff\x00" if match[0].startswith(b"\xff\x00") else b""  # a value of 255
+        value = b"\xff\x00" if match[0].startswith(b"\xff\x00") else b""  # a value of 255
+        return value + b"\xff"  # of the marker
 
     return data[:start] + _PADDING.sub(shorter, data[start:])
 
 
 def lacks_scans(data: bytes, header: Header) -> bool:
-    """Tells whether some coefficients of some channel never came: the file ended between scans.
+    """Returns whether some coefficients of some channel never came: the file ended between scans.
 
     Args:
         data: A JPEG that can be decoded without a warning.

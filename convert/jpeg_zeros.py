@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from convert.jpeg_segments import header_segments, without_padding
+from convert.jpeg_segments import EOI, header_segments, without_padding
 
 _HUFFMAN = frozenset((0xC0, 0xC1))  # baseline and extended: each block comes as a whole
 _PROCESSES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
@@ -16,6 +16,7 @@ _TABLES, _SCAN = 0xC4, 0xDA
 _CODE_LENGTHS = 16
 _AC = 0x10  # a bit of a table's number
 _END_OF_BLOCK = 0
+_END = bytes((EOI,))
 # A marker that ends a scan: neither a value of 255, nor a fill byte, nor a restart.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
@@ -25,7 +26,7 @@ _ZEROS = bytes(32)
 
 
 def is_zeroed(data: bytes) -> bool:
-    """Tells whether zeros stand in the compressed part of a JPEG that no picture could have there.
+    """Returns whether a JPEG's compressed part has zeros that no picture could have there.
 
     Args:
         data: A JPEG that can be decoded without a warning.
@@ -55,9 +56,11 @@ def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
                 first_symbols |= _first_symbols(data[content:stop])
             elif marker == _SCAN:
                 end = _END_OF_SCAN.search(data, stop)
-                start = end.start() if end else None
+                start = end.start() if end else len(data)
                 table = _AC | data[content + 2] & 15
-                yield first_symbols.get(table, _END_OF_BLOCK), stop, start or len(data)
+                yield first_symbols.get(table, _END_OF_BLOCK), stop, start
+                if data[start + 1 : start + 2] in (b"", _END):  # what follows is no part of it
+                    return
 
 
 def _first_symbols(content: bytes) -> dict[int, int]:

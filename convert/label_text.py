@@ -1,4 +1,4 @@
-"""The text of labels: what only looks different is made equal.
+"""Normalises the text of labels: makes texts equal that look the same.
 
 Labels are put into Unicode's normal form C (UAX #15) and lose the blanks around them, so that `é`
 is one class however it was typed.

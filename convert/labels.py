@@ -1,4 +1,4 @@
-"""Labels and crop boxes: what the manifest says of each row, judged and turned into numbers."""
+"""Reads each row's labels and crop box from the manifest, checks them, makes them numbers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def read_labels(
 
 
 def _check_options(config: ConvertConfig, text_column: str | None) -> None:
-    """Refuses options that are of texts where labels are columns, and the other way round."""
+    """Refuses options for texts if labels are columns, and the other way round."""
     for flag, given in (("--text-length", config.text_length), ("--pad-label", config.pad_label)):
         if given and text_column is None:
             raise UsageError(f"{flag} needs --text-column: label columns have no length.")
@@ -240,7 +240,7 @@ def _text_length(lengths: Ints, *, longest: bool) -> int:
 
 
 def is_empty(texts: pa.Array) -> Ints:
-    """Tells of each text whether it has no characters."""
+    """Returns for each text whether it has no characters."""
     from pyarrow import compute
 
     empty: Ints = compute.equal(texts, "").to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Pixels decoded by Pillow, and checked where Pillow does not tell that some are missing."""
+"""Decodes pixels with Pillow, and finds missing ones that Pillow does not report."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _load_png(source: Image.Image, data: bytes, *, lenient: bool) -> Loaded:
 
 
 def _has_last_row(image: Image.Image) -> bool:
-    """Tells whether the last row has a value other than zero; its last pixel is the first look."""
+    """Returns whether the last row has a value other than zero; looks at its last pixel first."""
     pixel = image.getpixel((image.width - 1, image.height - 1))
     if any(pixel) if isinstance(pixel, tuple) else pixel:
         return True
@@ -112,7 +112,7 @@ def _has_last_row(image: Image.Image) -> bool:
 
 
 def _is_sixteen_bits(source: Image.Image, data: bytes) -> bool:
-    """Tells whether a file stores more than 8 bits a value."""
+    """Returns whether a file stores more than 8 bits a value."""
     if isinstance(source, TiffImagePlugin.TiffImageFile):
         bits = source.tag_v2.get(_BITS, (1,))
         return bool(8 < max(bits) <= 16)
@@ -120,7 +120,7 @@ def _is_sixteen_bits(source: Image.Image, data: bytes) -> bool:
 
 
 def _uses_few_bits(image: Image.Image) -> bool:
-    """Tells whether 16-bit values, some of which are not 0, are all below 4096."""
+    """Returns whether 16-bit values, some of which are not 0, are all below 4096."""
     if image.mode in SIXTEEN_BIT_GREY:
         return bool(0 < np.asarray(image).max() < _TWELVE_BITS)
     # Of other modes Pillow has kept the high byte.

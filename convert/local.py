@@ -10,14 +10,19 @@ import functools
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from convert.errors import FormatError
-from convert.filesystem import PIECE_BYTES, WRITE_BYTES, FileSystem, PassedOver, Status
-from convert.regular import IrregularFileError, open_regular
+from convert.filesystem import WRITE_BYTES, FileSystem, PassedOver, Status
+from convert.regular import (
+    IrregularFileError,
+    open_regular,
+    read_part,
+    regular_sizes,
+    stream_part,
+)
 from convert.signals import undone_by_signals
 
 PART = ".part-"
@@ -35,22 +40,12 @@ class LocalFileSystem(FileSystem):
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:
         """Returns a part of a file; see `FileSystem`."""
         with open(path, "rb", opener=open_regular) as file:
-            file.seek(start)
-            content = file.read(-1 if length is None else length)
-        if length is not None and len(content) != length:
-            raise OSError(errno.EIO, f"ends after {start + len(content)} bytes", path)
-        return content
+            return read_part(file, start, length)
 
     def stream(self, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yields a part of a file; see `FileSystem`."""
-        left = sys.maxsize if length is None else length
         with open(path, "rb", buffering=0, opener=open_regular) as file:
-            file.seek(start)
-            while piece := file.read(min(PIECE_BYTES, left)):
-                left -= len(piece)
-                yield piece
-        if length is not None and left:
-            raise OSError(errno.EIO, f"ends after {start + length - left} bytes", path)
+            yield from stream_part(file, start, length)
 
     @contextlib.contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
@@ -97,9 +92,7 @@ class LocalFileSystem(FileSystem):
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Returns the files in a folder and their sizes."""
-        with os.scandir(folder) as entries:
-            regular = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            return {entry.name: entry.stat().st_size for entry in regular}
+        return regular_sizes(folder)
 
     def files_below(
         self, folder: str, on_passed: Callable[[PassedOver], object] = lambda kind: None
@@ -118,7 +111,7 @@ class LocalFileSystem(FileSystem):
                     yield Path(parent, name).relative_to(folder).as_posix()
 
     def status(self, path: str) -> Status | None:
-        """Returns what stands under a name; see `FileSystem`."""
+        """Returns the status of a path; see `FileSystem`."""
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):

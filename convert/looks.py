@@ -1,4 +1,4 @@
-"""What is odd about the looks of a picture: one colour, nearly black, another shape."""
+"""Finds odd pictures: of one colour, nearly black, or of another shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PROBES = 17  # values looked at first; an ordinary picture shows there that it 
 
 
 def look_of(pixels: bytes, channels: int) -> Oddity | None:
-    """Returns what is odd about a record's image.
+    """Returns the oddity of a record's image: one colour, or nearly black; None if it has none.
 
     Args:
         pixels: uint8, row-major.
@@ -31,9 +31,9 @@ def look_of(pixels: bytes, channels: int) -> Oddity | None:
 
 
 def shape_of(shape: tuple[int, int], size: tuple[int, int]) -> tuple[Oddity, ...]:
-    """Returns what is odd about the shape of what is brought to the size of records.
+    """Compares the shape of a crop with that of the records it is resized to.
 
-    First that it is another one, then that it is turned.
+    Returns first the oddity of another shape, then the one of a turned shape.
 
     Args:
         shape: (width, height) of the crop.

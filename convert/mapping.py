@@ -1,4 +1,4 @@
-"""Files as memory, for as long as somebody looks at them, without a file descriptor each.
+"""Maps files into memory without keeping a file descriptor for each.
 
 Python's own `mmap` keeps a duplicate of the descriptor, so a dataset of a few thousand shards
 would exhaust what a process may have open. The call beneath it does not.
@@ -10,6 +10,7 @@ import ctypes
 import mmap
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from convert.regular import open_regular
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Opener = Callable[[str, int], int]
 
 _PROT_READ, _MAP_SHARED = 1, 1  # the same numbers on every system that has mmap
 _MADV_DONTNEED = 4
@@ -34,12 +36,13 @@ _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
-def map_file(path: str, size: int) -> Bytes:
+def map_file(path: str, size: int, opener: Opener = open_regular) -> Bytes:
     """Maps a file into memory; nothing of it is read yet.
 
     Args:
         path: The file.
         size: What it must be, in bytes.
+        opener: Opens it, as `open(path, mode, opener=opener)` asks.
 
     Returns:
         Its content, uint8, shape (size,), read-only. Unmapped when nothing refers to it any more.
@@ -48,7 +51,7 @@ def map_file(path: str, size: int) -> Bytes:
         FormatError: It is missing, cannot be read, or has another size.
     """
     try:
-        with open(path, "rb", buffering=0, opener=open_regular) as file:
+        with open(path, "rb", buffering=0, opener=opener) as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
                 raise FormatError(f"{path}: {found} bytes, expected {size}. {REPAIR}")

@@ -1,4 +1,4 @@
-"""A manifest out of file names, for folders of images that carry their labels in their names."""
+"""Makes a manifest from the names of image files that contain the labels."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _require_utf8(folder: str, paths: list[str]) -> None:
 
 
 def _listed(passed: Counter[str]) -> str:
-    """Returns what was passed over: `25 .txt, 1 .db, 2 hidden`."""
+    """Lists the files that were passed over: `25 .txt, 1 .db, 2 hidden`."""
     suffixes = {kind: count for kind, count in passed.items() if kind.startswith(".")}
     commonest = sorted(suffixes, key=lambda suffix: (-suffixes[suffix], suffix))
     shown = [f"{suffixes[suffix]:,} {suffix}" for suffix in commonest[:_KINDS_SHOWN]]

@@ -1,4 +1,4 @@
-"""What is odd about sources that can be converted all the same: counted, with an example each."""
+"""Counts oddities of sources that can be converted all the same, each with an example."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ Sightings = Mapping[Oddity, Sighting]
 
 
 def merge_sightings(parts: Iterable[Sightings]) -> dict[Oddity, Sighting]:
-    """Returns what was seen in several shards, in the order of `ODDITIES`."""
+    """Adds up the sightings of several shards, in the order of `ODDITIES`."""
     merged: dict[Oddity, Sighting] = {}
     for part in parts:
         for oddity, sighting in part.items():
@@ -95,7 +95,7 @@ def merge_sightings(parts: Iterable[Sightings]) -> dict[Oddity, Sighting]:
 
 
 def sightings_from_json(content: Mapping[str, Mapping[str, Any]]) -> dict[Oddity, Sighting]:
-    """Returns what `dataclasses.asdict` made of sightings.
+    """Makes sightings again of what `dataclasses.asdict` made of them.
 
     Raises:
         TypeError: They are none.
@@ -126,7 +126,7 @@ def oddity_lines(seen: Sightings, *, exif: bool, num_sources: int) -> list[str]:
 
 
 def _worth_saying(seen: Sightings, num_sources: int) -> dict[Oddity, Sighting]:
-    """Returns what was seen, of shapes only what most sources have, and one thing of them."""
+    """Leaves out shapes that most sources do not have, and all but one oddity of shape."""
     said = {o: s for o, s in seen.items() if o not in _OF_MOST or 2 * s.count > num_sources}
     if "turned_shape" in said:
         said.pop("other_shape", None)

@@ -1,4 +1,4 @@
-"""Which files a shard was made from, in a few bytes: what tells later that they are others now."""
+"""Fingerprints of a shard's source files: a few bytes that show later whether they changed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OriginLog:
         self._checksums.append(checksum)
 
     def origin(self, paths: Iterable[str]) -> Origin:
-        """Returns what was noted down of these paths, those of all rows."""
+        """Digests the versions of these paths' files, those of all rows, and their contents."""
         return Origin(
             versions=versions_digest(map(self.stamps.get, paths)),
             contents=contents_digest(self._checksums),

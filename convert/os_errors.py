@@ -53,6 +53,7 @@ _IN_THE_COMMAND: dict[int, str] = {
     errno.ENOTEMPTY: _OTHER_KIND,
     errno.ENXIO: _OTHER_KIND,
     errno.ENODEV: _OTHER_KIND,
+    errno.EMLINK: "Put a copy in its place",
     errno.EBADF: "It is closed: open it, or name a file",
     errno.EBUSY: "A mount point cannot be replaced: name a folder inside it",
     errno.EXDEV: "A folder in an image's layer cannot be replaced: name a new folder",
@@ -66,19 +67,20 @@ _AROUND: dict[int, str] = {
     errno.ENOENT: "It was removed, or cannot be made there: look at the folder",
     # A limit of this process: the same command meets it again.
     errno.EMFILE: "Raise the limit with `ulimit -n 65536`, or give fewer --workers",
+    errno.EOVERFLOW: "It is too large to be what its name says: restore it, or move it away",
 }
 """What stays, and is no fault of the command."""
 
 
 def passes(error: OSError) -> bool:
-    """Tells whether the same command may succeed later, though nobody changes it."""
+    """Returns whether the same command may succeed later, though nobody changes it."""
     if error.errno == errno.ENOENT and str(error.filename).startswith("hdfs://"):
         return True  # without locks there, another converter may have finished and cleared up
     return error.errno in _PASSING
 
 
 def kind_of(error: OSError) -> type[ShardfeedError]:
-    """Returns what an error is to whoever gave the command, and so its exit code."""
+    """Returns the kind of error to raise for a system error, which decides the exit code."""
     if passes(error):
         return TryAgainError
     return UsageError if error.errno in _IN_THE_COMMAND else ShardfeedError

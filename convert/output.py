@@ -1,4 +1,4 @@
-"""The output folder: what may stand there, and how a finished dataset takes its place."""
+"""The output folder: checks what is there, and puts a finished dataset in its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.local import exchange, sync_folder
 from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
-from convert.storage import absolute, filesystem_of, read_dataset
+from convert.storage import absolute, filesystem_of, open_dataset, read_dataset
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON
 
 SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
@@ -17,7 +17,7 @@ SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATAS
 
 
 def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo | None:
-    """Looks at what stands where the output shall be.
+    """Checks what is at the output's path.
 
     Returns:
         The finished dataset of this very plan, or None if there is work to do.
@@ -32,7 +32,7 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
     if status is not None and status.is_folder and not files.names(output):
         return None
     try:
-        info = read_dataset(output)
+        dataset = open_dataset(output)
     except FormatError as error:
         raise UsageError(
             f"{output}: exists and is no valid dataset, so it is left alone. "
@@ -40,13 +40,14 @@ def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo |
         ) from error
     if overwrite:
         return None
+    info = dataset.info
     if info.plan_id != plan_id:
         raise UsageError(
             f"{output}: holds a dataset of another plan ({info.plan_id[:8]}; this one is "
             f"{plan_id[:8]}): the manifest or an option differs. "
             "Choose another output, or replace it with --overwrite."
         )
-    sizes = files.sizes(output)
+    sizes = dataset.folder.sizes()
     for file, (size, _) in info.files().items():
         if sizes.get(file) != size:
             raise ShardfeedError(
@@ -61,7 +62,7 @@ def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
 
     Args:
         folder: The finished dataset, on the output's file system.
-        output: Where it shall stand. An empty folder there gives way.
+        output: Its path. An empty folder there is replaced.
         overwrite: Replace a valid dataset that stands there, and delete it afterwards.
 
     Raises:
@@ -92,7 +93,7 @@ def _swap(folder: str, output: str, old: str) -> None:
 
     Args:
         folder: The finished dataset.
-        output: The dataset that gives way.
+        output: The dataset that is replaced.
         old: Where it goes, to be deleted. Nothing stands there.
     """
     os.rename(folder, old)
@@ -146,7 +147,7 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
 
 
 def is_unsettled(output: str) -> bool:
-    """Tells whether a run is at work on an output, or was killed before it had cleared up."""
+    """Returns whether a run is at work on an output, or was killed before it had cleared up."""
     files = filesystem_of(output)
     if files.is_local and os.path.lexists(lock_path(output)):
         return True

@@ -56,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
     parser = OneLineParser(
         prog="python -m convert.pack",
-        description="Packs the environment that executors of Spark run `convert` in.",
+        description="Packs the environment in which Spark's executors run `convert`.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="where the archive goes")
+    parser.add_argument("folder", metavar="FOLDER", help="folder to write the archive into")
     parser.add_argument(
         "--python",
         metavar="PATH",
         default=os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
-        help="the Python of the nodes, of this version (default: this one, %(default)s)",
+        help="path of Python on the nodes, the same version (default: this one, %(default)s)",
     )
     namespace = parser.parse_args(arguments)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import GifImagePlugin, Image, JpegImagePlugin, TiffImagePlugin
 
+from convert.directories import check_page, first_page
 from convert.jpeg_segments import read_header
 
 _SUBFILE_TYPE = 254  # TIFF 6.0, section 8; bit 0: a page at a reduced resolution, a preview
@@ -16,7 +17,7 @@ _MP_ENTRIES = 0xB002
 
 
 def has_further_pages(image: Image.Image, data: bytes) -> bool:
-    """Tells whether a file holds pictures beyond the one that Pillow shows first.
+    """Returns whether a file holds pictures beyond the one that Pillow shows first.
 
     Previews are none, neither in a TIFF nor in a camera's JPEG; nor are a JPEG's maps of depth or
     brightness, which are smaller than its picture.
@@ -42,7 +43,10 @@ def has_further_pages(image: Image.Image, data: bytes) -> bool:
 
 def _has_further_page(data: bytes) -> bool:
     pages = TiffImagePlugin.TiffImageFile(BytesIO(data))
+    page = first_page(data)
     for number in range(1, _PAGES):
+        page = check_page(data, page)
+        check_page(data, page)
         try:
             pages.seek(number)
         except EOFError:
@@ -54,17 +58,17 @@ def _has_further_page(data: bytes) -> bool:
 
 
 def _has_further_picture(image: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
-    """Tells whether a JPEG's index lists a second picture with as many pixels as the first."""
+    """Returns whether a JPEG's index lists a second picture with as many pixels as the first."""
     index: Any = image._getmp()
     start = image.info["mpoffset"]
-    size = _num_pixels(data)
+    size = _num_pixels(data, 0)
     return any(
         not entry["Attribute"]["MPType"].startswith("Large Thumbnail")
-        and _num_pixels(data[start + entry["DataOffset"] :]) >= size
+        and _num_pixels(data, start + entry["DataOffset"]) >= size
         for entry in index[_MP_ENTRIES][1:_PAGES]
     )
 
 
-def _num_pixels(data: bytes) -> int:
-    header = read_header(data)
+def _num_pixels(data: bytes, start: int) -> int:
+    header = read_header(data, start)
     return 0 if header is None else header.size[0] * header.size[1]

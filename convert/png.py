@@ -29,6 +29,8 @@ _CRC = struct.Struct(">I").unpack_from
 _IHDR = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
 _IHDR_AT = len(PNG_SIGNATURE) + 8
 _START = PNG_SIGNATURE + struct.pack(">I", _IHDR.size) + b"IHDR"
+# Encoders put 8,192 bytes of pixels and more into a chunk; Pillow takes a moment for each of them.
+_FREE_CHUNKS, _BYTES_PER_CHUNK = 100_000, 512
 _MODES = {3: "RGB", 4: "RGBA"}
 _CHANNELS = {0: 1, 2: 3, 6: 4}  # of the colour types without a palette: grey, RGB, RGBA
 # Chunks that change no pixels and, but for a text, cannot hold an orientation.
@@ -47,11 +49,14 @@ def check_png(data: bytes) -> None:
         data: A file that starts with `PNG_SIGNATURE`.
 
     Raises:
-        ImageError: It ends too early, or a CRC is wrong.
+        ImageError: It ends too early, a CRC is wrong, or it has too many chunks.
     """
     view = memoryview(data)
     start = len(PNG_SIGNATURE)
-    while start + 8 <= len(data):
+    most = _FREE_CHUNKS + len(data) // _BYTES_PER_CHUNK
+    for _ in range(most):
+        if start + 8 > len(data):
+            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
         length, kind = _CHUNK(data, start)
         end = start + 8 + length
         if end + 4 > len(data):
@@ -62,7 +67,7 @@ def check_png(data: bytes) -> None:
         if kind == b"IEND":
             return
         start = end + 4
-    raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
+    raise ImageError("too_large", f"a PNG of more than {most:,} chunks")
 
 
 def png_rows(data: bytes, rows: int) -> bytes:
@@ -155,7 +160,7 @@ def plain_pixels(data: bytes) -> Pixels | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tells whether a PNG has only chunks without which its pixels can be had."""
+    """Returns whether all chunks of a PNG can be ignored when its pixels are decoded."""
     start = len(PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":  # there is one: the chunks were checked

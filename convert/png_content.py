@@ -19,13 +19,14 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
 _WHOLE = ((0, 0, 1, 1),)
-_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP"))
+_PROFILE = b"iCCP"
+_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", _PROFILE))
 _TEXT_BYTES = 64 * 1024  # an orientation takes a few hundred
 _PIECE_BYTES = 1 << 20
 
 
 def has_all_rows(data: bytes) -> bool:
-    """Tells whether a PNG's compressed data hold all of its rows.
+    """Returns whether a PNG's compressed data hold all of its rows.
 
     Pillow makes missing ones black without a word where the compressed data end in order.
 
@@ -79,29 +80,43 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
     return PNG_SIGNATURE + b"".join(_framed(kind, content) for kind, content in kept)
 
 
+def has_profiles(data: bytes) -> bool:
+    """Tells whether a PNG has more than the one profile that it may; each takes its time."""
+    return data.count(_PROFILE) > 1 and sum(kind == _PROFILE for kind, _, _ in _chunks(data)) > 1
+
+
 def without_texts(data: bytes) -> bytes:
     """Returns a PNG without its texts and profile, but for short ones that may turn it."""
     parts = [PNG_SIGNATURE]
     for kind, start, stop in _chunks(data):
-        is_kept = data.startswith(ORIENTED_TEXTS, start) and _is_short(data[start:stop])
+        is_kept = data.startswith(ORIENTED_TEXTS, start) and _is_short(kind, data[start:stop])
         if kind not in _TEXTS or is_kept:
             parts.append(data[start - 8 : stop + 4])
     return b"".join(parts)
 
 
-def _is_short(text: bytes) -> bool:
-    """Tells whether a text takes little room, also when it is inflated."""
+def _is_short(kind: bytes, text: bytes) -> bool:
+    """Tells whether a text takes little room, also when it is inflated.
+
+    Args:
+        kind: Type of its chunk.
+        text: The chunk's content.
+    """
     if len(text) > _TEXT_BYTES:
         return False
-    for start in range(text.find(b"\0") + 1, len(text)):
-        if text[start] == 0x78:  # how a compressed part begins
-            inflater = zlib.decompressobj()
-            try:
-                inflater.decompress(text[start:], _TEXT_BYTES)
-            except zlib.error:
-                continue
-            return not inflater.unconsumed_tail
-    return True
+    _, _, stream = text.partition(b"\0")  # after its keyword
+    if kind == b"zTXt":
+        stream = stream[1:]
+    elif kind == b"iTXt" and stream.startswith(b"\1"):
+        stream = stream[2:].split(b"\0", 2)[-1]  # after two names of its language
+    else:
+        return True
+    inflater = zlib.decompressobj()
+    try:
+        inflater.decompress(stream, _TEXT_BYTES)
+    except zlib.error:
+        return True  # Pillow passes over it
+    return not inflater.unconsumed_tail
 
 
 def _row_bytes(data: bytes) -> int:

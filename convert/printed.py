@@ -1,4 +1,4 @@
-"""Texts of strangers where people or programs read them: exact, but for what would act.
+"""Makes texts from other people harmless to print: exact, except for characters that act.
 
 A control character may move a terminal's cursor or retitle its window, a bidirectional one shows a
 text in another order than it has, and a spreadsheet runs a cell that begins as a formula does.

@@ -1,4 +1,4 @@
-"""Telling how a long job goes: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long job: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 

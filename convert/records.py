@@ -5,13 +5,12 @@ A shard on HDFS is read into memory instead: keep one at a time.
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import Any
 
 import numpy as np
 
 from convert.errors import FormatError
+from convert.folder import Folder, require_size, unreadable
 from convert.format import (
     MAX_VARINT,
     VARINT_BYTES,
@@ -20,9 +19,8 @@ from convert.format import (
     layout_of_record,
 )
 from convert.index import SUFFIX, most_bytes, parse_index
-from convert.mapping import REPAIR, map_file
+from convert.mapping import REPAIR
 from convert.metadata import DatasetInfo, Shard
-from convert.storage import filesystem_of, read_text
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[Any]]
@@ -43,12 +41,13 @@ class ShardRecords:
 
     Raises:
         FormatError: The file or its index is missing, or does not have its size.
+        ReplacedError: They may be of another dataset that came on HDFS.
         TryAgainError: HDFS fails for a passing reason.
     """
 
     def __init__(
         self,
-        folder: str,
+        folder: Folder,
         info: DatasetInfo,
         shard: Shard,
         *,
@@ -57,15 +56,16 @@ class ShardRecords:
     ) -> None:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
-        path = os.path.join(folder, shard.file)
-        self.memory = self._open(path, shard.bytes) if memory is None else memory
+        self.memory = self._open(folder, shard) if memory is None else memory
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
-            self._starts = _read_index(path + SUFFIX, shard, index)
+            self._starts = _read_index(folder, shard, index)
+        if memory is None:
+            folder.require_current()
 
-    def _open(self, path: str, size: int) -> Bytes:
-        return map_file(path, size) if filesystem_of(path).is_local else _read_file(path, size)
+    def _open(self, folder: Folder, shard: Shard) -> Bytes:
+        return folder.map(shard.file, shard.bytes)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -139,9 +139,9 @@ class ShardRecords:
 class FewRecords(ShardRecords):
     """The records of a shard on HDFS, each read when it is asked for; its `memory` is empty."""
 
-    def _open(self, path: str, size: int) -> Bytes:
-        _check_size(path, size)
-        self._path = path
+    def _open(self, folder: Folder, shard: Shard) -> Bytes:
+        self._folder, self._file = folder, shard.file
+        require_size(folder, shard.file, shard.bytes)
         self._last: tuple[int, Bytes] | None = None
         return np.empty(0, np.uint8)
 
@@ -150,64 +150,26 @@ class FewRecords(ShardRecords):
 
         Raises:
             FormatError: They cannot be read.
+            ReplacedError: They may be of another dataset.
             TryAgainError: HDFS fails for a passing reason.
         """
         if self._last is None or self._last[0] != number:
             start, stop = self.byte_range(number, number + 1)
             try:
-                content = filesystem_of(self._path).read(self._path, start, stop - start)
+                content = self._folder.read(self._file, start, stop - start)
             except OSError as error:
-                raise _unreadable(self._path, error) from error
+                raise unreadable(self._folder.file(self._file), error) from error
+            self._folder.require_current()
             self._last = number, np.frombuffer(content, np.uint8)
         return self._last[1]
 
 
-def _read_file(path: str, size: int) -> Bytes:
-    """Reads a file of HDFS.
-
-    Args:
-        path: The file.
-        size: What it must be, in bytes.
-
-    Returns:
-        Its content, uint8, shape (size,), read-only.
-    """
-    _check_size(path, size)
-    content = np.empty(size, np.uint8)
-    start = 0
+def _read_index(folder: Folder, shard: Shard, content: bytes | None) -> Ints:
+    name = shard.file + SUFFIX
     try:
-        for piece in filesystem_of(path).stream(path, 0, size):
-            content[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
-            start += len(piece)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    content.flags.writeable = False
-    return content
-
-
-def _check_size(path: str, size: int) -> None:
-    """Raises `FormatError` unless a file of HDFS has its size."""
-    try:
-        status = filesystem_of(path).status(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if status is None:
-        raise _unreadable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    if status.is_folder:
-        raise _unreadable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
-    if status.size != size:
-        raise FormatError(f"{path}: {status.size} bytes, expected {size}. {REPAIR}")
-
-
-def _unreadable(path: str, error: OSError) -> FormatError:
-    return FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}")
-
-
-def _read_index(path: str, shard: Shard, content: bytes | None) -> Ints:
-    try:
-        content = read_text(path, most_bytes(shard.records)) if content is None else content
+        content = folder.read_text(name, most_bytes(shard.records)) if content is None else content
         return parse_index(content, shard.records, shard.bytes)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(folder.file(name), error) from error
     except ValueError as error:
-        raise FormatError(f"{path}: {error}. {REPAIR}") from error
+        raise FormatError(f"{folder.file(name)}: {error}. {REPAIR}") from error

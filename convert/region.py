@@ -162,7 +162,7 @@ def _cut(
 
 
 def _may_be_turned(source: Image.Image, data: bytes) -> bool:
-    """Tells whether an image has an EXIF orientation, or may have one after its pixels."""
+    """Returns whether an image has an EXIF orientation, or may have one after its pixels."""
     return orientation(source) > 1 or b"eXIf" in data
 
 

@@ -1,4 +1,4 @@
-"""What helps against rows that are left out, reason by reason."""
+"""Advice for rows that are left out, for each reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _REMEDIES: dict[Reason, str] = {
 
 
 def remedies(quarantined: Rows, num_rows: int, root: str) -> str:
-    """Returns what helps against the commonest reasons, the commonest first, as one line.
+    """Returns the remedies for the commonest reasons, the commonest first, as one line.
 
     Args:
         quarantined: The rows that are left out. At least one.
@@ -63,7 +63,7 @@ def remedies(quarantined: Rows, num_rows: int, root: str) -> str:
 
 
 def _remedy(reason: Reason, rows: Rows, quarantined: Rows, num_rows: int, root: str) -> str:
-    """Returns what helps against one reason.
+    """Returns the remedy for one reason.
 
     Args:
         reason: The reason.

@@ -1,4 +1,4 @@
-"""What a conversion did, in lines for people and as JSON for machines."""
+"""The summary of a conversion, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ConvertResult:
         return max(shares, key=shares.__getitem__)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the summary that `--json` prints."""
         found, sources = self.duplicates, self.sources
         return {
             "dataset": self.dataset,
@@ -119,7 +119,7 @@ class ConvertResult:
 
 
 def _about_sources(sources: Sources, *, exif: bool) -> list[str]:
-    """Returns what a user may want to know of the files that were converted."""
+    """Returns lines about the source files: formats, sizes, oddities."""
     lines = []
     if sources.formats:
         formats = ", ".join(f"{count:,} {kind}" for kind, count in sources.formats.items())

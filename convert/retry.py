@@ -1,4 +1,4 @@
-"""Giving the rows that a finished dataset left out another chance.
+"""Converting again the rows that a finished dataset left out.
 
 Shards without such rows are taken over as they are; the others are written again, and a dataset
 of both takes the place of the old one.
@@ -14,12 +14,13 @@ import numpy as np
 
 from convert.digest import image_digest
 from convert.errors import PLAN_REASONS, REASONS, FormatError
+from convert.folder import Folder
 from convert.metadata import QUARANTINE, DatasetInfo, Shard
 from convert.plan import Plan
 from convert.records import ShardRecords
 from convert.source_note import read_note
 from convert.staging import Intact, Staging, is_intact
-from convert.storage import read_text
+from convert.storage import open_folder, read_text
 from convert.summary import ShardSummary, merge_sources
 
 
@@ -63,18 +64,19 @@ def adopt_shards(
         The summaries of all shards that are in staging then.
     """
     shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
-    finished, note = to.finished(plan.files(), intact), read_note(output)
+    folder = open_folder(output)
+    finished, note = to.finished(plan.files(), intact), read_note(folder)
     for file, place in plan.files().items():
         if file in finished or np.isin(plan.shard_rows(*place), rows).any():
             continue
         if is_intact(output, shards[file]):
             origin = None if note is None else note.shards.get(file)
-            finished[file] = replace(_summary(output, info, shards[file]), origin=origin)
+            finished[file] = replace(_summary(folder, info, shards[file]), origin=origin)
             to.adopt(output, finished[file])
     return finished
 
 
-def _summary(folder: str, info: DatasetInfo, shard: Shard) -> ShardSummary:
+def _summary(folder: Folder, info: DatasetInfo, shard: Shard) -> ShardSummary:
     """Returns a shard's summary out of itself; what its sources were like is no longer known."""
     records = ShardRecords(folder, info, shard)
     digests = [image_digest(records.image(number)) for number in range(len(records))]

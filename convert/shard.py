@@ -60,7 +60,7 @@ class ShardJob:
     def source_reader(
         self, on_spelled: OnSpelled = lambda path, helped: None, stamps: Stamps | None = None
     ) -> Reader:
-        """Returns what reads the sources.
+        """Returns the reader of the source files.
 
         Args:
             on_spelled: Called when another spelling of a path is there; by several threads.

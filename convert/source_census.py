@@ -1,4 +1,4 @@
-"""What the source images of a shard are like."""
+"""Counts formats, sizes and oddities of a shard's source images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SourceCensus:
         self._oddities[oddity] = sighting if seen is None else seen.plus(sighting)
 
     def sources(self) -> Sources:
-        """Returns what was counted."""
+        """Returns the counts."""
         widths, heights = zip(*(self._sizes or {(0, 0)}), strict=True)
         return Sources(
             formats=dict(self._formats),

@@ -1,4 +1,4 @@
-"""Whether the sources are still those that shards were made from.
+"""Checks whether the sources are still those that shards were made from.
 
 Beside the files that are the same on every machine, a dataset has `_source.json`: the root that
 it was made from, and which files each shard was made from. Readers of datasets pass over names
@@ -19,12 +19,13 @@ from itertools import chain
 import google_crc32c
 
 from convert.errors import FormatError, ImageError, UsageError
+from convert.folder import Folder
 from convert.metadata import SOURCE
 from convert.origin import Origin, Stamp, contents_digest, versions_digest
 from convert.plan import Plan
 from convert.source_reader import Reader
 from convert.sources import READ_THREADS
-from convert.storage import absolute, filesystem_of, is_remote, read_text
+from convert.storage import absolute, filesystem_of, is_remote, open_folder
 
 _GROUP = 64  # files that a thread looks at: one by one, handing them over costs more than looking
 
@@ -52,15 +53,14 @@ def whole_root(root: str) -> str:
     return absolute(root) if is_remote(root) else os.path.realpath(root)
 
 
-def read_note(dataset: str) -> SourceNote | None:
+def read_note(folder: Folder) -> SourceNote | None:
     """Reads which sources a dataset was made from; None if it does not say.
 
     Raises:
         FormatError: Its `_source.json` cannot be read, or is not valid.
     """
-    path = os.path.join(dataset, SOURCE)
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(folder.read_text(SOURCE))
         shards = {file: Origin.from_json(each) for file, each in content["shards"].items()}
         if isinstance(content["root"], str):
             return SourceNote(root=content["root"], shards=shards)
@@ -69,14 +69,14 @@ def read_note(dataset: str) -> SourceNote | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise FormatError(
-        f"{path}: not as convert wrote it. Remove it: the dataset is whole without, but no longer "
-        "knows which images it was made from."
+        f"{folder.file(SOURCE)}: not as convert wrote it. Remove it: the dataset is whole without, "
+        "but no longer knows which images it was made from."
     )
 
 
 def is_of_root(dataset: str, root: str) -> bool:
     """Tells whether a dataset was made from a root, or does not say which it was."""
-    note = read_note(dataset)
+    note = read_note(open_folder(dataset))
     return note is None or note.root == whole_root(root)
 
 
@@ -125,7 +125,7 @@ def require_same_sources(
         UsageError: It was made from other images.
         FormatError: Its note cannot be read.
     """
-    note = read_note(dataset)
+    note = read_note(open_folder(dataset))
     if note is None or note.root == whole_root(root):
         return
     known = {file: origin for file, origin in note.shards.items() if file in plan.files()}

@@ -51,7 +51,7 @@ def bad_name(error: ValueError) -> ImageError:
 
 
 def is_text(path: str) -> bool:
-    """Tells whether a path can be written as Unicode, which lone surrogates cannot."""
+    """Returns whether a path can be written as Unicode, which lone surrogates cannot."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -71,7 +71,7 @@ class Reader(Protocol):
         """
 
     def is_there(self, path: str) -> bool:
-        """Tells whether anything stands under a path, without reading it.
+        """Returns whether anything stands under a path, without reading it.
 
         Raises:
             ImageError: It is outside the fence.
@@ -129,7 +129,7 @@ class SourceReader:
         return self._patiently(path, self._read)
 
     def is_there(self, path: str) -> bool:
-        """Tells whether anything stands under a path; see `Reader`."""
+        """Returns whether anything stands under a path; see `Reader`."""
         try:
             return self._patiently(path, self._stands)
         except ImageError as error:

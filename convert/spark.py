@@ -103,7 +103,7 @@ class SparkEngine:
             yield summary
 
     def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
-        """Tells of each of some shards whether its files, in some folder, are intact.
+        """Returns for each of some shards whether its files, in some folder, are intact.
 
         Raises:
             TryAgainError: They cannot be read for a passing reason, or Spark gave up.

@@ -25,7 +25,7 @@ _PACK = "Pack the environment and submit with it: python -m convert.pack"
 
 
 def is_submitted() -> bool:
-    """Tells whether `spark-submit` has started this process."""
+    """Returns whether `spark-submit` has started this process."""
     return _SUBMITTED in os.environ
 
 
@@ -137,7 +137,7 @@ def _chosen(root: ElementTree.Element) -> list[str]:
 
 
 def explained(error: Exception) -> ShardfeedError:
-    """Returns what an error of a Spark job means.
+    """Translates an error of a Spark job into one of ours.
 
     Args:
         error: Of PySpark, Py4J or the connection to the driver's Java process.

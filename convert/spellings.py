@@ -1,7 +1,7 @@
-"""Paths that only nearly name their file: other Unicode forms, backslashes, blanks, no suffix.
+"""Paths that nearly match their file: other Unicode forms, backslashes, blanks, no suffix.
 
-Lists are written on one system and read on another. A path that is there as it stands costs
-nothing here; what else was tried successfully is told, so that it can be counted.
+Lists are written on one system and read on another. A path that exists as written costs
+nothing here; other spellings that were found are reported, so that they can be counted.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class SpellingReader:
         return None if found is None else self._reader.stamp(found[0], began)
 
     def is_there(self, path: str) -> bool:
-        """Tells whether anything stands under some spelling of a path; see `Reader`."""
+        """Returns whether anything stands under some spelling of a path; see `Reader`."""
         return self._reader.is_there(path) or self._find(path) is not None
 
     def _find(self, path: str) -> Spelling | None:

@@ -37,7 +37,7 @@ from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, fe
 from convert.version import __version__
 
 Intact = Callable[[str, Sequence[Shard]], list[bool]]
-"""Tells of each of some shards in a folder whether its files have its sizes and digests."""
+"""Returns for each of some shards in a folder whether its files have its sizes and digests."""
 
 
 class Staging:
@@ -86,7 +86,7 @@ class Staging:
                     )
 
     def exists(self) -> bool:
-        """Tells whether an earlier run left something, were it only to be removed."""
+        """Returns whether an earlier run left something, were it only to be removed."""
         return self._files.exists(self.path)
 
     def remove(self) -> None:
@@ -155,7 +155,7 @@ class Staging:
                 file.write(piece)
 
     def forget(self, summaries: Iterable[ShardSummary]) -> None:
-        """Makes the next run write shards again, so that their bad rows get another chance.
+        """Makes the next run write shards again, so that it converts their bad rows again.
 
         Where no other shard is left to go on from, the whole folder goes.
         """
@@ -241,18 +241,18 @@ def library_versions() -> list[str | None]:
 
 
 def are_intact(folder: str, shards: Sequence[Shard]) -> list[bool]:
-    """Tells of each of some shards what `is_intact` does, on all cores of this machine."""
+    """Does for each of some shards what `is_intact` does, on all cores of this machine."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(partial(is_intact, folder), shards))
 
 
 def is_intact(folder: str, shard: Shard) -> bool:
-    """Tells whether a shard's files, in some folder, have its sizes and digests."""
+    """Returns whether a shard's files, in some folder, have its sizes and digests."""
     return all(_matches(os.path.join(folder, name), *claim) for name, claim in shard.files.items())
 
 
 def _matches(path: str, size: int, digest: str) -> bool:
-    """Tells whether there is a file of a size and a digest."""
+    """Returns whether there is a file of a size and a digest."""
     try:
         status = filesystem_of(path).status(path)
         return status is not None and status.size == size and sha256_file(path) == digest

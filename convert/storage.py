@@ -7,33 +7,32 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from convert.errors import FormatError, UsageError
 from convert.filesystem import FileSystem
+from convert.folder import MOST_BYTES, Folder, lines_of
 from convert.hdfs import HdfsFileSystem
 from convert.hdfs_address import SCHEME, split_address
+from convert.hdfs_folder import RemoteFolder
 from convert.local import LocalFileSystem
+from convert.local_folder import LocalFolder
 from convert.metadata import DATASET_JSON, DatasetInfo
 from convert.parser import parse_dataset
 from convert.regular import IrregularFileError, open_regular
 
 _LOCAL = LocalFileSystem()
-MOST_BYTES = 1 << 29
-"""Of a text that is read whole; the largest, `dataset.json` of 920,000 shards, has 200 MB."""
-
-_LONGEST_LINE = 1 << 24  # of a file that is read by lines: many times the longest path and label
-
 _remote: dict[tuple[int, str], HdfsFileSystem] = {}
 
 
 def is_remote(path: str) -> bool:
-    """Tells whether a path is an address of HDFS."""
+    """Returns whether a path is an address of HDFS."""
     return path.startswith(SCHEME)
 
 
 def filesystem_of(path: str) -> FileSystem:
-    """Returns what keeps the files of a path; in each process one object for each HDFS.
+    """Returns the file system of a path; each process has one object for each HDFS.
 
     Raises:
         UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where,
@@ -109,7 +108,7 @@ def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
     status = files.status(path)
     if status is not None and status.size > most_bytes:
         problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
-        raise IrregularFileError(errno.EFBIG, problem, path)
+        raise IrregularFileError(errno.EOVERFLOW, problem, path)
     return files.read(path)
 
 
@@ -119,17 +118,7 @@ def read_lines(path: str) -> Iterator[bytes]:
     Raises:
         OSError: It cannot be read.
     """
-    rest = b""
-    for piece in filesystem_of(path).stream(path):
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        if len(rest) > _LONGEST_LINE:
-            problem = f"a line of more than {_LONGEST_LINE:,} bytes"
-            raise IrregularFileError(errno.EFBIG, problem, path)
-        for line in lines:
-            yield line + b"\n"
-    if rest:
-        yield rest
+    return lines_of(filesystem_of(path).stream(path), path)
 
 
 def write_json(path: str, value: Any) -> None:
@@ -138,19 +127,61 @@ def write_json(path: str, value: Any) -> None:
     filesystem_of(path).replace(path, text.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class OpenDataset:
+    """A finished dataset, of which all that is read belongs together.
+
+    Attributes:
+        folder: Its folder, held.
+        info: Its description.
+    """
+
+    folder: Folder
+    info: DatasetInfo
+
+    @property
+    def path(self) -> str:
+        """The folder as the user named it."""
+        return self.folder.path
+
+
+def open_folder(path: str) -> Folder:
+    """Opens a folder, to be held while it is read.
+
+    Raises:
+        OSError: There is none on this machine, or it may not be opened.
+    """
+    return RemoteFolder(path, filesystem_of) if is_remote(path) else LocalFolder(path)
+
+
 def read_dataset(path: str) -> DatasetInfo:
-    """Reads a dataset folder's `dataset.json`.
+    """Reads a dataset folder's `dataset.json`; to read more of it, use `open_dataset`.
 
     Raises:
         FormatError: There is none, or it is not valid.
     """
+    return open_dataset(path).info
+
+
+def open_dataset(path: str) -> OpenDataset:
+    """Opens a dataset's folder and reads its `dataset.json`.
+
+    Raises:
+        FormatError: There is none, or it is not valid.
+        ReplacedError: Another one came on HDFS meanwhile.
+    """
     where = os.path.join(path, DATASET_JSON)
     files = filesystem_of(path)
+    folder = None
     try:
-        text = read_text(where).decode()
+        folder = open_folder(path)
+        text = folder.read_text(DATASET_JSON).decode()
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: not UTF-8 text. Convert again.") from error
     except OSError as error:
+        changed = folder and folder.change()
+        if changed:
+            raise changed from error
         if not files.is_folder(path):
             problem = "no such dataset folder. Make it with `convert MANIFEST DATASET`"
         elif isinstance(error, FileNotFoundError):
@@ -161,4 +192,5 @@ def read_dataset(path: str) -> DatasetInfo:
         else:
             problem = f"cannot read its {DATASET_JSON}: {error.strerror}"
         raise FormatError(f"{path}: {problem}.") from error
-    return parse_dataset(text, where)
+    folder.require_current()
+    return OpenDataset(folder, parse_dataset(text, where))

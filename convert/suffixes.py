@@ -20,5 +20,5 @@ may be an image all the same, and is decoded where a manifest names it."""
 
 
 def is_image_name(path: str) -> bool:
-    """Tells whether a file's name ends as an image's does."""
+    """Returns whether a file's name ends as an image's does."""
     return path.lower().endswith(SUFFIXES)

@@ -1,4 +1,4 @@
-"""What became of a shard, and how the work goes: the messages from workers to the main process."""
+"""The messages from workers to the main process: progress, and a finished shard's summary."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Progress:
         return Progress(**{f.name: getattr(self, f.name) + getattr(later, f.name) for f in _FIELDS})
 
     def since(self, earlier: Progress) -> Progress:
-        """Returns what was done after an earlier total."""
+        """Returns the difference to an earlier total."""
         return Progress(
             **{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in _FIELDS}
         )
@@ -67,7 +67,7 @@ class Sources:
 
 
 def merge_sources(parts: Iterable[Sources]) -> Sources:
-    """Returns what the files of several shards were like."""
+    """Adds up the counts of several shards' source files."""
     parts = list(parts)
     formats: Counter[str] = Counter()
     for part in parts:
@@ -121,7 +121,7 @@ class ShardSummary:
     origin: Origin | None = None
 
     def is_of_fence(self, allow: tuple[str, ...]) -> bool:
-        """Tells whether the shard would be the same with these folders allowed."""
+        """Returns whether the shard would be the same with these folders allowed."""
         if set(self.allow) == set(allow):
             return True
         # A row that was let in might not be now; one that was kept out might be let in.

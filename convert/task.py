@@ -73,7 +73,7 @@ def pack(spec: ShardSpec) -> bytes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IntactTask:
-    """Tells which finished shards are intact.
+    """Finds the finished shards that are intact.
 
     Attributes:
         folder: Where they are.
@@ -102,7 +102,7 @@ class Guarded:
     max_failures: int
 
     def __call__(self, item: Any) -> Any:
-        """Returns what the task returns, or the error that it ends with.
+        """Runs the task and returns its result, or the error that it raised.
 
         Raises:
             TryAgainError: It failed, and another attempt may succeed, perhaps elsewhere.

@@ -1,4 +1,4 @@
-"""libtiff's errors: heard instead of printed.
+"""Catches libtiff's errors, which it would print.
 
 Pillow takes no notice of some of them and keeps rows that nobody has written, so what was in
 memory would become pixels, others in every run. Its warnings cannot be heard here: Pillow turns
@@ -39,7 +39,7 @@ _install()
 
 
 def is_configured(compression: int) -> bool:
-    """Tells whether libtiff was built with a codec.
+    """Returns whether libtiff was built with a codec.
 
     Args:
         compression: The number in a TIFF's Compression tag.
@@ -55,5 +55,5 @@ def forget_errors() -> None:
 
 
 def heard_error() -> bool:
-    """Tells whether libtiff has reported an error to this thread since `forget_errors`."""
+    """Returns whether libtiff has reported an error to this thread since `forget_errors`."""
     return getattr(_heard, "error", False)

@@ -62,7 +62,7 @@ _IS_THERE = _is_there()
 
 
 def has_damaged_fax(data: bytes, compression: int, width: int, heights: list[int]) -> bool:
-    """Tells whether fax-compressed strips or tiles of a TIFF are damaged.
+    """Returns whether fax-compressed strips or tiles of a TIFF are damaged.
 
     Args:
         data: The whole file, of which no strip is missing.
@@ -148,7 +148,7 @@ def _with_more_rows(file: int, heights: list[int]) -> list[bytes]:
 
 
 def _goes_on(strips: list[bytes], longer: list[bytes], heights: list[int]) -> bool:
-    """Tells whether strips go on after their last row; refuses those that end before it."""
+    """Returns whether strips go on after their last row; refuses those that end before it."""
     row = len(longer[0]) // (max(heights) + _MORE_ROWS)
     stops = [height * row for height in heights]
     _require_written(strips, longer, heights)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from PIL import TiffImagePlugin
 
+from convert.errors import ImageError
 from convert.jpeg import has_warnings
 from convert.tiff_fax import FAX, has_damaged_fax
 
@@ -22,7 +23,9 @@ _PACKBITS, _NO_PACKET = 32773, 128
 _JPEG_TABLES, _FILL_ORDER = 347, 266
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _YCBCR = 6  # its chroma may be stored at a lower resolution
-_PIECE_BYTES = 1 << 20
+_SLACK_BYTES = 4096  # that a stream may hold beyond its rows
+_PIXEL_BYTES = 16  # of the largest: four channels of 32 bits
+_JPEG_ROUNDING = 16  # pixels by which a strip's JPEG may be larger
 
 
 class _Part(NamedTuple):
@@ -33,31 +36,41 @@ class _Part(NamedTuple):
         stored: Bytes that it takes there, as the file says; None if it does not say.
         needed: Bytes that its rows take uncompressed; None if that is not known.
         height: Its rows.
+        width: Its columns.
     """
 
     offset: int
     stored: int | None
     needed: int | None
     height: int
+    width: int
 
 
 def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
+    """Returns whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
 
     Decoders make such rows black, or leave what was in memory before.
 
     Args:
         image: Its header, as Pillow read it.
         data: The whole file.
+
+    Raises:
+        ImageError: They name the same bytes again and again.
     """
     tags: Any = image.tag_v2
     compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
     parts = _parts(tags)
-    return parts is None or any(_is_short(part, compression, data) for part in parts)
+    _require_apart(parts or [], data, image.width * image.height)
+    if parts is None:
+        return True
+    # Some writers fill up the last strip, of which the image has fewer rows.
+    slack = _SLACK_BYTES + max(part.needed or 0 for part in parts)
+    return any(_is_short(part, compression, data, slack) for part in parts)
 
 
 def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Tells whether a strip or tile is damaged in a way that Pillow passes over.
+    """Returns whether a strip or tile is damaged in a way that Pillow passes over.
 
     Args:
         image: Its header, as Pillow read it; no strip is missing.
@@ -72,7 +85,9 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     streams = (data[part.offset : part.offset + (part.stored or 0)] for part in parts)
     if compression == _JPEG:
         tables = tags.get(_JPEG_TABLES, b"")
-        return any(has_warnings(_joined(tables, stream)) for stream in streams)
+        rows = max(part.height for part in parts)
+        most = (parts[0].width + _JPEG_ROUNDING) * (rows + _JPEG_ROUNDING)
+        return any(has_warnings(_joined(tables, stream), most) for stream in streams)
     if compression == _PACKBITS:
         is_reversed = tags.get(_FILL_ORDER, 1) == 2
         return not all(
@@ -83,12 +98,24 @@ def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
     return False
 
 
+def _require_apart(parts: list[_Part], data: bytes, num_pixels: int) -> None:
+    """Refuses parts that share so many bytes that each would be decoded for ever.
+
+    Some writers store what is all blank once; that takes less than uncompressed pixels do.
+    """
+    stored = sum(part.stored or 0 for part in parts)
+    if stored > max(len(data), _PIXEL_BYTES * num_pixels):
+        raise ImageError(
+            "too_large", f"strips or tiles of {stored:,} bytes in a file of {len(data):,}"
+        )
+
+
 def _joined(tables: bytes, stream: bytes) -> bytes:
     """Returns a JPEG whose tables stand apart as one file; TIFF technical note 2."""
     return tables[:-2] + stream[2:] if tables else stream
 
 
-def _is_short(part: _Part, compression: int, data: bytes) -> bool:
+def _is_short(part: _Part, compression: int, data: bytes, slack: int) -> bool:
     if not 0 < part.offset < len(data):
         return True  # at 0 stands the header
     if compression != _UNCOMPRESSED and part.offset + (part.stored or 0) > len(data):
@@ -98,13 +125,15 @@ def _is_short(part: _Part, compression: int, data: bytes) -> bool:
     if compression == _UNCOMPRESSED:
         return part.stored < part.needed
     if compression in _DEFLATE:
-        return not _holds(data[part.offset : part.offset + part.stored], part.needed)
+        return not _holds(data[part.offset : part.offset + part.stored], part.needed, slack)
     return False  # libtiff tells
 
 
 def _unpacks_to(stream: bytes, needed: int) -> bool:
-    """Tells whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
+    """Returns whether a PackBits stream holds so many bytes and no more; TIFF 6.0, section 9."""
     at = size = 0
+    if len(stream) > 2 * needed + _SLACK_BYTES:  # twice is what the worst encoder makes of them
+        return False
     while at < len(stream) and size < needed:
         code = stream[at]
         size += code + 1 if code < _NO_PACKET else (257 - code) * (code > _NO_PACKET)
@@ -112,12 +141,18 @@ def _unpacks_to(stream: bytes, needed: int) -> bool:
     return size == needed and at <= len(stream) and not stream[at:].strip(b"\0\x80")
 
 
-def _holds(stream: bytes, needed: int) -> bool:
-    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there."""
+def _holds(stream: bytes, needed: int, slack: int) -> bool:
+    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there.
+
+    Args:
+        stream: A strip or tile.
+        needed: Bytes that its rows take.
+        slack: Bytes that it may hold beyond them.
+    """
     inflater = zlib.decompressobj()
     try:
         while stream and needed >= 0:
-            needed -= len(inflater.decompress(stream, _PIECE_BYTES))
+            needed -= len(inflater.decompress(stream, needed + slack))
             stream = inflater.unconsumed_tail
     except zlib.error:
         return False
@@ -150,6 +185,7 @@ def _parts(tags: Any) -> list[_Part] | None:
             stored=counts[number] if number < len(counts) else None,
             needed=heights[number // columns % rows] * row_bytes if is_known else None,
             height=heights[number // columns % rows],
+            width=across,
         )
         for number in range(columns * rows * planes)
     ]

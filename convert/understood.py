@@ -1,4 +1,4 @@
-"""What a plan understood of the labels, in lines for people, and what looks strange in them."""
+"""Lines that say how the labels of a plan were read, and warnings of strange ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Ints = np.ndarray[Any, np.dtype[Any]]
 
 
 def understood(plan: Plan) -> list[str]:
-    """Returns what a conversion will take for outputs, classes and texts.
+    """Describes the outputs, classes and texts that a plan has found.
 
     Args:
         plan: The plan.
@@ -71,7 +71,7 @@ def _outputs(plan: Plan) -> str:
 
 
 def _examples(plan: Plan, good: Ints) -> str:
-    """Returns what a few rows say."""
+    """Returns the labels of a few rows, as examples."""
     shown: list[str] = []
     for row in good[:1000].tolist():
         text = label_of(plan, row)

@@ -11,7 +11,7 @@ import pytest
 
 from convert import ConvertConfig
 from convert.job import convert_dataset
-from convert.local import LocalFileSystem
+from convert.local_folder import LocalFolder
 from train.cache.folder import Refusal
 from train.loading import open_source
 
@@ -37,7 +37,7 @@ def many_shards(tmp_path_factory, small_manifest) -> Path:
     return path
 
 
-class FarDisk(LocalFileSystem):
+class FarDisk:
     """A disk that is far away.
 
     Attributes:
@@ -46,17 +46,15 @@ class FarDisk(LocalFileSystem):
         change: Returns what comes instead of a piece.
     """
 
-    is_local = False
-
     def __init__(self) -> None:
         self.streamed = []
         self.before = lambda path: None
         self.change = lambda path, piece: piece
 
-    def stream(self, path):
+    def stream(self, path, pieces):
         self.streamed.append(os.path.basename(path))
         self.before(path)
-        for piece in super().stream(path):
+        for piece in pieces:
             yield self.change(path, piece)
 
 
@@ -64,7 +62,12 @@ class FarDisk(LocalFileSystem):
 def far_disk(monkeypatch) -> FarDisk:
     """Where the cache fetches from."""
     disk = FarDisk()
-    monkeypatch.setattr("train.cache.fetch.filesystem_of", lambda path: disk)
+    stream = LocalFolder.stream
+
+    def watched(folder, name, *part):
+        return disk.stream(folder.file(name), stream(folder, name, *part))
+
+    monkeypatch.setattr(LocalFolder, "stream", watched)
     return disk
 
 

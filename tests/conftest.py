@@ -15,6 +15,7 @@ from browser import Browser, open_browser
 from cache_cases import far_disk, many_shards  # noqa: F401
 from convert_cases import BOX, SIZE, convert, write_manifest
 from hadoop_fixtures import hadoop, hdfs  # noqa: F401
+from hypothesis import settings
 from remote_cases import store, there  # noqa: F401
 from spark_cases import spark  # noqa: F401
 from train_cases import train
@@ -25,17 +26,25 @@ from convert.job import convert_dataset
 # As the command does, before TensorFlow is loaded: runs in this process are compared with others.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# What finds new cases is welcome where somebody looks at it, and must not fail a landing at random.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("ci")
+
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
 
 
-def pytest_collection_modifyitems(config, items):
-    """Long tests are for CI, where an hour is allowed."""
-    if os.environ.get("CI") != "true":
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+NEEDING_MORE = {"hadoop", "hdfs", "spark", "browser"}  # fixtures that start Java or Chromium
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leaves what needs Java or Chromium to `make test-all`."""
+    for item in items:
+        if NEEDING_MORE.intersection(item.fixturenames):
+            item.add_marker("long")
 
 
 @pytest.hookimpl(tryfirst=True)

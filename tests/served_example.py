@@ -13,13 +13,24 @@ how, outputs = about["image"], about["outputs"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # some others start programs
 MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000
+MAX_SCANS = 32  # of a JPEG; each goes through all of its pixels
+
+
+def open_image(file):
+    """Reads an image's header; decodes nothing yet."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError("too many pixels")
+    image.fp.seek(0)
+    data = image.fp.read()
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError("too many scans")
+    return image
 
 
 def prepare(file):
     """Does what `convert` did: uint8, shape (1, height, width, channels)."""
-    image = Image.open(file, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:  # before any is decoded
-        raise ValueError("too many pixels")
+    image = open_image(file)
     if how["exif"]:
         image = ImageOps.exif_transpose(image)
     image = image.convert("RGBA")

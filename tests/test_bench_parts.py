@@ -8,8 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
+from convert.storage import open_dataset
 from train.bench.bottleneck import Rates, rounded
-from train.bench.cold import ColdRead, drop_from_cache, read_cold
+from train.bench.cold import ColdRead, _descriptors, drop_from_cache, read_cold
 from train.bench.config import BenchConfig
 from train.bench.lines import cold_note
 from train.bench.speed import Speed, timed
@@ -93,8 +94,8 @@ def cold(**changed) -> ColdRead:
         ({"disk_bytes": 120_000}, None, 0.12, "only 12% from disk: something keeps the rest in "
          "memory"),
         ({"disk_bytes": None}, 10e6, None, "10 MB/s, page cache emptied of the dataset before, if "
-         "the system obeyed"),
-        ({"dropped": False}, None, 1.0, "from memory, maybe: the page cache cannot be emptied "
+         "the system dropped it"),
+        ({"dropped": False}, None, 1.0, "maybe from memory: the page cache cannot be emptied "
          "here"),
     ],
 )  # fmt: skip
@@ -114,21 +115,23 @@ def test_every_file_is_dropped_whole(small_dataset, monkeypatch):
     monkeypatch.setattr(os, "posix_fadvise", fadvise)
     paths = [os.path.realpath(file) for file in sorted(small_dataset.glob("*-train.*"))]
     assert len(paths) == 4
-    assert drop_from_cache(paths)
+    source = open_source(small_dataset, "train", 16)
+    assert drop_from_cache(_descriptors(source.reader))
     assert dropped == [(path, 0, 0, os.POSIX_FADV_DONTNEED) for path in paths]
 
 
 def test_a_system_that_cannot_drop_says_so(small_dataset, monkeypatch):
     monkeypatch.delattr(os, "posix_fadvise", raising=False)
-    assert not drop_from_cache([str(small_dataset / "dataset.json")])
+    assert not drop_from_cache([])
 
 
-def patient(dataset) -> BenchConfig:
-    return BenchConfig(dataset=str(dataset), batch_size=20, seconds=60.0)
+def read_patiently(dataset):
+    config = BenchConfig(dataset=str(dataset), batch_size=20, seconds=60.0)
+    return read_cold(config, open_dataset(config.dataset))
 
 
 def test_a_cold_epoch_ends_with_its_records(small_dataset):
-    found = read_cold(patient(small_dataset))
+    found = read_patiently(small_dataset)
     assert (found.speed.images, found.image_bytes) == (80, 80 * 12379)
 
 
@@ -140,17 +143,17 @@ def test_a_damaged_record_is_one_line(small_dataset, tmp_path):
     data[3 * 12379 + 500] ^= 1
     shard.write_bytes(data)
     with pytest.raises(RecordError, match=r"00001-of-00004: record 3 .* is damaged: its CRC"):
-        read_cold(patient(tmp_path / "strips"))
+        read_patiently(tmp_path / "strips")
 
 
-def die(config, answer):
+def die(config, dataset, answer):
     os._exit(7)
 
 
 def test_a_reading_process_that_dies_is_one_line(small_dataset, monkeypatch):
     monkeypatch.setattr("train.bench.cold._serve", die)
     with pytest.raises(ShardfeedError) as raised:
-        read_cold(patient(small_dataset))
+        read_patiently(small_dataset)
     assert str(raised.value) == (
         f"{small_dataset}: the process that read it from disk died, with code 7. "
         f"Look at the files with `convert verify {small_dataset}`."

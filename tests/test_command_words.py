@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 import pytest
+from command_parsers import verb_parsers
 from convert_cases import command, png
 
-from convert import cli
 from convert.command import OneLineParser
 
 
@@ -66,25 +66,7 @@ def test_words(parser: OneLineParser, words: list[str], found: dict[str, object]
     assert {name: namespace[name] for name in found} == found
 
 
-def parsers() -> list[tuple[str, argparse.ArgumentParser]]:
-    """Returns every verb's parser of both commands."""
-    import train.cli
-    from train.cli import _VERBS
-
-    convert = cli._parser()
-    top = train.cli.OneLineParser(prog="train")
-    added = top.add_subparsers()
-    for verb in _VERBS:
-        verb.add_parser(added)
-    return [*_verbs_of(convert), *_verbs_of(top)]
-
-
-def _verbs_of(parser: argparse.ArgumentParser) -> list[tuple[str, argparse.ArgumentParser]]:
-    choices = next(a.choices for a in parser._actions if a.nargs == argparse.PARSER)
-    return [(f"{parser.prog} {name}", verb) for name, verb in choices.items()]
-
-
-@pytest.mark.parametrize(("name", "verb"), parsers())
+@pytest.mark.parametrize(("name", "verb"), verb_parsers().items())
 def test_every_option_of_one_value_takes_any_word(name: str, verb: OneLineParser) -> None:
     taken = 0
     for action in verb._actions:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from convert_cases import convert, draw_sources, encoded
 from PIL import Image
-from test_convert_show import show
+from show_cases import show
 
 SIZE = (100, 80)
 

@@ -27,7 +27,7 @@ from convert.image import ImageOptions, render, to_array
 from convert.index import index_text, parse_index
 from convert.parser import parse_dataset
 from convert.records import ShardRecords
-from convert.storage import read_dataset
+from convert.storage import open_folder, read_dataset
 
 NUM_ROWS = 40
 ENCODED = pytest.mark.parametrize("encoding", ["png", "jpeg"])
@@ -40,7 +40,7 @@ def records(dataset: Path) -> dict[int, tuple[list[int], bytes]]:
     found = {}
     for shards in info.splits.values():
         for shard in shards:
-            read = ShardRecords(str(dataset), info, shard)
+            read = ShardRecords(open_folder(str(dataset)), info, shard)
             for number in range(len(read)):
                 assert read.layout(number).matches(read[number])
                 assert read.layout(number).crc_ok(read[number])

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from convert_cases import COMMAND, PATIENCE, command, digests, draw_sources, without_plan
+from mount_cases import NAMESPACE, can_mount
 
 NUM_ROWS = 24
 RECORD_BYTES = 76_900  # of 160x160 pixels
 WORDS = ["disk/out", "--size", "160", "160", "--shard-bytes", "1", "--workers", "2", "--json"]
-NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 
 # The disk is there only for this script and the processes that it starts.
 SCRIPT = """
@@ -39,15 +39,6 @@ class Run:
     out: str
     err: str
     left: list[str]
-
-
-def can_mount() -> bool:
-    """Tells whether this process may have a file system of its own."""
-    try:
-        words = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 def on_a_small_disk(folder: Path, words: list[str], ballast: int) -> list[Run]:

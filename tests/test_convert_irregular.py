@@ -78,7 +78,7 @@ def test_what_is_put_there_after_the_look_is_not_opened_either(kind, tmp_path, m
     regular = os.lstat(path)
     KINDS[kind](path)
     monkeypatch.setattr(
-        regular_module, "os", SimpleNamespace(**vars(os) | {"lstat": lambda _: regular})
+        regular_module, "os", SimpleNamespace(**vars(os) | {"lstat": lambda *_, **__: regular})
     )
     with pytest.raises(OSError):
         open_regular(str(path), os.O_RDONLY)

@@ -11,7 +11,7 @@ from convert_cases import convert, draw_sources, write_manifest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, features
-from test_convert_show import draw_texts, show
+from show_cases import draw_texts, show
 
 from convert.show.font import Typeface, find_typeface
 from convert.show.sample import choose

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from convert_cases import command, convert, digests, draw_sources
-from test_convert_show import draw_texts, show
+from show_cases import draw_texts, show
 
 from convert.errors import FormatError, TryAgainError, UsageError
 from convert.format import padded_varints
@@ -207,7 +207,9 @@ def test_a_dataset_that_is_replaced_meanwhile(
     monkeypatch.setattr("convert.show.run.take_census", replace_and_fail)
     with pytest.raises(TryAgainError) as caught:
         show(dataset)
-    assert str(caught.value) == (f"{dataset}: was replaced meanwhile. Run the same command again.")
+    assert str(caught.value) == (
+        f"{dataset}: was replaced by another dataset while it was read. Run the same command again."
+    )
 
 
 def test_damage_ends_the_command_with_one_line(dataset: Path) -> None:
@@ -236,7 +238,7 @@ def test_sheets_do_not_go_into_the_dataset(texts: Path) -> None:
         with pytest.raises(UsageError) as caught:
             show(texts, count=2, sheets=str(folder))
         assert str(caught.value) == (
-            f"--sheets {folder}: is inside the dataset {texts}, which keeps to what convert wrote. "
+            f"--sheets {folder}: is inside the dataset {texts}, where only convert writes. "
             "Choose another folder."
         )
     assert digests(texts) == before

@@ -100,7 +100,7 @@ def test_a_link_into_the_dataset_is_never_followed(strips: Path) -> None:
     link = strips.parent / "sheets/strips-train.png"
     link.symlink_to("../strips/dataset.json")
     assert refusal(strips, overwrite=True) == (
-        f"{link}: leads into the dataset {strips}, which keeps to what convert wrote. "
+        f"{link}: leads into the dataset {strips}, where only convert writes. "
         "Choose another folder with --sheets."
     )
     assert digests(strips) == before

@@ -98,7 +98,8 @@ def run(base: Path, environment: dict[str, str], *more: str) -> tuple[int, str, 
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("master", ["local[2]", pytest.param(CLUSTER, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("master", ["local[2]", CLUSTER])
 def test_the_command(base: Path, master: str) -> None:
     require_java()
     code, out, err = run(base, spark_environment(base / "spark"), "--master", master)

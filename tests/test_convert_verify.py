@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 from convert_cases import COMMAND, PATIENCE, command, png, write_manifest
 from convert_cases import convert as convert_dataset
-from verify_cases import RESTORE, STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, problems, verify
+from verify_cases import (
+    RESTORE,
+    STRIDE,
+    TRAIN,
+    VALIDATION,
+    copy_of,
+    draw,
+    flip,
+    problems,
+    timeless,
+    verify,
+)
 
 import convert.verify.run
 import convert.verify.throughput
@@ -36,11 +47,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def dataset(whole: Path, tmp_path: Path) -> Path:
     return copy_of(whole, tmp_path)
-
-
-def timeless(line: str) -> str:
-    """Replaces what differs from run to run."""
-    return re.sub(r"at [0-9,.]+ MB/s", "at N MB/s", line)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,7 @@ def test_a_folder_that_is_no_dataset(tmp_path: Path) -> None:
         ({"workers": 0}, "--workers must be at least 1, got 0."),
         (
             {"deep": True},
-            "--deep needs --manifest FILE: it tells which source each record comes from.",
+            "--deep needs --manifest FILE: it names the source of each record.",
         ),
         (
             {"root": "x", "manifest": "m.csv"},
@@ -228,7 +234,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
     with pytest.raises(TryAgainError) as error:
         verify(dataset)
     assert str(error.value) == (
-        f"{dataset}: was replaced while it was verified. Run the same command again."
+        f"{dataset}: was replaced by another dataset while it was read. Run the same command again."
     )
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from convert_cases import command
-from test_convert_verify import timeless
-from verify_cases import STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, verify
+from verify_cases import STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, timeless, verify
 
 import convert.hdfs
 import convert.show.run
@@ -23,7 +22,7 @@ from convert.errors import FormatError, TryAgainError, UsageError
 from convert.metadata import DatasetInfo, Shard
 from convert.records import FewRecords, ShardRecords
 from convert.show import ShowConfig, ShowResult, show_dataset
-from convert.storage import filesystem_of, read_dataset
+from convert.storage import filesystem_of, open_dataset, open_folder, read_dataset
 
 
 @pytest.fixture(scope="module", params=["raw", "png"])
@@ -203,7 +202,7 @@ def test_sheets_stay_out_of_the_dataset(dataset: str) -> None:
 def refusal(kind: type[ShardRecords], folder: str, info: DatasetInfo, shard: Shard) -> str:
     """Opens a shard; returns why that cannot be, or nothing."""
     try:
-        kind(folder, info, shard)
+        kind(open_folder(folder), info, shard)
     except FormatError as error:
         return str(error).replace(folder, "out")
     return ""
@@ -224,8 +223,8 @@ def test_damaged_shards_are_refused(damaged: tuple[Path, str]) -> None:
 
 def test_a_shard_that_goes_meanwhile(whole: Path, dataset: str) -> None:
     info = read_dataset(dataset)
-    folder = upload(whole / "out", f"{dataset}-goes")
-    path = f"{folder}/{TRAIN[0]}"
+    folder = open_folder(upload(whole / "out", f"{dataset}-goes"))
+    path = folder.file(TRAIN[0])
     records = FewRecords(folder, info, info.splits["train"][0])
     assert records.row(3) == 3
     filesystem_of(path).remove(path)
@@ -249,7 +248,7 @@ def test_trouble_of_hdfs_is_no_damage(
     monkeypatch.setattr(convert.storage, "_remote", {})  # a client made before has more patience
     draw(tmp_path)
     upload(tmp_path / "out", hdfs)
-    info = read_dataset(hdfs)
+    opened = open_dataset(hdfs)
     inspect = convert.verify.run.inspect_in_processes
 
     def stop_first(job: Any, spans: Any, *arguments: Any) -> Any:
@@ -260,7 +259,7 @@ def test_trouble_of_hdfs_is_no_damage(
     with pytest.raises(TryAgainError) as error:
         verify(hdfs, workers=2)
     assert str(error.value).startswith(f"{hdfs}/images-")
-    monkeypatch.setattr(convert.show.run, "read_dataset", lambda path: info)
+    monkeypatch.setattr(convert.show.run, "open_dataset", lambda path: opened)
     with pytest.raises(TryAgainError) as error:
         show(hdfs)
     assert str(error.value).startswith(f"{hdfs}/images-")

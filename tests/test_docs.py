@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+from command_parsers import parser_of
 from conftest import ROOT
+from documents import EVERYTHING, PAGES, anchors, command_lines, examples, headings, links, table
 
 from convert.errors import REASONS
 from convert.format import VARINT_BYTES, RecordLayout
@@ -18,15 +21,6 @@ from convert.parser import parse_dataset
 from train import SourceOptions, load_dataset
 
 FORMAT = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def table(text: str, heading: str) -> dict[str, list[str]]:
-    """Returns the rows of the table with a heading, by their first cell without back-ticks."""
-    start = text.index(f"| {heading} |")
-    rows = text[start : text.index("\n\n", start)].splitlines()[2:]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    return {first.strip("`"): rest for first, *rest in cells}
 
 
 def test_features_stand_in_the_order_of_the_table():
@@ -85,26 +79,30 @@ def help_of(*command: str) -> str:
 
 
 @pytest.mark.parametrize("verb", ["run", "verify", "show"])
-def test_every_flag_of_convert_is_in_the_readme(verb):
+def test_every_flag_of_convert_is_described(verb):
     flags = set(re.findall(r"--[a-z-]+", help_of("convert", verb))) - {"--help"}
-    missing = sorted(flag for flag in flags if f"`{flag}" not in README)
+    missing = sorted(flag for flag in flags if f"`{flag}" not in PAGES["docs/convert.md"])
     assert missing == []
 
 
 @pytest.mark.parametrize("verb", ["fit", "resume", "evaluate", "predict", "export", "bench"])
-def test_the_readme_says_what_help_says(verb):
+def test_the_pages_say_what_help_says(verb):
     """`.ci/write_help.py` writes it."""
     lines = [f"$ train {verb} --help", *help_of("train", verb).rstrip().splitlines()]
-    assert "".join(f"    {line}".rstrip() + "\n" for line in lines) in README
+    assert "".join(f"    {line}".rstrip() + "\n" for line in lines) in EVERYTHING
 
 
-@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_examples_of_the_readme_run(example, small_dataset, monkeypatch, tmp_path):
+def test_python_examples_are_found():
+    assert len(examples("python")) == 5
+
+
+@pytest.mark.parametrize("example", examples("python"))
+def test_python_examples_run(example, small_dataset, monkeypatch, tmp_path):
     """Each is executed as it stands, on a dataset of the name that it uses."""
     (tmp_path / "strips").symlink_to(small_dataset)
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), namespace)
+    exec(compile(example, "an example", "exec"), namespace)
     for _ in namespace.get("batches", ()):
         pass
     if "model" in namespace:
@@ -112,9 +110,39 @@ def test_the_examples_of_the_readme_run(example, small_dataset, monkeypatch, tmp
 
 
 def test_every_option_of_loading_is_described():
-    rows = re.findall(r"^\| (`.*?) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?) \|", PAGES["docs/loading.md"], re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"[a-z_]+", row)}
     options = set(SourceOptions.__annotations__)
     assert options - named == set()
     assert all(f"`{option}`" in load_dataset.__doc__ for option in options - {"labels"})
     assert all(f"        {option}: " in SourceOptions.__doc__ for option in options)
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 250
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name):
+    folder = (ROOT / name).parent
+    for link in links(PAGES[name]):
+        path, _, anchor = link.partition("#")
+        target = (folder / path).resolve() if path else ROOT / name
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])
+def test_every_page_lists_its_headings_and_is_named_in_the_readme(name):
+    listed = re.findall(r"^ *- \[(.*)\]\(#", PAGES[name], re.MULTILINE)
+    assert listed == headings(PAGES[name])
+    assert f"]({name})" in PAGES["README.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_line_is_accepted(name):
+    """Parses the command lines of a page: no option is misspelt or gone."""
+    for line in command_lines(PAGES[name]):
+        command, *words = shlex.split(line, comments=True)
+        parser, words = parser_of(command, words)
+        parser.parse_args(words)

@@ -18,7 +18,7 @@ from convert.local import LocalFileSystem
 from convert.storage import absolute, filesystem_of, is_remote, sha256_file
 
 
-@pytest.fixture(params=["local", "hdfs"])
+@pytest.fixture(params=["local", pytest.param("hdfs", marks=pytest.mark.long)])
 def place(request, tmp_path) -> tuple[FileSystem, str]:
     """A file system and an empty folder of it."""
     folder = str(tmp_path / "x") if request.param == "local" else request.getfixturevalue("hdfs")

@@ -105,11 +105,11 @@ def test_functions(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.Monke
     import_builder("security_own:build")
 
     def augment(images, draws):
-        Path("augment").touch()
+        (tmp_path / "augment").touch()
         return images
 
     next(iter(load_numpy(str(tiny_dataset), "train", 4, augment=augment)))
-    assert Path("model").exists() and Path("augment").exists()
+    assert (tmp_path / "model").exists() and (tmp_path / "augment").exists()
 
 
 def start(words: list[str], folder: Path, path: str) -> subprocess.CompletedProcess[str]:
@@ -145,8 +145,8 @@ def test_paths_of_a_run(tiny_dataset: Path, tmp_path: Path) -> None:
     config = {"dataset": f"{tmp_path}/x/../link", "dataset_id": dataset_id}
     (tmp_path / "x").mkdir()
     (tmp_path / "config.json").write_text(json.dumps(config))
-    path, info = dataset_of(RunFolder.open(str(tmp_path)), None, "")
-    assert (path, info.dataset_id) == (config["dataset"], dataset_id)
+    found = dataset_of(RunFolder.open(str(tmp_path)), None, "")
+    assert (found.path, found.info.dataset_id) == (config["dataset"], dataset_id)
 
 
 def test_forgery(tmp_path: Path) -> None:

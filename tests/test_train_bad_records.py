@@ -99,7 +99,7 @@ def test_no_sound_record(small_dataset, tmp_path):
     for shard in dataset.glob("images-train*"):
         for number in range(shard.stat().st_size // STRIDE):
             flip(shard, number * STRIDE + 5_000)
-    with pytest.raises(RecordError, match=r"is bad, and no other is sound\. Restore the file"):
+    with pytest.raises(RecordError, match=r"is bad, and so are all others\. Restore the file"):
         reader(dataset, on_bad_record="skip").gather(np.array([3]))
 
 

@@ -15,6 +15,7 @@ from train_cases import train
 
 from convert import ConvertConfig
 from convert.job import convert_dataset
+from convert.storage import open_dataset
 from train.bench.config import BenchConfig
 from train.bench.source import open_training
 from train.bench.speed import Speed
@@ -146,6 +147,8 @@ def test_the_reader_is_measured_in_each_of_its_ways(small_dataset, monkeypatch):
 
     config, asked, said = BenchConfig(dataset=str(small_dataset), seconds=0.01), [], []
 
+    dataset = open_dataset(config.dataset)
+
     def delivery(source, seconds):
         looked_at = []
         with monkeypatch.context() as patch:
@@ -155,8 +158,8 @@ def test_the_reader_is_measured_in_each_of_its_ways(small_dataset, monkeypatch):
         return Speed(images=1, seconds=1.0, cpu_seconds=1.0)
 
     monkeypatch.setattr("train.bench.run.time_delivery", delivery)
-    source = in_memory(open_training(config), None, 60.0)
-    reader_speeds(config, source, said.append)
+    source = in_memory(open_training(config, dataset), None, 60.0)
+    reader_speeds(config, dataset, source, said.append)
     assert asked == [(True, True), (False, True), (False, False)]
     assert [line[:22].strip() for line in said] == LABELS[1:5]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from event_cases import read_points, steps_of
 from PIL import Image
-from test_train_run import history
+from train_cases import history
 
 from train.board.curves import COMPARED
 from train.board.histogram import MAX_VALUES, sample

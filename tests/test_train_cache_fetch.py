@@ -12,6 +12,7 @@ import pytest
 from cache_cases import names, put
 
 from convert.metadata import Shard
+from convert.storage import open_folder
 from train.cache.counts import CacheCounts
 from train.cache.fetch import Fetcher, Item
 from train.cache.folder import CacheFolder
@@ -51,7 +52,7 @@ def item(tmp_path) -> Item:
     shard = Shard(
         file="far", records=1, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
     )
-    return Item(path=str(tmp_path / "far"), shard=shard)
+    return Item(folder=open_folder(str(tmp_path)), shard=shard)
 
 
 def fetcher(folder) -> Fetcher:

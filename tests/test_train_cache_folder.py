@@ -157,9 +157,9 @@ def test_readers_are_let_in_while_they_fit(tmp_path):
     with pytest.raises(TryAgainError) as caught:
         folder.admit(member("c", 20, process=mine))
     assert str(caught.value) == (
-        f"{tmp_path}: full of what 2 other readers need: they and this one take up to 110 bytes at "
-        "once, the cache may have 100. Wait until one ends, give --cache-bytes 110, or name "
-        "another --cache."
+        f"{tmp_path}: full of shards that 2 other readers need: they and this one take up to 110 "
+        "bytes at once, the cache may have 100. Wait until one ends, give --cache-bytes 110, or "
+        "name another --cache."
     )
     leave()
     folder.admit(member("c", 20, process=mine))

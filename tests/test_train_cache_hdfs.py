@@ -7,17 +7,18 @@ import threading
 
 import pytest
 from cache_cases import SHARD, require_same, used_bytes
-from hdfs_cases import upload
-from resume_cases import assert_same
-from test_train_cache_run import (  # noqa: F401
+from cached_training import (  # noqa: F401
     OPTIONS,
     ROOM,
     content,
     plain,
     shared_model,
 )
+from hdfs_cases import upload
+from resume_cases import assert_same
 from train_cases import learn
 
+from convert.hdfs_folder import RemoteFolder
 from convert.storage import filesystem_of
 from train.errors import TryAgainError, UsageError
 from train.loading import open_source
@@ -35,19 +36,15 @@ def at_fetch(monkeypatch):
     """Returns a function that makes something happen when the n-th shard is being fetched."""
     number, act, streamed = 0, None, []
 
-    class Watched:
-        def __init__(self, files) -> None:
-            self._files = files
+    stream = RemoteFolder.stream
 
-        def stream(self, path):
-            streamed.append(path)
-            if len(streamed) == number:
-                act()
-            return self._files.stream(path)
+    def watched(folder, name, *part):
+        streamed.append(folder.file(name))
+        if len(streamed) == number:
+            act()
+        return stream(folder, name, *part)
 
-    monkeypatch.setattr(
-        "train.cache.fetch.filesystem_of", lambda path: Watched(filesystem_of(path))
-    )
+    monkeypatch.setattr(RemoteFolder, "stream", watched)
 
     def at(when, what):
         nonlocal number, act

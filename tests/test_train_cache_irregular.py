@@ -60,13 +60,13 @@ def test_a_linked_folder_in_a_cache_is_refused(name, tmp_path):
 def test_a_reader_of_a_cache_that_nobody_registered(text, tmp_path):
     """As long as a process has locked it; else it is removed unread."""
     cache = CacheFolder(str(tmp_path), 1000)
-    path = tmp_path / "readers/1-a.json"
+    path = tmp_path / f"readers/1-{'a' * 32}.json"
     path.write_text(text or "")
     if text is None:
         os.truncate(path, LARGE)
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(FormatError, match=r"1-a\.json: no registration of a reader"):
+        with pytest.raises(FormatError, match="no registration of a reader"):
             cache.admit(Member(**{**READER, "names": ("a",)}))
         path.write_text(json.dumps(READER))
         cache.admit(Member(**{**READER, "names": ("a",)}))()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cache_cases import SHARD, used_bytes
 from convert_cases import PATIENCE, convert, draw_sources
-from test_convert_full_disk import NAMESPACE, can_mount
+from mount_cases import NAMESPACE, can_mount
 
 from convert.storage import read_dataset
 from train.loading import open_source

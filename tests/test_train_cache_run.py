@@ -7,48 +7,21 @@ import os
 
 import pytest
 from cache_cases import SHARD, used_bytes
+from cached_training import OPTIONS, ROOM, content, plain, shared_model  # noqa: F401
 from event_cases import read_points
-from resume_cases import OneModel, assert_same, history, points, weights
-from train_cases import BASE, learn
+from resume_cases import assert_same
+from train_cases import learn
 
+from convert.storage import open_dataset
 from train.bench.cold import read_cold
 from train.bench.config import BenchConfig
 from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluate import evaluate_run
 from train.folder import RunFolder
-from train.job import Job
 from train.resume import resume_training
 from train.run import train_model
 from train.verbs.fit import _as_json, _summary
-
-OPTIONS = {**BASE, "epochs": 3, "batch_size": 9, "window": 20, "augment": True}
-MODEL = OneModel()
-ROOM = 6 * SHARD  # half of the dataset: four shards to train on, two to validate on
-
-
-def content(path) -> dict:
-    """Returns what must not depend on where the shards were."""
-    return {
-        "models": {name: weights(path / name) for name in ("best.keras", "last.keras")},
-        "history": history(path),
-        "points": [point for point in points(path) if not point[0].startswith("cache/")],
-    }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared_model():
-    """All these runs have one network: to build its graph takes longer than to train it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "model", lambda job: MODEL(job))
-        yield
-
-
-@pytest.fixture(scope="module")
-def plain(many_shards, tmp_path_factory):
-    path = tmp_path_factory.mktemp("plain") / "run"
-    learn(many_shards, path, **OPTIONS)
-    return content(path)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +38,7 @@ def cached(many_shards, tmp_path_factory):
     return path, lines, train_model(config, lines.append)
 
 
-def test_the_run_is_the_same_bit_by_bit(plain, cached):
+def test_the_run_is_the_same_bit_by_bit(plain, cached):  # noqa: F811
     path, _, _ = cached
     assert_same(content(path / "run"), plain)
     assert used_bytes(path / "cache") <= ROOM < 12 * SHARD
@@ -91,7 +64,10 @@ def test_each_epoch_says_what_the_cache_did(cached):
 
 
 def test_a_failing_disk_ends_it_and_a_resume_with_another_cache_goes_on(
-    plain, many_shards, tmp_path, far_disk
+    plain,  # noqa: F811
+    many_shards,
+    tmp_path,
+    far_disk,
 ):
     def fail(path):
         if len(far_disk.streamed) > 14:
@@ -125,5 +101,5 @@ def test_a_benchmark_reads_through_a_cache(many_shards, tmp_path):
     config = BenchConfig(
         dataset=str(many_shards), cache=str(tmp_path), cache_bytes=ROOM, window=20, seconds=0.1
     )
-    assert read_cold(config).speed.images > 0
+    assert read_cold(config, open_dataset(config.dataset)).speed.images > 0
     assert 4 * SHARD <= used_bytes(tmp_path) <= ROOM

@@ -11,7 +11,7 @@ import pytest
 
 from convert.errors import FormatError
 from convert.records import ShardRecords
-from convert.storage import read_dataset
+from convert.storage import open_folder, read_dataset
 from train.errors import RecordError
 from train.input import load_dataset
 from train.loading import open_source
@@ -57,7 +57,7 @@ def test_a_flipped_byte_is_found(copy: Path) -> None:
     data = bytearray(shard.read_bytes())
     info = read_dataset(str(copy))
     place = [s.file for s in info.splits["train"]].index(shard.name)
-    row = ShardRecords(str(copy), info, info.splits["train"][place]).row(number)
+    row = ShardRecords(open_folder(str(copy)), info, info.splits["train"][place]).row(number)
     data[offset + length - 100] ^= 1
     shard.write_bytes(data)
     with pytest.raises(RecordError) as caught:

@@ -13,7 +13,7 @@ from convert.metadata import DatasetInfo
 from convert.records import ShardRecords
 from convert.storage import read_dataset
 from train.census import count_classes, read_class_counts, write_class_counts
-from train.errors import UsageError
+from train.errors import FormatError, UsageError
 from train.evaluate import evaluate_run, evaluate_source, read_logits
 from train.evaluation import Evaluation, confused_pairs, rare_classes, worst_records
 from train.folder import RunFolder
@@ -166,15 +166,50 @@ def test_labels_out_of_range_are_not_counted():
     assert count_classes(reader, info)["v"].tolist() == [3, 1]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"v": 3}', '{"v": [1]}', '{"w": [1, 2]}'])
-def test_class_counts_that_cannot_be_read_are_none(content, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+        ("[]", "it does not count the classes of the run's dataset"),
+        ('{"w": [1, 2]}', "it does not count the classes of the run's dataset"),
+        ('{"v": [1, 2], "w": [1]}', "it does not count the classes of the run's dataset"),
+        ('{"v": 3}', "it has 3 for 'v', which has 2 classes"),
+        ('{"v": [1]}', "it has 1 numbers for 'v', which has 2 classes"),
+        ('{"v": [1, -2]}', "it has -2 among the numbers for 'v'"),
+        ('{"v": [1, null]}', "it has None among the numbers for 'v'"),
+        ('{"v": [1, true]}', "it has True among the numbers for 'v'"),
+        ('{"v": [1.5, 2]}', "it has 1.5 among the numbers for 'v'"),
+        ('{"v": [1, 1e400]}', "it has inf among the numbers for 'v'"),
+    ],
+)
+def test_damaged_class_counts_are_told(content, problem, tmp_path):
+    run = RunFolder(str(tmp_path), "hdfs://far/run")
+    run.dataset_info = lambda: info_of({"y0": "v"}, {"v": ("a", "b")})
+    (tmp_path / "class_counts.json").write_text(content, encoding="utf-8")
+    with pytest.raises(FormatError) as caught:
+        read_class_counts(run)
+    assert str(caught.value) == (
+        f"hdfs://far/run/class_counts.json: damaged: {problem}. Restore it, or remove it."
+    )
+
+
+def test_class_counts_that_are_missing_are_not_known(tmp_path):
     run = RunFolder(str(tmp_path))
     run.dataset_info = lambda: info_of({"y0": "v"}, {"v": ("a", "b")})
-    if content is not None:
-        (tmp_path / "class_counts.json").write_text(content, encoding="utf-8")
     assert read_class_counts(run) is None
     write_class_counts(run, {"v": np.array([4, 0])})
     assert read_class_counts(run)["v"].tolist() == [4, 0]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_class_counts_that_are_no_file_are_told(kind, tmp_path):
+    run = RunFolder(str(tmp_path))
+    run.dataset_info = lambda: info_of({"y0": "v"}, {"v": ("a", "b")})
+    path = tmp_path / "class_counts.json"
+    path.mkdir() if kind == "folder" else path.symlink_to("gone")
+    with pytest.raises(FormatError, match=r"class_counts\.json: damaged: it cannot be read: "):
+        read_class_counts(run)
 
 
 @pytest.fixture(scope="module")

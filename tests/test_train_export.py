@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -14,6 +13,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
+from documents import examples
 from reading_cases import probabilities_of
 from reading_cases import untrained_run as make_run
 from train_cases import run_main
@@ -202,8 +202,14 @@ eps = b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 32 16\\n%%EndComments\\n"
 served["read"].__globals__["MAX_PIXELS"] = 30
 big = io.BytesIO()
 PIL.Image.new("RGB", (31, 1)).save(big, "PNG")
+usual = io.BytesIO()
+PIL.Image.new("L", (5, 5)).save(usual, "JPEG", progressive=True)
+usual = usual.getvalue()
+scan = usual.find(b"\\xff\\xda")
+slow = usual[:scan] + usual[scan:-2] * 6 + usual[-2:]
 for body, length, code in (
-    (eps, None, 400), (b"no image", None, 400), (b"", None, 400), (big.getvalue(), None, 400),
+    (usual, None, 200), (slow, None, 400), (eps, None, 400), (b"no image", None, 400),
+    (b"", None, 400), (big.getvalue(), None, 400),
     (b"", "10000000000", 413), (b"", "20000001", 413), (b"", "9" * 5000, 413), (b"", "-1", 413),
     (b"", "x", 413),
 ):
@@ -244,7 +250,5 @@ def test_the_served_example(
     np.testing.assert_allclose([answer["confidence"] for answer in read], confidences, atol=1e-4)
 
 
-def test_the_readme_shows_the_served_example():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python serve\.py\n(.*?)```", readme, re.DOTALL)
-    assert block == SERVED.read_text(encoding="utf-8")
+def test_the_page_shows_the_served_example():
+    assert examples("python serve.py") == [SERVED.read_text(encoding="utf-8")]

@@ -70,7 +70,7 @@ def test_a_run_is_never_replaced_by_its_export(name, own_run, tmp_path):
     (tmp_path / "run/link.keras").symlink_to("best.keras")
     (tmp_path / "run/checkpoints").mkdir()
     before = contents(tmp_path / "run")
-    with pytest.raises(UsageError, match=r"is of the run itself\. Name another --output\."):
+    with pytest.raises(UsageError, match=r"is a file of the run itself\. Name another --output\."):
         export(own_run, tmp_path / "run" / name, overwrite=True)
     assert contents(tmp_path / "run") == before
 
@@ -80,7 +80,7 @@ def test_nothing_is_exported_into_the_dataset(own_run, tiny_dataset, tmp_path):
     with pytest.raises(UsageError) as caught:
         export(own_run, tmp_path / "data/reader", overwrite=True)
     assert str(caught.value) == (
-        f"{tmp_path}/data/reader.json: is inside the dataset {tiny_dataset}, which keeps to what "
-        "convert wrote. Name another --output."
+        f"{tmp_path}/data/reader.json: is inside the dataset {tiny_dataset}, where only convert "
+        "writes. Name another --output."
     )
     assert not (tiny_dataset / "reader.keras").exists()

@@ -83,7 +83,7 @@ def test_an_export_that_was_spoilt_is_told(keras_export, tmp_path):
     model = keras.models.load_model(path, compile=False)
     damage(model)
     model.save(path)
-    with pytest.raises(UsageError, match="exists and reads otherwise than the run: probabilities"):
+    with pytest.raises(UsageError, match="gives other results than the run: probabilities"):
         keras_export()
 
 
@@ -103,7 +103,7 @@ def test_an_export_that_reads_otherwise_never_appears(name, keras_export, tmp_pa
     with pytest.raises(ShardfeedError) as caught:
         keras_export(name=name)
     pattern = (
-        r".*: not written, since it would read otherwise than the run: probabilities differ by at "
+        r".*: not written, since it gives other results than the run: probabilities differ by at "
         r"most \d\.\de.\d\d, \d+ texts differ, where 0.001 is allowed. Export to another format\."
     )
     assert re.fullmatch(pattern, str(caught.value))

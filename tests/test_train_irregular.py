@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_cases import ARRAYS, POSITION
 from irregular import KINDS, LARGE
-from test_train_checkpoint import ARRAYS, POSITION
 
 from convert.storage import sha256_file
 from train import archive

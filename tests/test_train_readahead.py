@@ -23,8 +23,8 @@ def asked(monkeypatch):
     """What the thread is asked to read, as (file, first record, last record)."""
     ranges = []
 
-    def read_ahead(path, start, stop):
-        ranges.append((int(path[-14:-9]), start // STRIDE, stop // STRIDE))
+    def read_ahead(file, start, stop):
+        ranges.append((int(file.path[-14:-9]), start // STRIDE, stop // STRIDE))
 
     monkeypatch.setattr(train.readahead, "_read_ahead", read_ahead)
     return ranges
@@ -121,9 +121,9 @@ def test_encoded_records_are_read_ahead_by_their_index(encoded_datasets, monkeyp
     ranges = []
     folder = str(encoded_datasets["png"])
 
-    def note(path, start, stop):
-        if path.startswith(folder):  # what other tests left is still at work
-            ranges.append((path, start, stop))
+    def note(file, start, stop):
+        if file.path.startswith(folder):  # what other tests left is still at work
+            ranges.append((file.path, start, stop))
 
     monkeypatch.setattr(train.readahead, "_read_ahead", note)
     source = open_source(encoded_datasets["png"], "train", 4)
@@ -156,10 +156,10 @@ def test_requests_are_no_longer_than_the_systems_read_ahead(small_dataset, monke
     """Linux reads no more of one request than the device's read-ahead, 128 KiB by default."""
     calls = []
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, *args: calls.append(args))
-    path = small_dataset / "images-train.tfrecord-00000-of-00004"
-    train.readahead._read_ahead(str(path), 1_000, 300_000)
+    source = open_source(small_dataset, "train", 10)
+    train.readahead._read_ahead(source.reader.files[0], 1_000, 300_000)
     assert [(start, length) for start, length, _ in calls] == [
         (1_000, 131_072), (132_072, 131_072), (263_144, 36_856)
     ]  # fmt: skip
     assert {advice for *_, advice in calls} == {os.POSIX_FADV_WILLNEED}
-    assert isinstance(open_source(small_dataset, "train", 10).read_ahead, ReadAhead)
+    assert isinstance(source.read_ahead, ReadAhead)

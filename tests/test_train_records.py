@@ -110,7 +110,8 @@ def test_a_label_out_of_range_is_found(dataset):
     with pytest.raises(RecordError) as raised:
         open_reader(dataset).gather(np.array([27]))
     assert str(raised.value) == (
-        f"{dataset / SHARD}: record 2 (manifest row 3) has a label out of range. {REPAIR}"
+        f"{dataset / SHARD}: record 2 (manifest row 3) has a label out of range: y3 is 100, "
+        f"of 100 classes. {REPAIR}"
     )
 
 

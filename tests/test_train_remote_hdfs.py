@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from remote_cases import begin, session, step
+from remote_cases import begin, name, newest, session, step
 from resume_cases import FLAGS, assert_same, content, words_of
-from test_train_remote_run import name, newest
 from train_cases import train
 
 from convert.storage import filesystem_of

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -91,6 +91,7 @@ def test_wilsons_interval():
 
 @settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8), st.sampled_from([0.0, 1.0]))
+@example(low=5e-324, span=0.0, count=2, least=0.0)
 def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
     assume(span == 0 or span > max(1e-6 * abs(low), 1e-300))
     high = low + span

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 from conftest import ROOT
+from mount_cases import NAMESPACE, can_mount
 from resume_cases import FLAGS, assert_same, content, words_of
-
-NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 
 # A checkpoint has 14 MB, and two stay; with the two models there is no room for a third.
 SMALL_DISK = """
@@ -30,15 +29,6 @@ SMALL_FILES = """
 echo $? > second.code
 cp -r disk/run run
 """
-
-
-def can_mount() -> bool:
-    """Tells whether this process may have a file system of its own."""
-    try:
-        words = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.long

@@ -82,7 +82,7 @@ def test_another_place_of_the_same_dataset(finished, tiny_dataset, tmp_path):
     told = refusal(finished, FormatError)
     assert told == [
         "/gone: no such dataset folder. Make it with `convert MANIFEST DATASET`. If the run's "
-        "dataset has another place now, name it with --dataset."
+        "dataset was moved, name it with --dataset."
     ]
     assert resume_training(str(finished), {"dataset": str(tmp_path / "moved")}).epochs == 3
 

@@ -10,18 +10,13 @@ import sys
 import numpy as np
 import pytest
 from conftest import SAMPLE
-from train_cases import SMALL, train
+from train_cases import SMALL, history, train
 
 FILES = {
     "best.keras", "checkpoints", "class_counts.json", "config.json", "dataset.json",
     "environment.json", "events", "history.csv", "last.keras", "last_raw.keras", "log.txt",
     "report.html", "training_images.npy",
 }  # fmt: skip
-
-
-def history(path):
-    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_run_folder_is_complete(run):

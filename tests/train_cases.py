@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -53,3 +54,9 @@ def run_main(*words) -> int:
     with pytest.raises(SystemExit) as caught:
         main([str(word) for word in words])
     return caught.value.code
+
+
+def history(path):
+    """Returns the rows of a run's history.csv."""
+    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,3 +120,8 @@ def write_description(dataset: Path, description: dict[str, Any]) -> None:
     info = read_dataset(str(dataset))
     assert info.to_json() == text
     (dataset / "dataset_info.json").write_text(dataset_info_json(info), encoding="utf-8")
+
+
+def timeless(line: str) -> str:
+    """Replaces what differs from run to run."""
+    return re.sub(r"at [0-9,.]+ MB/s", "at N MB/s", line)

@@ -1,4 +1,4 @@
-"""Making the folder of a new run."""
+"""Makes the folder of a new run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_folder(path: str | None) -> str:
 
 
 def is_unborn(names: Iterable[str]) -> bool:
-    """Tells whether a folder is empty, or what a run left that was killed before it was one.
+    """Returns whether a folder is empty, or what a run left that was killed before it was one.
 
     Args:
         names: What is in it.

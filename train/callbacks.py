@@ -1,4 +1,4 @@
-"""What happens around the steps of `fit`: validation, history and models."""
+"""Keras callback of a run: validates, writes history and saves models."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._list_bad_records()
 
     def _list_bad_records(self) -> None:
-        """Writes down the records that others stood in for."""
+        """Writes down the records that were replaced by others."""
         self._journal.note_bad_records(self._readers)
         bad = self._journal.bad_records
         new, self._num_listed = len(bad) - self._num_listed, len(bad)

@@ -1,23 +1,24 @@
-"""How often each class occurs in the records of a split, and what a run remembers of it."""
+"""Counts how often each class occurs in a split; a run keeps the counts."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
 import numpy as np
 
 from convert.local import write_file
 from convert.metadata import DatasetInfo
+from train.errors import FormatError
 from train.folder import CLASS_COUNTS, RunFolder
+from train.labels import label_chunks
 from train.records import Ints, RecordReader
 from train.stored import load_json
-from train.values import is_whole
+from train.values import is_whole, quoted
 
 ClassCounts = Mapping[str, Ints]
 """Vocabulary -> occurrences of each class in all of its outputs, int64, shape (classes,)."""
-
-_CHUNK_RECORDS = 1 << 16  # labels read at once: some MB, and far more than a call costs
 
 
 def count_classes(reader: RecordReader, info: DatasetInfo) -> dict[str, Ints]:
@@ -29,12 +30,10 @@ def count_classes(reader: RecordReader, info: DatasetInfo) -> dict[str, Ints]:
     """
     counts = {name: np.zeros(len(classes), np.int64) for name, classes in info.vocabularies.items()}
     sizes = np.array([len(classes) for classes in info.classes.values()])
-    for start in range(0, reader.num_records, _CHUNK_RECORDS):
-        records = np.arange(start, min(start + _CHUNK_RECORDS, reader.num_records))
-        labels = reader.labels(records)
-        labels = labels[((labels >= 0) & (labels < sizes)).all(axis=1)]
+    for _, labels in label_chunks(reader):
+        sound = labels[((labels >= 0) & (labels < sizes)).all(axis=1)]
         for position, name in enumerate(info.outputs.values()):
-            counts[name] += np.bincount(labels[:, position], minlength=len(counts[name]))
+            counts[name] += np.bincount(sound[:, position], minlength=len(counts[name]))
     return counts
 
 
@@ -52,14 +51,43 @@ def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:
 
 
 def read_class_counts(run: RunFolder) -> ClassCounts | None:
-    """Returns what a run's class_counts.json says; None if it cannot be read."""
+    """Returns what a run's class_counts.json says; None if there is none.
+
+    Raises:
+        FormatError: It is damaged, or of another dataset.
+    """
+    path = run.file(CLASS_COUNTS)
+    if not os.path.lexists(path):
+        return None
+    vocabularies = run.dataset_info().vocabularies
     try:
-        content = load_json(run.file(CLASS_COUNTS))
-    except (OSError, ValueError):
-        return None
-    lists = content.values() if isinstance(content, dict) else [None]
-    if not all(isinstance(numbers, list) and all(map(is_whole, numbers)) for numbers in lists):
-        return None
-    counts = {name: np.array(numbers, np.int64) for name, numbers in content.items()}
-    sizes = {name: (len(classes),) for name, classes in run.dataset_info().vocabularies.items()}
-    return counts if {name: found.shape for name, found in counts.items()} == sizes else None
+        content = load_json(path)
+        problem = _problem(content, {name: len(found) for name, found in vocabularies.items()})
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror}"
+    except ValueError:
+        problem = "it is no JSON"
+    if problem:
+        raise FormatError(
+            f"{run.shown(CLASS_COUNTS)}: damaged: {problem}. Restore it, or remove it."
+        )
+    return {name: np.array(numbers, np.int64) for name, numbers in content.items()}
+
+
+def _problem(content: object, sizes: Mapping[str, int]) -> str:
+    """Returns what is wrong with the content of class_counts.json; empty if nothing is.
+
+    Args:
+        content: It.
+        sizes: Number of classes of each of the dataset's vocabularies.
+    """
+    if not isinstance(content, dict) or content.keys() != sizes.keys():
+        return "it does not count the classes of the run's dataset"
+    for name, numbers in content.items():
+        if not isinstance(numbers, list) or len(numbers) != sizes[name]:
+            found = f"{len(numbers)} numbers" if isinstance(numbers, list) else quoted(numbers)
+            return f"it has {found} for {name!r}, which has {sizes[name]} classes"
+        wrong = next((number for number in numbers if not is_whole(number)), None)
+        if wrong is not None or None in numbers:
+            return f"it has {quoted(wrong)} among the numbers for {name!r}"
+    return ""

@@ -51,7 +51,7 @@ class Position:
         step: Steps done of the epoch after these; all, if only its validation is missing.
         options: Those that a resume must have again, the dataset's id among them.
         history: A row for each finished epoch.
-        bad_records: Records that others stood in for.
+        bad_records: Records that were replaced by others.
         seconds: What the run has taken.
         epoch_seconds: What the steps of the unfinished epoch have taken.
         epoch_waited_seconds: What these waited for input.
@@ -262,7 +262,7 @@ def _read(path: str) -> Checkpoint:
 
 
 def _problem(content: Mapping[str, Any]) -> str:
-    """Returns what is wrong with the content of checkpoint.json; empty if nothing is."""
+    """Describes an error in the content of checkpoint.json; empty if there is none."""
     for name, hint in get_type_hints(Position).items():
         value = content.get(name)
         if not (fits(value, hint) if hint in (int, float) else type(value) is get_origin(hint)):

@@ -1,4 +1,4 @@
-"""The time that training waits for its input: measured around the fetch itself.
+"""Measures the time that training waits for its input, around the fetch itself.
 
 Keras fetches a batch inside its training function, after the callbacks of the step have begun, so
 no callback can see the wait.

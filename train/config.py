@@ -68,7 +68,7 @@ class TrainConfig:
             are the usual ones; on a GPU they are slower.
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
             `always`, or never (`off`).
-        on_bad_record: `stop`, or `skip`: another record stands in for a bad one.
+        on_bad_record: `stop`, or `skip`: reads another record in place of a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
         cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
             one in the user's cache, for others none.
@@ -173,7 +173,7 @@ class TrainConfig:
 
 
 def is_custom(model: str) -> bool:
-    """Tells whether a model's name is that of a function of the user's: `module:function`."""
+    """Returns whether a model's name is that of a function of the user's: `module:function`."""
     return ":" in model
 
 

@@ -69,7 +69,7 @@ class Draws:
         _require("count", self.count, 32)
 
     def part(self, start: int, stop: int) -> Draws:
-        """Returns what images [start, stop) of these draw.
+        """Returns the draws of images [start, stop) of these.
 
         Args:
             start: In [0, stop].

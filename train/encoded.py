@@ -12,12 +12,12 @@ from PIL import Image
 
 from convert.config import usable_cores
 from convert.format import VARINT_BYTES, RecordLayout, from_padded_varints
+from convert.jpeg_scans import check_header, check_scans
 from convert.metadata import DatasetInfo
 from convert.png import plain_pixels, png_size
 from convert.records import ShardRecords
 from train.raw import RawReader
 from train.records import (
-    LABEL_OUT_OF_RANGE,
     WRONG_CRC,
     Bytes,
     Ints,
@@ -122,6 +122,8 @@ class EncodedReader(RecordReader):
         try:
             pixels = plain_pixels(content) if png_size(content) == size else None
             if pixels is None:
+                check_header(content)
+                check_scans(content, size[0] * size[1], size[0] * size[1])
                 with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
                     if decoded.size != size:
                         raise ValueError(f"it is of {decoded.size}, expected {size}")
@@ -136,7 +138,7 @@ class EncodedReader(RecordReader):
         return {number: reason for number, reason in problems.items() if reason}
 
     def _problem(self, shard: int, place: int) -> str:
-        """Tells what is wrong with a record; empty if nothing is."""
+        """Describes an error in a record; empty if there is none."""
         records = self._shards[shard]
         layout = self._layout(shard, place)
         if layout is None:
@@ -145,7 +147,8 @@ class EncodedReader(RecordReader):
             layout.matches(records[place]) and layout.crc_ok(records[place])
         ):
             return WRONG_CRC
-        return LABEL_OUT_OF_RANGE if (records.labels(place) >= self._num_classes).any() else ""
+        labels = records.labels(place)
+        return self._label_problem(labels) if (labels >= self._num_classes).any() else ""
 
     def _layout(self, shard: int, place: int) -> RecordLayout | None:
         try:

@@ -1,11 +1,12 @@
-"""What stands under the names of a run's files: a folder from somebody else may hold anything."""
+"""Checks the kinds of a run's files: a folder from somebody else may contain anything."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterator
 
-from convert.regular import file_kind
+from convert.regular import file_kind, several_names
 from train.errors import FormatError
 
 
@@ -29,6 +30,38 @@ def require_plain(path: str, shown: str, files: Collection[str], folders: Collec
         _require(path, shown, name, "a folder")
         for inside in _inside(path, name):
             _require(path, shown, inside, "a regular file or a folder")
+
+
+def require_own(path: str, shown: str, names: Collection[str]) -> None:
+    """Raises unless files that are written in place have no other name.
+
+    By a hard link they would be somebody else's files too, such as those of a backup.
+
+    Args:
+        path: The run's folder, of plain files.
+        shown: What the user calls it.
+        names: Of files, or of folders of files.
+
+    Raises:
+        FormatError: One has; names the first.
+    """
+    for name in names:
+        _require_own(path, shown, name)
+        if os.path.isdir(os.path.join(path, name)):
+            for file in _inside(path, name):
+                _require_own(path, shown, file)
+
+
+def _require_own(path: str, shown: str, name: str) -> None:
+    try:
+        status = os.lstat(os.path.join(path, name))
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(status.st_mode) and (kind := several_names(status)):
+        raise FormatError(
+            f"{os.path.join(shown, name)}: {kind}, expected one of its own, since a resume "
+            "changes it. Put a copy in its place."
+        )
 
 
 def _inside(path: str, folder: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a result may depend on besides options and data: an allow-list, never the environment."""
+"""Versions that a result may depend on: an allow-list, never the whole environment."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def environment() -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns what is not as it was and may change the last bits of a result."""
+    """Lists the differences that may change the last bits of a result."""
     pairs = [(key, then.get(key), now[key]) for key in ("backend", "onednn", "machine", "cpus")]
     old = then.get("packages")
     old = old if isinstance(old, dict) else {}

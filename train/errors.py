@@ -4,6 +4,7 @@ ShardfeedError              exit 1
 ├── UsageError              exit 2: an option, a split or a run folder does not fit
 │   └── MismatchError       exit 2: two things that must be the same are not
 ├── TryAgainError           exit 75: the disk, or another process that trains the same run
+│   ├── ReplacedError       exit 75: the dataset was replaced while it was read
 │   └── OvertakenError      exit 75: another machine has gone on with a run on HDFS
 ├── RecordError             exit 1: a record or a shard is not what the dataset says
 ├── CheckpointError         exit 1: no checkpoint of a run can be used
@@ -16,7 +17,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from convert.errors import FormatError, ImageError, ShardfeedError, TryAgainError, UsageError
+from convert.errors import (
+    FormatError,
+    ImageError,
+    ReplacedError,
+    ShardfeedError,
+    TryAgainError,
+    UsageError,
+)
 
 __all__ = [
     "CheckpointError",
@@ -26,6 +34,7 @@ __all__ = [
     "MismatchError",
     "OvertakenError",
     "RecordError",
+    "ReplacedError",
     "ShardfeedError",
     "StoppedError",
     "TryAgainError",

@@ -1,4 +1,4 @@
-"""How right a model is on a split: every record once, counted by ourselves."""
+"""Measures a model on a split: every record once, counted by our own code."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _evaluate_batch(model: keras.Model, source: BatchSource, step: int) -> tuple
 
 
 def _judge(logits: Floats, labels: Indices) -> tuple[Floats, ...]:
-    """Returns what `read_logits` does, and the ranks of the labels."""
+    """Returns the results of `read_logits`, and the ranks of the labels."""
     size = max(1, _CHUNK_LOGITS // logits.shape[1])
     parts = []
     for start in range(0, len(logits), size):
@@ -167,21 +167,23 @@ def evaluate_run(
     Raises:
         UsageError: `num_worst` is negative, the dataset does not fit the run, or has no such split.
         MismatchError: In the place of the run's own dataset is another one now.
-        FormatError: The dataset or the model cannot be read.
+        FormatError: The dataset, the model or the run's class_counts.json cannot be read.
     """
     if num_worst < 0:
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
-    path, info = dataset_of(run, dataset, _REMEDY)
+    found = dataset_of(run, dataset, _REMEDY)
+    path, info = found.path, found.info
     require_fit(path, info, run.dataset_info())
     is_own = info.dataset_id == run.config()["dataset_id"]
     split = split or choose_split(path, info)
     if cache is None and dataset is None:
         cache = run.config().get("cache")
     source = open_source(
-        path, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
+        found, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
     )
+    counts = read_class_counts(run)
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
-    worst, counts = worst_records(evaluation, num_worst), read_class_counts(run)
+    worst = worst_records(evaluation, num_worst)
     return RunEvaluation(
         split=split,
         info=info,

@@ -1,4 +1,4 @@
-"""A model's predictions for a split, and all that can be counted of them."""
+"""A model's predictions for a split, and everything that is counted from them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Evaluation:
         return calibrate(self.label_confidences, self.exact_records())
 
     def selection(self) -> Selection:
-        """Returns what can be read alone, and how well, for each threshold of confidence."""
+        """Counts, for each threshold of confidence, the records above it and the exact ones."""
         return select(self.label_confidences, self.exact_records())
 
     def exact_records(self) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -1,4 +1,4 @@
-"""What `fit` is fed with: tf.data where Keras runs on TensorFlow, else threads of our own."""
+"""The input of `fit`: tf.data if Keras runs on TensorFlow, else threads of our own."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ RUN/
   dataset.json       a copy of the dataset's: vocabularies, crop and size for prediction
   environment.json   versions that the result may depend on; never the environment itself
   history.csv        one row an epoch
-  bad_records.jsonl  records that others stood in for, with --on-bad-record skip
+  bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
   best.keras         the weights of the best epoch on the validation split
@@ -40,7 +40,7 @@ from convert.regular import open_regular
 from convert.storage import read_dataset, write_json
 from train.birth import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.config import is_custom
-from train.entries import require_plain
+from train.entries import require_own, require_plain
 from train.environment import environment
 from train.errors import FormatError, TryAgainError
 from train.stored import read_environment, read_history, read_options
@@ -105,12 +105,16 @@ class RunFolder:
         """Raises `FormatError` if a link or the like stands in the place of a file of the run."""
         require_plain(self.path, self.address, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
 
+    def require_own(self) -> None:
+        """Raises `FormatError` if a file that a resume changes in place has another name too."""
+        require_own(self.path, self.address, (LOG, EVENTS))
+
     def file(self, name: str) -> str:
         """Returns the path of one of the run's files."""
         return os.path.join(self.path, name)
 
     def shown(self, name: str) -> str:
-        """Returns what the user calls one of the run's files."""
+        """Returns the path of one of the run's files as the user wrote it."""
         return os.path.join(self.address, name)
 
     @contextlib.contextmanager
@@ -131,7 +135,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Tells in one line that one of the run's files cannot be written.
+        """Raises one line if one of the run's files cannot be written.
 
         Raises:
             TryAgainError: The disk is full or damaged.
@@ -164,7 +168,7 @@ class RunFolder:
         return read_options(self.file(CONFIG), self.shown(CONFIG))
 
     def dataset_info(self) -> DatasetInfo:
-        """Returns what the run remembers of its dataset."""
+        """Reads the run's copy of its dataset's description."""
         return read_dataset(self.path)
 
     def environment(self) -> dict[str, Any]:
@@ -277,7 +281,7 @@ class RunFolder:
         return read_history(self.file(HISTORY), self.shown(HISTORY))
 
     def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Returns a function that says a line and adds it to log.txt."""
+        """Returns a function that prints a line and adds it to log.txt."""
 
         def tell(line: str) -> None:
             with (

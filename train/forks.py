@@ -1,4 +1,4 @@
-"""Makes locks and threads anew in a forked process, where only the thread that forked lives on.
+"""Renews locks and threads in a forked process, in which only the forking thread runs.
 
 `multiprocessing` forks by default before Python 3.14, and so do PyTorch's workers. A lock that
 another thread held at that moment is never released there, and a pool waits for threads that are

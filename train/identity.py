@@ -1,15 +1,15 @@
-"""Whether a dataset is the one that a run was trained on."""
+"""Checks whether a dataset is the one that a run was trained on."""
 
 from __future__ import annotations
 
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import OpenDataset, open_dataset
 from train.errors import MismatchError
 from train.folder import RunFolder
 
 
-def dataset_of(run: RunFolder, given: str | None, remedy: str) -> tuple[str, DatasetInfo]:
-    """Returns the place and the description of the dataset that a user means.
+def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
+    """Opens the dataset that a user means.
 
     Args:
         run: The run.
@@ -21,10 +21,10 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> tuple[str, Dat
         MismatchError: In the place of the run's own is another one.
     """
     path = given or str(run.config()["dataset"])
-    info = read_dataset(path)
-    if given is None and info.dataset_id != run.config()["dataset_id"]:
-        raise other_dataset(run, path, info, remedy)
-    return path, info
+    dataset = open_dataset(path)
+    if given is None and dataset.info.dataset_id != run.config()["dataset_id"]:
+        raise other_dataset(run, path, dataset.info, remedy)
+    return dataset
 
 
 def other_dataset(run: RunFolder, path: str, info: DatasetInfo, remedy: str) -> MismatchError:

@@ -1,4 +1,4 @@
-"""What is trained: options, a dataset's splits, and the model for them."""
+"""Options, splits and model of one training."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import keras
 
 from convert.metadata import DatasetInfo
-from convert.storage import absolute, read_dataset
+from convert.storage import OpenDataset, absolute, open_dataset
 from train.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.census import count_classes
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluate import BATCH_SIZE
+from train.labels import require_labels, require_sense
 from train.loading import SourceOptions, open_source
 from train.precision import resolved_precision
 from train.source import BatchSource
@@ -38,16 +39,22 @@ class Job:
     validation: BatchSource | None
 
     @classmethod
-    def open(cls, config: TrainConfig) -> Job:
-        """Opens the splits of a dataset.
+    def open(cls, config: TrainConfig, dataset: OpenDataset | None = None) -> Job:
+        """Opens the splits of a dataset, all of one folder.
+
+        Args:
+            config: The options.
+            dataset: The dataset. None: it is opened here.
 
         Raises:
             UsageError: An option or the dataset's splits do not fit.
             FormatError: The dataset is no valid one.
+            RecordError: A label is out of range, or a record damaged whose label is read.
         """
         if config.deterministic:
             use_deterministic_kernels()
-        info = read_dataset(config.dataset)
+        dataset = dataset or open_dataset(config.dataset)
+        info = dataset.info
         options: SourceOptions = {
             "verify_records": config.verify_records,
             "on_bad_record": config.on_bad_record,
@@ -62,7 +69,7 @@ class Job:
             "window": config.window,
         }
         training = open_source(
-            config.dataset,
+            dataset,
             "train",
             min(config.batch_size, config.overfit or config.batch_size),
             config.seed,
@@ -72,9 +79,13 @@ class Job:
         validation_options: SourceOptions = {**options, "shuffle": False}
         split = "validation" if config.overfit is None else "train"
         if split in info.splits:
-            validation = open_source(config.dataset, split, BATCH_SIZE, **validation_options)
+            validation = open_source(dataset, split, BATCH_SIZE, **validation_options)
         else:
             _refuse_without_validation(config)
+        require_sense(config.dataset, info)
+        for source in (training, validation):
+            if source is not None and config.on_bad_record == "stop":
+                require_labels(source.reader, info)
         return cls(config=config, info=info, training=training, validation=validation)
 
     @property

@@ -1,4 +1,4 @@
-"""What a run has come to: the rows of its epochs, and the bad records that it met.
+"""The history of a run: a row for each epoch, and the bad records that it met.
 
 Which epoch was best and when to stop early are functions of the rows: there is no other state that
 a resume could lose.
@@ -32,7 +32,7 @@ class Journal:
 
     Attributes:
         history: A row for each finished epoch.
-        bad_records: Records that others stood in for; sorted, none twice.
+        bad_records: Records that were replaced by others; sorted, none twice.
     """
 
     history: list[Row] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Journal:
         return max(self.history, key=_score)
 
     def is_complete(self, config: TrainConfig) -> bool:
-        """Tells whether a run has nothing left to train: by epochs, target or patience."""
+        """Returns whether a run has nothing left to train: by epochs, target or patience."""
         done, patience = len(self.history), config.patience
         if done >= config.epochs:
             return True

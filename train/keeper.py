@@ -1,4 +1,4 @@
-"""When checkpoints are written, and what ends a training early."""
+"""Writes checkpoints in time, and ends a training early: on signals, limits, targets, patience."""
 
 from __future__ import annotations
 

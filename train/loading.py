@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -9,7 +10,7 @@ from typing import TypedDict, Unpack
 
 from convert.heap import keep_freed_memory
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import OpenDataset, open_dataset
 from train.augment import augment as default_augment
 from train.cache.ahead import FetchAhead
 from train.cache.opening import open_shards, read_indexes, wanted_folder
@@ -43,7 +44,7 @@ class SourceOptions(TypedDict, total=False):
         labels: `dict`: {output name: int32 (batch,)}; `array`: one int32 (batch, outputs).
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
             `always`, or never (`off`). Labels out of range are found in any case.
-        on_bad_record: `stop`, or `skip`: the next sound record stands in for a bad one.
+        on_bad_record: `stop`, or `skip`: reads the next sound record in place of a bad one.
         manifest: The dataset's manifest, so that messages can name a bad record's source.
         limit: Only the first so many records of each dataset, to debug with. None: all.
         cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
@@ -68,12 +69,16 @@ class SourceOptions(TypedDict, total=False):
 
 
 def open_source(
-    paths: Paths, split: str, batch_size: int, seed: int = 0, **options: Unpack[SourceOptions]
+    paths: Paths | OpenDataset,
+    split: str,
+    batch_size: int,
+    seed: int = 0,
+    **options: Unpack[SourceOptions],
 ) -> BatchSource:
     """Opens a split of a dataset, or of several.
 
     Args:
-        paths: Folders that `convert` made.
+        paths: Folders that `convert` made; or a dataset that is open already.
         split: `train`, `validation` or `test`.
         batch_size: Records of a batch, of all ranks together. At least 1.
         seed: Of the order and the augmentation. In [0, 2**63).
@@ -81,22 +86,26 @@ def open_source(
 
     Raises:
         FormatError: A folder is no finished dataset.
+        ReplacedError: Another dataset took a folder's name meanwhile.
         UsageError: The options do not fit each other or the dataset.
-        TryAgainError: The cache is full of what others need.
+        TryAgainError: The cache is full of shards that other readers need.
     """
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    folders = [os.fspath(path) for path in several]
-    infos = [read_dataset(folder) for folder in folders]
+    datasets = _opened(paths)
+    folders = [dataset.path for dataset in datasets]
+    infos = [dataset.info for dataset in datasets]
     _check(folders, infos, split, batch_size, options)
-    files = _files(folders, infos, split)
+    files = _files(datasets, split)
     shuffle = options.get("shuffle")
     shuffle = split == "train" if shuffle is None else shuffle
     cache = wanted_folder(folders, options.get("cache"), options.get("cache_bytes"))
     orders = _orders(files, infos, split, seed, shuffle, cache is not None, options)
     far = None
-    if cache is not None:
-        far = open_shards(cache, options.get("cache_bytes"), files, orders)
-    reader = _open_reader(files, folders[0], infos[0], far, options)
+    with contextlib.ExitStack() as stack:
+        for dataset in datasets:
+            stack.enter_context(dataset.folder.reading())
+        if cache is not None:
+            far = open_shards(cache, options.get("cache_bytes"), files, orders)
+        reader = _open_reader(files, folders[0], infos[0], far, options)
     order, ahead = _mixed(reader, orders, seed, options)
     drop = options.get("drop_remainder")
     augment = options.get("augment", False)
@@ -121,6 +130,14 @@ def open_source(
             f"batch; --batch-size must be at most {order.num_records}, got {batch_size}."
         )
     return source
+
+
+def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
+    """Opens datasets; each is one folder for as long as something of it is read."""
+    if isinstance(paths, OpenDataset):
+        return [paths]
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return [open_dataset(os.fspath(path)) for path in several]
 
 
 def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
@@ -189,11 +206,11 @@ def _require_equal(path: str, info: DatasetInfo, other_path: str, other: Dataset
         )
 
 
-def _files(folders: list[str], infos: list[DatasetInfo], split: str) -> list[ShardFile]:
+def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
     return [
-        ShardFile(folder=folder, shard=shard)
-        for folder, info in zip(folders, infos, strict=True)
-        for shard in info.splits[split]
+        ShardFile(folder=dataset.folder, shard=shard)
+        for dataset in datasets
+        for shard in dataset.info.splits[split]
     ]
 
 
@@ -260,7 +277,7 @@ def _mixed(
 
 
 def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
-    """Returns what reads the windows of an order ahead, from disk or from far away.
+    """Returns the reader-ahead of an order's windows, for local or remote shards.
 
     Args:
         reader: Has the shards.

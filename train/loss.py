@@ -74,7 +74,7 @@ class SparseCrossentropy(keras.losses.Loss):
 
 
 def balancing_offsets(counts: Counts, strength: float) -> list[float]:
-    """Returns what training adds to the logits so that rare classes are not given up.
+    """Returns the offsets of the logits in training, by which rare classes are learned, too.
 
     Logit adjustment (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021): the
     model that minimises the loss of the shifted logits has, without the shift, logits as if each

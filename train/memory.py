@@ -28,7 +28,7 @@ def available_bytes(*, proc: Path = _PROC, sys: Path = _SYS) -> int | None:
 
 
 def window_warning(window: int, stride: int, *, proc: Path = _PROC, sys: Path = _SYS) -> str | None:
-    """Returns what to say about a window that takes too much of the memory; None if it fits.
+    """Returns a warning if a window takes too much of the memory; None if it fits.
 
     Args:
         window: Records that are shuffled as one, at most those of the split.

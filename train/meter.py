@@ -1,4 +1,4 @@
-"""How fast an epoch of training goes."""
+"""Measures the speed of an epoch of training."""
 
 from __future__ import annotations
 

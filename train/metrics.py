@@ -1,4 +1,4 @@
-"""How right predictions are: by character, by output and by whole label.
+"""Accuracies of predictions: of characters, of outputs and of whole labels.
 
 Counted from the arrays of a finished evaluation with NumPy; `Recogniser` counts the same inside
 `fit` with keras.ops, and both must agree. All accuracies are fractions in [0, 1]. A blank is the

@@ -1,4 +1,4 @@
-"""Opening runs, wherever they are kept."""
+"""Opens runs on this machine or on HDFS."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def resumed_run(path: str, say: Say) -> Iterator[RunFolder]:
     """
     if not is_remote(path):
         run = RunFolder.open(path)
+        run.require_own()
         with run.locked():
             yield run
         return

@@ -1,4 +1,4 @@
-"""The way back from a record to its image file: the manifest, which a dataset does not hold."""
+"""Finds a record's image file through the manifest, which a dataset does not contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which numbers a model computes."""
+"""The number formats that a model computes in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16", "float32"
 
 
 def resolved_precision(precision: Precision) -> Precision:
-    """Returns what `auto` means here: bfloat16 on an accelerator, float32 on a CPU.
+    """Resolves `auto` to bfloat16 on an accelerator and float32 on a CPU.
 
     On CPUs 16-bit convolutions are no faster; bfloat16 has the range of float32, so that it needs
     no scaling of the loss.

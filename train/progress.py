@@ -16,7 +16,7 @@ from train.meter import EpochMeter, memory_bytes
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Says how training goes: a line in place on a terminal, else one now and then.
+    """Prints the progress of training: rewrites one line on a terminal, else adds one at times.
 
     Args:
         epochs: Epochs of the run.

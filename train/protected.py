@@ -1,4 +1,4 @@
-"""What no output may ever replace: a run's own files, and whatever is in its dataset."""
+"""Files that no output may replace: those of the run, and everything in its dataset."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def require_no_input(paths: Iterable[str], run: str, dataset: str) -> None:
     """
     for path in paths:
         if _below(path, run).split(os.sep)[0] in _RUN_NAMES:
-            raise UsageError(f"{path}: is of the run itself. Name another --output.")
+            raise UsageError(f"{path}: is a file of the run itself. Name another --output.")
         if not is_remote(dataset) and _below(path, dataset).split(os.sep)[0] != os.pardir:
             raise UsageError(
-                f"{path}: is inside the dataset {dataset}, which keeps to what convert wrote. "
+                f"{path}: is inside the dataset {dataset}, where only convert writes. "
                 "Name another --output."
             )
 

@@ -19,12 +19,11 @@ from convert.format import (
     crcs_of,
     from_padded_varints,
 )
-from convert.mapping import REPAIR, map_file
+from convert.mapping import REPAIR
 from convert.metadata import DatasetInfo
 from train.errors import RecordError
 from train.gather import Memories
 from train.records import (
-    LABEL_OUT_OF_RANGE,
     UNKNOWN,
     WRONG_CRC,
     Bytes,
@@ -109,8 +108,8 @@ class RawReader(RecordReader):
         labels = from_padded_varints(heads[:, self._label_bytes])
         if self._labels is not None:
             self._labels[records] = labels
-        bad_labels = (labels >= self._num_classes).any(axis=1)
-        problems = dict.fromkeys(records[bad_labels].tolist(), LABEL_OUT_OF_RANGE)
+        bad = np.flatnonzero((labels >= self._num_classes).any(axis=1))
+        problems = {int(records[index]): self._label_problem(labels[index]) for index in bad}
         if self._verify == "off":
             return problems
         ends = (places + 1) * layout.stride - FOOTER_BYTES
@@ -128,7 +127,7 @@ class RawReader(RecordReader):
 
 def _map_shard(file: ShardFile, layout: RecordLayout) -> Bytes:
     """Returns a shard as uint8, shape (records, stride); nothing is read yet but two records."""
-    records = map_file(file.path, file.shard.bytes).reshape(-1, layout.stride)
+    records = file.folder.map(file.shard.file, file.shard.bytes).reshape(-1, layout.stride)
     for place in (0, len(records) - 1) if len(records) else ():
         if not layout.matches(records[place]):
             raise RecordError(f"{file.path}: record {place} is not one of this dataset. {REPAIR}")

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from convert.mapping import forget
-from convert.regular import open_regular
 from train.forks import renew_in_forks
 from train.order import RecordOrder, Span
 from train.records import RecordReader
+from train.shards import ShardFile
 
 # One request reads no more than the device's read-ahead, which is 128 KiB by default on Linux.
 _REQUEST_BYTES = 128 << 10
@@ -41,7 +41,7 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._wanted: list[Place] = []  # the window in use and the one that is read ahead
         self._users: Counter[Place] = Counter()  # batches of a window that are being made
-        self._requests: queue.SimpleQueue[list[tuple[str, int, int]]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[list[tuple[ShardFile, int, int]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         renew_in_forks(self)
 
@@ -103,7 +103,7 @@ class ReadAhead:
     def _request(self, place: Place) -> None:
         """Lets the thread read a window."""
         ranges = [
-            (self._reader.files[self._first_shard + span.shard].path, *self._byte_range(span))
+            (self._reader.files[self._first_shard + span.shard], *self._byte_range(span))
             for span in self._order.window_spans(*place)
         ]
         if self._thread is None:
@@ -126,17 +126,17 @@ class ReadAhead:
         return self._reader.byte_range(self._first_shard + span.shard, span.start, span.stop)
 
 
-def _serve(requests: queue.SimpleQueue[list[tuple[str, int, int]]]) -> None:
+def _serve(requests: queue.SimpleQueue[list[tuple[ShardFile, int, int]]]) -> None:
     """Reads what is asked for, until it is asked for nothing."""
     while ranges := requests.get():
-        for path, start, stop in ranges:
+        for file, start, stop in ranges:
             # What cannot be read ahead is read when it is used, and told then.
             with contextlib.suppress(OSError):
-                _read_ahead(path, start, stop)
+                _read_ahead(file, start, stop)
 
 
-def _read_ahead(path: str, start: int, stop: int) -> None:
-    descriptor = open_regular(path, os.O_RDONLY)
+def _read_ahead(file: ShardFile, start: int, stop: int) -> None:
+    descriptor = file.folder.open(file.shard.file)
     try:
         read_ahead(descriptor, start, stop)
     finally:

@@ -146,7 +146,7 @@ def plain(model: keras.Model) -> keras.Model:
 
 
 def inference_network(model: keras.Model) -> keras.Model:
-    """Returns what is validated, saved and used of a model: its average if it has one.
+    """Returns the network to validate, save and use: the averaged one, if there is an average.
 
     Args:
         model: While it is trained; its variables are up to date when this returns.

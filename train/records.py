@@ -1,4 +1,4 @@
-"""Records at random: any records of some shards, gathered into a batch; bad ones told or replaced.
+"""Reads any records of some shards into a batch; reports or replaces bad records.
 
 `train.raw` reads records whose images are pixels, `train.encoded` those that are PNG or JPEG files.
 """
@@ -149,10 +149,6 @@ class RecordReader(ABC):
             self.failure = error
             raise
 
-    def paths(self) -> list[str]:
-        """Returns the files of this machine that records are read from, as far as they are here."""
-        return [file.path for file in self.files] if self.far is None else self.far.paths()
-
     def rows(self, records: Ints) -> Ints:
         """Returns the manifest rows of some records."""
 
@@ -235,7 +231,7 @@ class RecordReader(ABC):
         return tuple(whole)
 
     def _sound(self, records: Ints) -> Ints:
-        """Returns the records to read: those asked for, or what stands in for bad ones."""
+        """Returns the records to read: those asked for, and others in place of bad ones."""
         unknown = self._state[records] == UNKNOWN
         if unknown.any():
             self._look_at(np.unique(records[unknown]))
@@ -284,6 +280,16 @@ class RecordReader(ABC):
                 self._state[number] = _BAD
                 self.bad_records.append(bad)
 
+    def _label_problem(self, labels: Ints) -> str:
+        """Returns which label of a record is out of range.
+
+        Args:
+            labels: The record's, of which one is; shape (outputs,).
+        """
+        index = int(np.argmax(labels >= self._num_classes))
+        output, num_classes = [*self._info.outputs][index], self._num_classes[index]
+        return f"{LABEL_OUT_OF_RANGE}: {output} is {labels[index]}, of {num_classes} classes"
+
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))
         (row,) = self.rows(np.array([number])).tolist()
@@ -303,4 +309,4 @@ class RecordReader(ABC):
                 self._look_at(np.array([candidate]))
             if self._state[candidate] != _BAD:
                 return candidate
-        raise RecordError(f"{self._describe(number, 'is bad, and no other is sound')}. {REPAIR}")
+        raise RecordError(f"{self._describe(number, 'is bad, and so are all others')}. {REPAIR}")

@@ -1,4 +1,4 @@
-"""A few steps of a training, to see that all fits together; nothing is written."""
+"""The dry run: a few training steps that show whether everything fits, and write nothing."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def rehearse(config: TrainConfig) -> Rehearsal:
 
 
 def tell_rehearsal(config: TrainConfig, rehearsal: Rehearsal, say: Callable[[str], None]) -> None:
-    """Says what a few steps came to."""
+    """Prints the results of a few steps."""
     rate = config.batch_size / rehearsal.step_seconds
     minutes = rehearsal.seconds / 60
     say(f"{rehearsal.model}: {rehearsal.weights:,} weights; loss {rehearsal.loss:.4f}")

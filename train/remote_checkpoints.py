@@ -44,7 +44,7 @@ class RemoteCheckpoints:
         self._leftovers = [name for name in names if name.startswith(PART)]
 
     def are_continued(self, local: Checkpoints) -> bool:
-        """Tells whether this machine has the newest checkpoint, or one that followed upon it."""
+        """Returns whether this machine has the newest checkpoint, or one that followed upon it."""
         newest = local.newest(lambda name, problem: None)
         if self.newest is None or newest is None or self.newest not in local.names():
             return False

@@ -118,7 +118,7 @@ def _names(files: FileSystem, address: str) -> list[str]:
 
 
 def _stamp(path: str) -> _Stamp | None:
-    """Returns what is another one when a file was written; None if there is none."""
+    """Identifies a file's version: inode, size and mtime; None if there is no file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

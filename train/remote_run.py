@@ -157,6 +157,6 @@ class RemoteRun:
 
 
 def _reason(error: OSError | TryAgainError) -> str:
-    """Returns what went wrong, without the remedy for other cases."""
+    """Returns an error's message without the remedy, which is for other cases."""
     cause = error.__cause__ if isinstance(error, TryAgainError) else error
     return str(cause.strerror if isinstance(cause, OSError) else error).rstrip(".")

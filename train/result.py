@@ -1,4 +1,4 @@
-"""What a run came to."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from train.journal import Journal, Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         run: Its folder.
@@ -20,7 +20,7 @@ class TrainResult:
         images_per_second: Median over the epochs.
         input_wait: Share of the training time spent waiting for input. In [0, 1].
         seconds: Time from start to end, less what passed between a stop and a resume.
-        bad_records: Records that others stood in for.
+        bad_records: Records that were replaced by others.
         cache: What the cache did in this session. None: there is none.
     """
 
@@ -38,7 +38,7 @@ class TrainResult:
 def result_of(
     run: str, journal: Journal, seconds: float, cache: CacheTotals | None = None
 ) -> TrainResult:
-    """Returns what a run came to.
+    """Returns the result of a run.
 
     Args:
         run: Its folder.

@@ -1,4 +1,4 @@
-"""Going on with a run exactly where its newest whole checkpoint stands."""
+"""Goes on with a run from its newest whole checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from convert.storage import read_dataset
+from convert.storage import OpenDataset, open_dataset
 from train.birth import CONFIG
 from train.build import resolved_head
 from train.checkpoint import Checkpoint, Checkpoints
@@ -53,7 +53,7 @@ def resume_training(
         stored = run.config()
         _require_named(stored, changes, run)
         config = _config(stored, changes, run)
-        _require_same_dataset(config, stored, run)
+        dataset = _open_same_dataset(config, stored, run)
         tell = run.teller(say)
         notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
         checkpoint = _newest(run, notes.append)
@@ -62,7 +62,7 @@ def resume_training(
             journal = journal_of(checkpoint.position)
             if journal.is_complete(config):
                 if not os.path.exists(run.file(REPORT)):  # killed before it was written
-                    job = Job.open(config)
+                    job = Job.open(config, dataset)
                     _cut_back(run, checkpoint, tell)
                     network, reader = run.load_model(), job.training.reader
                     write_report(run, network, journal.best, reader, job.validation)
@@ -72,7 +72,7 @@ def resume_training(
                 say(f"{run.address} is complete: {len(journal.history)} epochs are done")
                 return result_of(run.address, journal, checkpoint.position.seconds)
         _require_same_backend(run)
-        job = Job.open(config)
+        job = Job.open(config, dataset)
         if checkpoint is not None:
             checkpoint.require_fitting(job.training.num_steps)
         model = job.model()
@@ -151,17 +151,20 @@ def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> li
     ]
 
 
-def _require_same_dataset(config: TrainConfig, stored: Mapping[str, Any], run: RunFolder) -> None:
-    """Raises unless the dataset is the one that the run was started on."""
+def _open_same_dataset(
+    config: TrainConfig, stored: Mapping[str, Any], run: RunFolder
+) -> OpenDataset:
+    """Opens the dataset; raises unless it is the one that the run was started on."""
     try:
-        info = read_dataset(config.dataset)
+        dataset = open_dataset(config.dataset)
     except FormatError as error:
         raise FormatError(
-            f"{error} If the run's dataset has another place now, name it with --dataset."
+            f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
-    if info.dataset_id != stored["dataset_id"]:
+    if dataset.info.dataset_id != stored["dataset_id"]:
         remedy = "Point --dataset at the original, or start a new run."
-        raise other_dataset(run, config.dataset, info, remedy)
+        raise other_dataset(run, config.dataset, dataset.info, remedy)
+    return dataset
 
 
 def _require_same_backend(run: RunFolder) -> None:
@@ -194,7 +197,7 @@ def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
 
 
 def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -> None:
-    """Raises if a run without a usable checkpoint has more behind it than one has no need of."""
+    """Raises if a run has no usable checkpoint, though it was far enough to have had one."""
     if damaged:
         path, problem = damaged[0]
         what = f"{path}: damaged: {problem}; no other checkpoint is whole"
@@ -228,7 +231,7 @@ def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
 
 
 def _warn(run: RunFolder, tell: Say) -> None:
-    """Tells what may change the last bits of the result."""
+    """Warns of changes that may alter the last bits of the result."""
     changed = differences(run.environment(), environment())
     if changed:
         tell(

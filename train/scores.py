@@ -1,4 +1,4 @@
-"""How far a model's confidence can be trusted, and what it nearly knew: NumPy only.
+"""Calibration, coverage and top-5 accuracy of predictions: NumPy only.
 
 All shares are fractions in [0, 1]. A *confidence* is the probability that the model gives to its
 own answer; that of a whole label is the product of its outputs'.
@@ -115,7 +115,7 @@ def calibrate(confidences: Floats, right: Bools) -> Calibration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cut:
-    """What is accepted where labels below a confidence are left to a person.
+    """A threshold of confidence, and the records that it accepts.
 
     Attributes:
         threshold: The least confidence that is accepted. In [0, 1].

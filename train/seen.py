@@ -1,4 +1,4 @@
-"""Which pictures a run was trained on: digests of them, to be looked for in other datasets."""
+"""Digests of a run's training pictures, to find them in other datasets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from convert.digest import image_digest
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset, read_text
+from convert.storage import open_dataset, read_text
 from train.errors import RecordError, ShardfeedError
 from train.folder import SEEN, RunFolder
 from train.loading import open_source
@@ -94,8 +94,8 @@ def _read_seen(run: RunFolder) -> Digests | None:
             return found.astype(np.uint64)
     config = run.config()
     with contextlib.suppress(ShardfeedError):
-        info = read_dataset(config["dataset"])
-        if info.dataset_id == config["dataset_id"]:
-            source = open_source(config["dataset"], "train", 1, shuffle=False)
-            return digests_of(source.reader, info)
+        dataset = open_dataset(config["dataset"])
+        if dataset.info.dataset_id == config["dataset_id"]:
+            source = open_source(dataset, "train", 1, shuffle=False)
+            return digests_of(source.reader, dataset.info)
     return None

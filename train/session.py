@@ -96,7 +96,7 @@ def train_session(
 
 
 def journal_of(position: Position | None) -> Journal:
-    """Returns what a run had come to at a checkpoint, or at the start."""
+    """Returns the epochs of a run up to a checkpoint, none at the start."""
     if position is None:
         return Journal()
     return Journal(list(position.history), list(position.bad_records))

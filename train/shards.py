@@ -1,8 +1,7 @@
-"""Shards as a reader finds them: files of this machine, or brought from far away."""
+"""Shards as a reader uses them: local files, or remote ones that are fetched."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from convert.folder import Folder
 from convert.metadata import Shard
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -21,17 +21,17 @@ class ShardFile:
     """A shard where it lies.
 
     Attributes:
-        folder: The dataset's folder.
+        folder: The dataset's folder, held.
         shard: What the dataset says of it.
     """
 
-    folder: str
+    folder: Folder
     shard: Shard
 
     @property
     def path(self) -> str:
-        """The file."""
-        return os.path.join(self.folder, self.shard.file)
+        """The file, for messages."""
+        return self.folder.file(self.shard.file)
 
 
 def mean_record_bytes(files: Sequence[ShardFile]) -> int:

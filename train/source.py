@@ -160,7 +160,7 @@ class BatchSource:
 
 
 def _checked(images: object, shape: tuple[int, ...]) -> Bytes:
-    """Returns what a function of the user's made of a batch.
+    """Returns the batch that the user's function made, if it has the right type and shape.
 
     Raises:
         UsageError: It is not uint8, or of another shape; NumPy would cast and repeat it silently.

@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM and Ctrl-C where it loses nothing: after a step, with a checkpoint."""
+"""Stops on SIGTERM and Ctrl-C without a loss: after a step, with a checkpoint."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def read_history(path: str, shown: str) -> list[dict[str, str]]:
 def rows_problem(
     rows: object, hints: Mapping[str, type], is_other: Callable[[object], bool]
 ) -> str:
-    """Returns what is wrong with rows that were stored as JSON; empty if nothing is.
+    """Describes an error in rows that were stored as JSON; empty if there is none.
 
     Args:
         rows: What was stored.
@@ -121,7 +121,7 @@ def _read_object(
 
 
 def _options_problem(content: object) -> str:
-    """Returns what is wrong with the content of config.json; empty if nothing is."""
+    """Describes an error in the content of config.json; empty if there is none."""
     if not isinstance(content, dict):
         return "it is no object"
     for name in ("dataset", "dataset_id"):
@@ -134,7 +134,7 @@ def _options_problem(content: object) -> str:
 
 
 def _environment_problem(content: object) -> str:
-    """Returns what is wrong with the content of environment.json; empty if nothing is."""
+    """Describes an error in the content of environment.json; empty if there is none."""
     if not isinstance(content, dict):
         return "it is no object"
     packages = content.get("packages", {})
@@ -173,7 +173,7 @@ def _parse_history(text: str) -> list[dict[str, str]]:
 
 
 def _is_cell(column: str, value: str) -> bool:
-    """Tells whether a cell of history.csv holds a number."""
+    """Returns whether a cell of history.csv holds a number."""
     if column in _WHOLE_COLUMNS:
         return value.isascii() and value.isdecimal() and len(value) < len(str(LARGEST))
     try:

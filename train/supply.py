@@ -1,4 +1,4 @@
-"""What a training gets through its cache, told at each epoch's end."""
+"""Prints a training's cache statistics at each epoch's end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 from train.cache.counts import CacheTotals
 from train.cache.shards import CachedShards
 from train.callbacks import Logs
-from train.errors import TryAgainError
+from train.errors import FormatError, ReplacedError, TryAgainError
 from train.events import EventFile
 from train.folder import EVENTS, RunFolder
 from train.meter import EpochMeter
@@ -19,7 +19,7 @@ from train.sizes import show_bytes
 
 
 class Supply(keras.callbacks.Callback):
-    """Says what the cache did in each epoch, and draws it; nothing if there is no cache.
+    """Prints and plots what the cache did in each epoch; nothing without a cache.
 
     In the list of callbacks it comes before the `CheckpointKeeper`, which notes how long the
     files are.
@@ -46,7 +46,7 @@ class Supply(keras.callbacks.Callback):
         self._before = CacheTotals()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Says where the cache is."""
+        """Prints where the cache is."""
         if self._caches and self._before == CacheTotals():
             folder, quota = self._caches[0].folder, sum(cache.quota for cache in self._caches)
             self._say(
@@ -55,7 +55,7 @@ class Supply(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Says what it did since the last epoch's end."""
+        """Prints what it did since the last epoch's end."""
         totals = self.totals()
         if totals is None:
             return
@@ -71,7 +71,7 @@ class Supply(keras.callbacks.Callback):
             self._events.add_scalars(values, self._meter.total_steps)
 
     def totals(self) -> CacheTotals | None:
-        """Returns what the cache has done in this session; None if there is none."""
+        """Returns the counts of the cache in this session; None without a cache."""
         if not self._caches:
             return None
         return sum((cache.totals() for cache in self._caches), CacheTotals())
@@ -83,8 +83,16 @@ def told_how_to_go_on(readers: Sequence[RecordReader], run: RunFolder) -> Iterat
     try:
         yield
     except TryAgainError as error:
-        if all(error is not reader.failure for reader in readers):
+        failed = next((reader for reader in readers if error is reader.failure), None)
+        if failed is None:
             raise
+        if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
+            path = failed.files[0].folder.path
+            raise FormatError(
+                f"{path}: was replaced by another dataset while it was read. "
+                "The run stands at its last checkpoint: restore the dataset, then go on with "
+                f"`train resume {run.address}`."
+            ) from error
         raise TryAgainError(
             f"{error} The run stands at its last checkpoint: go on with "
             f"`train resume {run.address}`."

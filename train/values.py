@@ -1,4 +1,4 @@
-"""Whether a value out of a file is of the kind that it should be."""
+"""Checks the type and range of values that were read from a file."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _QUOTED = 40  # characters of a value that an error quotes
 
 
 def is_whole(value: object, least: int = 0) -> bool:
-    """Tells whether a value is a whole number from `least` to `LARGEST`."""
+    """Returns whether a value is a whole number from `least` to `LARGEST`."""
     return type(value) is int and least <= value <= LARGEST
 
 
 def is_number(value: object) -> bool:
-    """Tells whether a value is a number, be it infinite or NaN."""
+    """Returns whether a value is a number, be it infinite or NaN."""
     return type(value) is float or is_whole(value, -LARGEST)
 
 
 def is_text(value: object) -> bool:
-    """Tells whether a value is a text that can be a path."""
+    """Returns whether a value is a text that can be a path."""
     return type(value) is str and "\0" not in value
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Tells whether a value is of a type: a text, a finite number, a choice of these."""
+    """Returns whether a value is of a type: a text, a finite number, a choice of these."""
     if get_origin(hint) in (Union, types.UnionType):
         return any(fits(value, choice) for choice in get_args(hint))
     if get_origin(hint) is Literal:

@@ -19,7 +19,7 @@ CHUNK_BYTES = "64MB"  # as in the examples of LitData's documentation
 
 
 def convert(row: Row) -> dict[str, bytes]:
-    """Returns what LitData stores of a row; bytes cost it a little less than arrays."""
+    """Returns the item that LitData stores for a row; bytes cost it a little less than arrays."""
     image, labels = row
     return {"image": pixels(image).tobytes(), "label": np.array(labels, np.int32).tobytes()}
 

@@ -111,7 +111,7 @@ def measure(place: Place, source: Source, few: Source, *, rounds: int) -> None:
 
 
 def _spark_environment(folder: Path) -> dict[str, str]:
-    """Returns what lets the cluster keep its files in a folder."""
+    """Returns the settings by which the cluster keeps its files in a folder."""
     import pyspark
 
     folder.mkdir()

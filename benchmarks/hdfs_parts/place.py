@@ -42,7 +42,7 @@ class Place:
         return Client(f"hdfs://{split_address(self.address)[0]}")
 
     def name(self, path: str) -> str:
-        """Returns what the raw client calls a file of the folder on HDFS."""
+        """Returns the path by which the raw client knows a file of the folder on HDFS."""
         return f"{path_of(self.address)}/{path}"
 
     def daemon_seconds(self) -> float:

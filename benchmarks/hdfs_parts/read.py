@@ -15,7 +15,7 @@ from benchmarks.hdfs_parts.place import Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
 from convert.filesystem import PIECE_BYTES
 from convert.metadata import Shard
-from convert.storage import filesystem_of, sha256_file
+from convert.storage import filesystem_of, open_folder, sha256_file
 from train.cache.counts import CacheCounts
 from train.cache.fetch import Fetcher, Item
 from train.cache.folder import CacheFolder
@@ -121,7 +121,7 @@ def _hashed(place: Place, shard: Shard, _: str) -> int:
 
 def _cached(place: Place, shard: Shard, folder: str) -> int:
     fetcher = Fetcher(CacheFolder(folder, shard.bytes), lambda _: None, CacheCounts())
-    descriptor = fetcher.bring(Item(path=_address(place), shard=shard), needed=True)
+    descriptor = fetcher.bring(Item(folder=open_folder(place.address), shard=shard), needed=True)
     assert descriptor is not None
     os.close(descriptor)
     return shard.bytes

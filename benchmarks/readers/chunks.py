@@ -19,7 +19,7 @@ CHUNK_BYTES = "64MB"  # as in the examples of LitData's documentation
 
 
 def record(pair: tuple[bytes, bytes]) -> dict[str, bytes]:
-    """Returns what LitData stores."""
+    """Returns the item that LitData stores."""
     image, label = pair
     return {"image": image, "label": label}
 

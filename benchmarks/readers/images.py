@@ -82,7 +82,7 @@ def records(num_records: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def sums(num_records: int) -> Sums:
-    """Returns what a pass has to add up to."""
+    """Returns the sum that a pass must have."""
     total = Sums()
     for pixels, labels in pieces(num_records):
         total = total.add(pixels, labels[:, 0])

@@ -46,7 +46,7 @@ def cpu_seconds() -> float:
 
 
 def memory(session: int, folder: Path) -> Memory:
-    """Returns what the processes of a session hold, and how much of it is files of a folder."""
+    """Returns the memory of a session's processes, and how much of it maps files of a folder."""
     total = mapped = 0
     for process in members(session):
         try:
@@ -65,7 +65,7 @@ def memory(session: int, folder: Path) -> Memory:
 
 
 def _in(process: int, session: int) -> bool:
-    """Tells whether a process belongs to a session."""
+    """Returns whether a process belongs to a session."""
     try:
         return os.getsid(process) == session
     except OSError:  # it has ended meanwhile

@@ -27,7 +27,7 @@ def make_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, tuple[str, ...]]:
-    """Returns what the command line says before `--`, and the flags of `train` after it."""
+    """Parses the command line up to `--`, and returns the flags of `train` after it."""
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)
     flags = words[end + 1 :]

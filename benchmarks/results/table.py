@@ -50,7 +50,7 @@ def opening() -> str:
 
 
 def introduction(task: Task, flags: Sequence[str]) -> str:
-    """Returns what one has to know of a set before its result."""
+    """Returns the lines before a result: the set, published results, the target, the flags."""
     lines = [f"set: {task.name}", *(f"  {line}" for line in task.about.splitlines())]
     if task.published:
         lines += ["published:", *(f"  {line}" for line in task.published.splitlines())]

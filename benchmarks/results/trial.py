@@ -125,7 +125,7 @@ def train(dataset: Dataset, flags: Sequence[str], seed: int, split: str, runs: P
 
 
 def evaluate(run_folder: Path, split: str, logs: Path) -> dict[str, Any]:
-    """Returns what `train evaluate` says of a run's best weights."""
+    """Returns the JSON summary of `train evaluate`."""
     done = command("train", ["evaluate", str(run_folder), "--split", split, "--json"], logs)
     measured: dict[str, Any] = json.loads(done.last_line)
     return measured

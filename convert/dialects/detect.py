@@ -52,7 +52,7 @@ def detect(text: LabelText, options: ManifestOptions) -> Kind:
 
 
 def _is_json_lines(head: list[str]) -> bool:
-    """Tells whether a JSON file is an object a line rather than one document."""
+    """Returns whether a JSON file is an object a line rather than one document."""
     try:
         return len(head) > 1 and isinstance(parse(head[0]), Pairs)
     except (ValueError, RecursionError):

@@ -30,24 +30,24 @@ _IMAGE = re.compile(rf"(?i).*\.(?:{_SUFFIXES})[\"']?(?:[\t ,;|]|$)")
 
 
 def is_icdar(lines: Iterable[str]) -> bool:
-    """Tells whether lines are `path, "text"`: one with the blank shows that all should be."""
+    """Returns whether lines are `path, "text"`: one with the blank shows that all should be."""
     lines = list(lines)
     surely = any(_ICDAR_LINE.fullmatch(line) and begins_with_image(line) for line in lines)
     return surely or all(map(_ICDAR.fullmatch, lines))
 
 
 def begins_with_image(line: str) -> bool:
-    """Tells whether a line begins with the name of an image."""
+    """Returns whether a line begins with the name of an image."""
     return _IMAGE.match(line) is not None
 
 
 def is_list_of_paths(line: str) -> bool:
-    """Tells whether a line is PaddleOCR's for several images of one text."""
+    """Returns whether a line is PaddleOCR's for several images of one text."""
     return line.startswith("[") and "]\t" in line
 
 
 def separator_of(lines: list[str]) -> Separator:
-    """Returns what stands between path and text in all of some lines."""
+    """Returns the separator between path and text that all lines have."""
     if all("\t" in line for line in lines):
         return "tab"
     for name in _PRINTABLE:

@@ -98,7 +98,7 @@ def path_column(names: Sequence[str], options: ManifestOptions) -> str | None:
 
 
 def has_labels(names: Sequence[str], options: ManifestOptions) -> bool:
-    """Tells whether some column is known to hold labels."""
+    """Returns whether some column is known to hold labels."""
     return bool(_labels(names, options)) or _text_column(names, options) is not None
 
 

@@ -37,7 +37,7 @@ class Brightness:
     empty_rows: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the part of the summary that `--json` prints."""
         return {
             "images": self.images,
             "mean": round(self.mean, 3),

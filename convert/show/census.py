@@ -1,11 +1,10 @@
-"""What the records of a split say, counted: classes, lengths of labels, bytes of images.
+"""Counts the records of a split: classes, lengths of labels, bytes of images.
 
 Only labels are read, and of encoded images the index: a million records take seconds.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convert.errors import FormatError
+from convert.folder import Folder
 from convert.format import VARINT_BYTES, from_padded_varints, layout_of_record
 from convert.metadata import DatasetInfo, Shard
 from convert.records import ShardRecords
@@ -54,7 +54,7 @@ class SplitCensus:
 
 
 def take_census(
-    folder: str, info: DatasetInfo, split: str, sought: Mapping[str, int]
+    folder: Folder, info: DatasetInfo, split: str, sought: Mapping[str, int]
 ) -> SplitCensus:
     """Counts a split.
 
@@ -148,9 +148,9 @@ class _Tally:
 class _ShardLabels(ShardRecords):
     """The labels of a shard, many records at a time."""
 
-    def __init__(self, folder: str, info: DatasetInfo, shard: Shard) -> None:
+    def __init__(self, folder: Folder, info: DatasetInfo, shard: Shard) -> None:
         super().__init__(folder, info, shard)
-        self.path = os.path.join(folder, shard.file)
+        self.path = folder.file(shard.file)
         self._label_starts = self._find_labels()
         for number in {0, len(self) - 1} if len(self) else ():
             if not self.layout(number).matches(self[number]):

@@ -1,4 +1,4 @@
-"""How often the classes of a vocabulary occur, for people and for machines."""
+"""How often the classes of a vocabulary occur, for people and for programs."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class ClassCounts:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the part of the summary that `--json` prints."""
         return {
             "outputs": list(self.outputs),
             "classes": self.num_classes,

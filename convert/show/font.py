@@ -50,7 +50,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Typeface:
-    """Fonts that stand in for each other: a character is drawn with the first that has it.
+    """Several fonts used as one: each character is drawn with the first font that has it.
 
     A character that none has is drawn as a question mark.
 

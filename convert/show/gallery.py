@@ -12,6 +12,7 @@ from convert.show.font import Typeface, find_typeface
 from convert.show.sample import SampledRecord, read_sample
 from convert.show.sheet import Caption, draw_sheet
 from convert.show.table import shown
+from convert.storage import OpenDataset
 from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names
@@ -23,14 +24,12 @@ class Gallery:
     """Some records of a split, to be drawn on one sheet.
 
     Attributes:
-        folder: The dataset's folder.
-        info: Its description.
+        dataset: The dataset.
         split: The split.
         numbers: Which of its records, ascending, at least one.
     """
 
-    folder: str
-    info: DatasetInfo
+    dataset: OpenDataset
     split: str
     numbers: Sequence[int]
 
@@ -54,18 +53,22 @@ class Gallery:
         captions = [
             Caption(label=self._text(each, joint, typeface), row=row) for row, each in labels
         ]
-        height, width, _ = self.info.image_shape
+        height, width, _ = self._info.image_shape
         images = (record.image for record in self._records())
         sheet = draw_sheet(heading, captions, images, (width, height), typeface)
         return sheet, typeface.missing
 
+    @property
+    def _info(self) -> DatasetInfo:
+        return self.dataset.info
+
     def _records(self) -> Iterable[SampledRecord]:
-        return read_sample(self.folder, self.info, self.split, self.numbers)
+        return read_sample(self.dataset, self.split, self.numbers)
 
     def _name(self, output: int, label: int) -> str:
         """Returns a class's name; nothing for the blank."""
-        vocabulary = list(self.info.outputs.values())[output]
-        name = self.info.vocabularies[vocabulary][label]
+        vocabulary = list(self._info.outputs.values())[output]
+        name = self._info.vocabularies[vocabulary][label]
         return "" if name == BLANK else shown(name)
 
     def _text(self, labels: tuple[int, ...], joint: str, typeface: Typeface) -> str:
@@ -82,7 +85,7 @@ class Gallery:
 
     def _is_text(self) -> bool:
         """Tells whether all classes are single characters."""
-        return all(len(c) <= 1 for classes in self.info.vocabularies.values() for c in classes)
+        return all(len(c) <= 1 for classes in self._info.vocabularies.values() for c in classes)
 
 
 def missing_note(characters: Iterable[str]) -> list[str]:

@@ -41,7 +41,7 @@ class CharacterMap:
         self._subtables = [subtable for subtable in subtables if subtable is not None]
 
     def __contains__(self, character: str) -> bool:
-        """Tells whether the font has a glyph for one character."""
+        """Returns whether the font has a glyph for one character."""
         code = ord(character)
         return any(subtable.glyph(code) for subtable in self._subtables)
 

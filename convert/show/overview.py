@@ -1,4 +1,4 @@
-"""What `convert show` found, in lines for people and as JSON for machines."""
+"""The result of `convert show`, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ShowResult:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the summary that `--json` prints."""
         return {
             "dataset": self.dataset,
             "dataset_id": self.info.dataset_id,
@@ -115,7 +115,7 @@ class ShowResult:
         return content
 
     def _about(self) -> list[str]:
-        """Returns what the dataset is."""
+        """Describes the dataset: images, sources, outputs."""
         info = self.info
         records = sum(census.records for census in self.splits.values())
         size = sum(census.bytes for census in self.splits.values())
@@ -251,7 +251,7 @@ def _empty(split: str, found: Brightness) -> str:
 
 
 def image_kind(image: Mapping[str, Any]) -> str:
-    """Returns what images are like: `128x32 RGB, raw pixels`.
+    """Describes the images of a dataset: `128x32 RGB, raw pixels`.
 
     Args:
         image: `DatasetInfo.image`.
@@ -262,7 +262,7 @@ def image_kind(image: Mapping[str, Any]) -> str:
 
 
 def _image_origin(image: Mapping[str, Any]) -> str:
-    """Tells how sources became images."""
+    """Describes how images were made of sources."""
     crop, alpha = image["crop"], image["alpha"]
     parts = [
         "cropped to " + " ".join(map(str, crop)) if crop else "",

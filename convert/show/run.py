@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from convert.config import SPLITS
-from convert.errors import REASONS, FormatError, TryAgainError, UsageError
+from convert.errors import REASONS, FormatError, UsageError
+from convert.folder import Folder
 from convert.metadata import QUARANTINE, DatasetInfo
 from convert.show.brightness import Brightness, measure
 from convert.show.census import SplitCensus, take_census
@@ -19,7 +20,7 @@ from convert.show.overview import ShowResult, image_kind
 from convert.show.sample import choose, read_sample
 from convert.show.sheet_file import check_folder, check_sheet, write_png
 from convert.show.table import brief, counted
-from convert.storage import absolute, is_remote, read_dataset, read_lines
+from convert.storage import OpenDataset, absolute, is_remote, open_dataset
 from convert.vocabulary import BLANK
 
 _MAX_COUNT = 1000  # cards of the smallest kind; a sheet of more is no picture to look at
@@ -40,7 +41,7 @@ class ShowConfig:
         count: Records on each contact sheet; 0: no sheets. In [0, 1000].
         seed: Chooses the records. In [0, 2**63).
         sheets: Folder for the contact sheets, made if there is none.
-        overwrite: Let sheets replace files that are none.
+        overwrite: Let sheets replace other files, too.
     """
 
     dataset: str
@@ -73,31 +74,29 @@ def show_dataset(config: ShowConfig) -> ShowResult:
         TryAgainError: HDFS failed or a sheet could not be written for a passing reason, or the
             dataset was replaced meanwhile.
     """
-    info = read_dataset(config.dataset)
+    dataset = open_dataset(config.dataset)
+    folder, info = dataset.folder, dataset.info
     splits = _splits(info, config)
     sought = _sought(info, config.class_name)
     if config.count:
         check_folder(config.sheets, config.dataset)
     try:
-        censuses = {split: take_census(config.dataset, info, split, sought) for split in splits}
-        brightness = _measure(info, config, censuses)
-        quarantined = _count_reasons(config.dataset)
-        sheets, notes = _draw_sheets(info, config, censuses) if config.count else ({}, [])
-        return ShowResult(
-            dataset=config.dataset,
-            info=info,
-            splits=censuses,
-            brightness=brightness,
-            quarantined=quarantined,
-            class_name=config.class_name,
-            sheets=sheets,
-            notes=notes,
-        )
+        with folder.reading():
+            censuses = {split: take_census(folder, info, split, sought) for split in splits}
+            brightness = _measure(dataset, config, censuses)
+            quarantined = _count_reasons(folder)
+            sheets, notes = _draw_sheets(dataset, config, censuses) if config.count else ({}, [])
+            return ShowResult(
+                dataset=config.dataset,
+                info=info,
+                splits=censuses,
+                brightness=brightness,
+                quarantined=quarantined,
+                class_name=config.class_name,
+                sheets=sheets,
+                notes=notes,
+            )
     except FormatError as error:
-        if read_dataset(config.dataset).dataset_id != info.dataset_id:
-            raise TryAgainError(
-                f"{config.dataset}: was replaced meanwhile. Run the same command again."
-            ) from error
         raise FormatError(
             f"{error} `convert verify {config.dataset}` finds all that is damaged."
         ) from error
@@ -142,15 +141,15 @@ def _near(name: str, known: list[str]) -> list[str]:
 
 
 def _measure(
-    info: DatasetInfo, config: ShowConfig, censuses: dict[str, SplitCensus]
+    dataset: OpenDataset, config: ShowConfig, censuses: dict[str, SplitCensus]
 ) -> dict[str, Brightness]:
     """Measures random images of each split that is not empty."""
-    height, width, channels = info.image_shape
+    height, width, channels = dataset.info.image_shape
     count = min(_MEASURED_RECORDS, max(1, _MEASURED_BYTES // (height * width * channels)))
     found = {}
     for split, census in censuses.items():
         numbers = choose(census.records, count, config.seed, _stream(split, _MEASURED))
-        brightness = measure(read_sample(config.dataset, info, split, numbers), channels)
+        brightness = measure(read_sample(dataset, split, numbers), channels)
         if brightness is not None:
             found[split] = brightness
     return found
@@ -161,12 +160,12 @@ def _stream(split: str, purpose: int) -> int:
     return 2 * SPLITS.index(split) + purpose
 
 
-def _count_reasons(folder: str) -> dict[str, int]:
+def _count_reasons(folder: Folder) -> dict[str, int]:
     """Counts the rows left out by reason, the commonest first."""
-    path = os.path.join(folder, QUARANTINE)
+    path = folder.file(QUARANTINE)
     reasons: Counter[str] = Counter()
     try:
-        for line in read_lines(path):
+        for line in folder.lines(QUARANTINE):
             reason = json.loads(line.decode())["reason"]
             if reason not in REASONS:
                 raise ValueError(f"unknown reason {reason!r}")
@@ -180,7 +179,7 @@ def _count_reasons(folder: str) -> dict[str, int]:
 
 
 def _draw_sheets(
-    info: DatasetInfo, config: ShowConfig, censuses: dict[str, SplitCensus]
+    dataset: OpenDataset, config: ShowConfig, censuses: dict[str, SplitCensus]
 ) -> tuple[dict[str, str], list[str]]:
     """Draws and writes the sheets.
 
@@ -198,8 +197,8 @@ def _draw_sheets(
         if not numbers:
             notes.append(f"no sheet of {split}: {described}")
             continue
-        gallery = Gallery(folder=config.dataset, info=info, split=split, numbers=numbers)
-        subtitle = f"{split}: {described}, {image_kind(info.image)}, seed {config.seed}"
+        gallery = Gallery(dataset=dataset, split=split, numbers=numbers)
+        subtitle = f"{split}: {described}, {image_kind(dataset.info.image)}, seed {config.seed}"
         sheet, lacking = gallery.draw(name, subtitle)
         write_png(paths[split], sheet)
         missing |= lacking

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
@@ -15,7 +14,7 @@ from convert.decode import open_image
 from convert.errors import FormatError, ImageError
 from convert.metadata import DatasetInfo, Shard
 from convert.records import FewRecords, ShardRecords
-from convert.storage import is_remote
+from convert.storage import OpenDataset
 
 _READ_BYTES = 1 << 20  # of a shard on HDFS stream in the time that reading one record takes
 
@@ -57,13 +56,12 @@ def choose(num_records: int, count: int, seed: int, stream: int) -> list[int]:
 
 
 def read_sample(
-    folder: str, info: DatasetInfo, split: str, numbers: Sequence[int]
+    dataset: OpenDataset, split: str, numbers: Sequence[int]
 ) -> Iterator[SampledRecord]:
     """Yields records of a split.
 
     Args:
-        folder: The dataset's folder.
-        info: Its description.
+        dataset: The dataset.
         split: One of its splits.
         numbers: Which of the split's records, ascending.
 
@@ -71,24 +69,25 @@ def read_sample(
         FormatError: A shard is missing, or one of these records is damaged.
         TryAgainError: HDFS fails for a passing reason.
     """
-    shards = info.splits[split]
+    shards = dataset.info.splits[split]
     ends = list(accumulate(shard.records for shard in shards))
     for index, group in groupby(numbers, lambda number: bisect.bisect_right(ends, number)):
         first = ends[index] - shards[index].records
-        yield from _read_shard(folder, info, shards[index], [number - first for number in group])
+        yield from _read_shard(dataset, shards[index], [number - first for number in group])
 
 
 def _read_shard(
-    folder: str, info: DatasetInfo, shard: Shard, numbers: Sequence[int]
+    dataset: OpenDataset, shard: Shard, numbers: Sequence[int]
 ) -> Iterator[SampledRecord]:
     """Yields records of a shard, by their numbers in it; forgets the shard at the end."""
-    are_few = is_remote(folder) and len(numbers) * _READ_BYTES < shard.bytes
+    folder, info = dataset.folder, dataset.info
+    are_few = not folder.is_local and len(numbers) * _READ_BYTES < shard.bytes
     records = (FewRecords if are_few else ShardRecords)(folder, info, shard)
     for number in numbers:
         try:
             yield _read(info, records, number)
         except (ValueError, ImageError) as error:
-            path = os.path.join(folder, shard.file)
+            path = folder.file(shard.file)
             raise FormatError(f"{path}: record {number} is damaged: {error}.") from error
 
 

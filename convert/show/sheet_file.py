@@ -32,8 +32,8 @@ def check_folder(sheets: str, dataset: str) -> None:
     """
     if _whole(sheets).startswith(_whole(dataset)):
         raise UsageError(
-            f"--sheets {sheets}: is inside the dataset {dataset}, which keeps to what convert "
-            "wrote. Choose another folder."
+            f"--sheets {sheets}: is inside the dataset {dataset}, where only convert writes. "
+            "Choose another folder."
         )
     try:
         filesystem_of(sheets).make_folder(sheets)
@@ -59,7 +59,7 @@ def check_sheet(path: str, dataset: str, *, overwrite: bool) -> None:
     """
     if _whole(path).startswith(_whole(dataset)):
         raise UsageError(
-            f"{path}: leads into the dataset {dataset}, which keeps to what convert wrote. "
+            f"{path}: leads into the dataset {dataset}, where only convert writes. "
             "Choose another folder with --sheets."
         )
     if filesystem_of(path).is_folder(path):
@@ -74,7 +74,7 @@ def check_sheet(path: str, dataset: str, *, overwrite: bool) -> None:
 
 
 def _kind(path: str) -> str:
-    """Returns what stands under a name: nothing, a "sheet", a "file" or something "other"."""
+    """Names the kind of a path: nothing, a "sheet", a "file" or something "other"."""
     files, real = filesystem_of(path), real_place(path)
     try:
         if files.is_local:
@@ -127,7 +127,7 @@ def _write_here(path: str, image: Image.Image) -> None:
 
 
 def _save(image: Image.Image, file: IO[bytes]) -> None:
-    """Writes a PNG that `check_sheet` knows again."""
+    """Writes a PNG that `check_sheet` recognises."""
     texts = PngInfo()
     texts.add_text(*_SOFTWARE)
     image.save(file, "PNG", compress_level=9, pnginfo=texts)

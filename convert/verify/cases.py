@@ -1,20 +1,19 @@
-"""One shard under examination: what its file is like, where its records are, what was found."""
+"""The checks of one shard: its file, where its records lie, and the findings in them."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 from typing import Any
 
 import google_crc32c
 import numpy as np
 
+from convert.folder import Folder
 from convert.format import FOOTER_BYTES, HEADER_BYTES, layout_of_image, masked_crc
 from convert.index import SUFFIX, parse_index
 from convert.metadata import DatasetInfo, Shard
 from convert.plan import ShardSpec
-from convert.storage import filesystem_of, sha256_file
 from convert.verify.findings import Kind, Problem, RecordFindings
 from convert.verify.reader import open_reader
 from convert.verify.sidecars import file_size
@@ -47,7 +46,9 @@ class ShardCase:
         sha256: Digest of its bytes, where all are there and could be read.
     """
 
-    def __init__(self, folder: str, info: DatasetInfo, split: str, index: int, number: int) -> None:
+    def __init__(
+        self, folder: Folder, info: DatasetInfo, split: str, index: int, number: int
+    ) -> None:
         self.shard = shard = info.splits[split][index]
         self.split = split
         self.index = index
@@ -55,11 +56,11 @@ class ShardCase:
         self.findings = RecordFindings()
         self.sha256: str | None = None
         self._info = info
-        self._path = os.path.join(folder, shard.file)
+        self._folder = folder
         self._whole = 0
         self._num_near = 0
         self._failure = ""
-        found = file_size(self._path, f"shard of {shard.records:,} records")
+        found = file_size(folder, shard.file, f"shard of {shard.records:,} records")
         self.problems = [found] if isinstance(found, Problem) else []
         self._size = None if isinstance(found, Problem) else found
         self.readable = min(self._size or 0, shard.bytes)
@@ -105,7 +106,7 @@ class ShardCase:
         self._add("not_compared", text)
 
     def is_own(self, shards: dict[str, Shard]) -> bool:
-        """Tells whether the file holds this shard at all; if not, its records say nothing.
+        """Returns whether the file holds this shard at all; if not, its records say nothing.
 
         Args:
             shards: The dataset's shards by their digests.
@@ -125,7 +126,7 @@ class ShardCase:
         """Returns the shard whose content is here in place of this one's, if there is one."""
         sha256 = self.sha256
         if self._size != self.shard.bytes and self._size in {s.bytes for s in shards.values()}:
-            sha256 = sha256_file(self._path)
+            sha256 = self._folder.sha256(self.shard.file)
         other = shards.get(sha256 or "")
         return None if other is None or sha256 == self.shard.sha256 else other.file
 
@@ -150,7 +151,7 @@ class ShardCase:
             self._add("too_long", text)
 
     def _rest(self) -> str:
-        """Tells what is left of a truncated shard."""
+        """Describes what is left of a truncated shard."""
         total = f"of {self.shard.records:,} records"
         if not self._whole:
             return f"none {total} is whole"
@@ -166,7 +167,7 @@ class ShardCase:
 
     def _ends(self) -> Ints:
         """Returns where each record ends, as far as that can be found."""
-        found = file_size(self._path + SUFFIX, "index")
+        found = file_size(self._folder, self.shard.file + SUFFIX, "index")
         if isinstance(found, Problem):
             self.problems.append(found)
             return self._ends_by_frames()
@@ -183,7 +184,7 @@ class ShardCase:
         try:
             if size != shard.index_bytes:
                 raise ValueError(f"it does not have its {shard.index_bytes:,} bytes")
-            text = filesystem_of(self._path).read(self._path + SUFFIX)
+            text = self._folder.read(shard.file + SUFFIX)
             if hashlib.sha256(text).hexdigest() != shard.index_sha256:
                 raise ValueError("its sha256 differs")
             return parse_index(text, shard.records, shard.bytes)[1:]
@@ -198,7 +199,7 @@ class ShardCase:
         ends: list[int] = []
         start, size = 0, self._size or 0
         try:
-            with open_reader(self._path, 0, size) as reader:
+            with open_reader(self._folder, self.shard.file, 0, size) as reader:
                 while start < self.readable and len(ends) < self.shard.records:
                     header = reader.read(start, min(HEADER_BYTES, size - start))
                     length = _length(header)
@@ -223,7 +224,7 @@ class ShardCase:
         )
 
 
-def open_cases(folder: str, info: DatasetInfo) -> list[ShardCase]:
+def open_cases(folder: Folder, info: DatasetInfo) -> list[ShardCase]:
     """Returns all shards of a dataset."""
     places = [
         (split, index) for split, shards in info.splits.items() for index in range(len(shards))

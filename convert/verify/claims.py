@@ -1,4 +1,4 @@
-"""Which manifest row each record claims to come from: no row twice, none that is not there."""
+"""The manifest rows that records say they come from: finds double and impossible ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Origins:
-    """What damaged records can be believed of the rows that they come from.
+    """The manifest rows that damaged records probably come from.
 
     Attributes:
         rows: Rows that one damaged record reads, and no other record, in order.
@@ -80,7 +80,7 @@ class Claims:
         return int(np.count_nonzero(self._state == _SOUND))
 
     def is_sound(self, place: Place) -> bool:
-        """Tells whether every byte of a record is sound."""
+        """Returns whether every byte of a record is sound."""
         position = self._position(place)
         return position is not None and bool(self._state[position] == _SOUND)
 
@@ -128,7 +128,7 @@ class Claims:
         return self._place(int(positions[index])) if found else None
 
     def origins(self, num_rows: int | None, left_out: Ints) -> Origins:
-        """Returns what tells which row a damaged record comes from.
+        """Returns the object that finds the manifest row of a damaged record.
 
         Args:
             num_rows: Rows of the manifest. None: not known.

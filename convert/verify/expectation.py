@@ -1,4 +1,4 @@
-"""What a manifest says that a finished dataset should hold: the plan, made again."""
+"""The content that a manifest gives a finished dataset: plans the conversion again."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Expectation:
         return shown(self.plan.manifest.columns["path"][row].as_py())
 
     def source_job(self) -> ShardJob:
-        """Returns what reads the sources.
+        """Returns a job whose reader reads the source files.
 
         Raises:
             UsageError: Their folder is not there.

@@ -1,4 +1,4 @@
-"""What `convert verify` finds wrong: in one record, and as a problem that is told."""
+"""The errors that `convert verify` finds: in one record, and as problems that it prints."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Problem:
 
 
 def record_message(finding: Finding, where: str) -> str:
-    """Words a finding.
+    """Returns the message for a finding.
 
     Args:
         finding: What was found.
@@ -153,7 +153,7 @@ def record_message(finding: Finding, where: str) -> str:
 
 
 def rest_message(kind: Kind, count: int) -> str:
-    """Words findings that are only counted."""
+    """Returns the message for findings that are only counted."""
     noun = _WORDS[kind][1].format(s="" if count == 1 else "s")
     return f"and {count:,} more {noun}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,8 +38,7 @@ def inspect(job: Inspection, span: Span, on_bytes: Callable[[int], None]) -> Spa
     inspector = _Inspector(job, span, report)
     digest = hashlib.sha256() if span.is_hashed else None
     try:
-        path = os.path.join(job.folder, span.file)
-        with open_reader(path, span.offset, span.offset + span.bytes) as reader:
+        with open_reader(job.folder, span.file, span.offset, span.offset + span.bytes) as reader:
             for first, stop, start, end in _chunks(span, job.info):
                 data = reader.read(span.offset + start, end - start)
                 if digest is not None:

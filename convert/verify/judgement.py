@@ -1,4 +1,4 @@
-"""The judgement on all shards together: rows that occur twice, and whose record is damaged."""
+"""The checks across all shards: rows that occur twice, and the rows of damaged records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ints = np.ndarray[Any, np.dtype[Any]]
 
 
 class Judgement:
-    """What all records together tell.
+    """The problems that only show in all records together.
 
     Args:
         cases: The shards, after all of them were checked.
@@ -41,7 +41,7 @@ class Judgement:
         self._num_rows = num_rows
 
     def problems(self) -> list[Problem]:
-        """Returns what is wrong with shards and their records, in the dataset's order."""
+        """Returns the problems of shards and their records, in the dataset's order."""
         shards = {case.shard.sha256: case.shard for case in self._cases if case.shard.records}
         own = []
         for case in self._cases:
@@ -91,7 +91,7 @@ class Judgement:
         return f"record {place.record} of {self._cases[place.shard].shard.file}"
 
     def _told(self, case: ShardCase, origins: Origins) -> list[Problem]:
-        """Returns what is wrong with a shard, its first findings one by one."""
+        """Returns the problems of a shard, its first findings one by one."""
         findings = case.findings
         expected = None
         if findings.first and self._manifest is not None:

@@ -80,7 +80,7 @@ def compare(
 
 
 def _difference(levels: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[Kind, str]:
-    """Tells how two images differ.
+    """Describes how two images differ.
 
     Args:
         levels: By how much, shape (height, width, channels).

@@ -1,4 +1,4 @@
-"""The bytes of a shard from front to back, with those that come next on their way."""
+"""Reads the bytes of a shard from front to back, the next ones ahead."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Protocol
 
-from convert.regular import open_regular
-from convert.storage import filesystem_of
+from convert.folder import Folder
 
 _AHEAD_BYTES = 8 << 20  # asked of the disk before it is needed, so that neither waits for the other
 _ASK_BYTES = 256 << 10  # in reads of less than this the disk is asked for nothing
@@ -31,22 +30,26 @@ class Reader(Protocol):
 
 
 @contextlib.contextmanager
-def open_reader(path: str, start: int, stop: int) -> Iterator[Reader]:
+def open_reader(folder: Folder, name: str, start: int, stop: int) -> Iterator[Reader]:
     """Opens a shard.
 
     Args:
-        path: The file.
+        folder: The dataset's folder.
+        name: The shard's file.
         start: Where reading starts.
         stop: Where it ends at the latest.
 
     Raises:
         OSError: It cannot be opened.
     """
-    if filesystem_of(path).is_local:
-        with open(path, "rb", buffering=0, opener=open_regular) as file:
-            yield _LocalReader(file.fileno())
-    else:
-        yield _StreamReader(filesystem_of(path).stream(path, start, stop - start), start)
+    if not folder.is_local:
+        yield _StreamReader(folder.stream(name, start, stop - start), start)
+        return
+    descriptor = folder.open(name)
+    try:
+        yield _LocalReader(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _LocalReader:

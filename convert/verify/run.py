@@ -1,4 +1,4 @@
-"""Verifying a dataset: every byte of it is as it was written, and says what its manifest says."""
+"""Verifies a dataset: every byte is as it was written, rows and labels agree with the manifest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from convert.config import SPLITS, usable_cores
-from convert.errors import ShardfeedError, TryAgainError, UsageError
-from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.errors import ShardfeedError, UsageError
+from convert.storage import OpenDataset, open_dataset
 from convert.verify.cases import open_cases
 from convert.verify.claims import Claims
 from convert.verify.expectation import Expectation
@@ -53,9 +52,7 @@ class VerifyConfig:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers must be at least 1, got {self.workers}.")
         if self.deep and self.manifest is None:
-            raise UsageError(
-                "--deep needs --manifest FILE: it tells which source each record comes from."
-            )
+            raise UsageError("--deep needs --manifest FILE: it names the source of each record.")
         for flag, is_given in (("--root", self.root is not None), ("--allow", bool(self.allow))):
             if is_given and not self.deep:
                 raise UsageError(f"{flag} needs --deep: nothing else reads the sources.")
@@ -72,35 +69,36 @@ def verify_dataset(config: VerifyConfig) -> VerifyResult:
     Raises:
         FormatError: There is no dataset, or its description cannot be read.
         UsageError: The manifest is not that of the dataset, or cannot be read.
-        TryAgainError: HDFS or a source could not be read, workers died, or the dataset was
-            replaced meanwhile.
+        ReplacedError: Another dataset took its place meanwhile.
+        TryAgainError: HDFS or a source could not be read, or workers died.
     """
     started = time.monotonic()
-    info = read_dataset(config.dataset)
+    dataset = open_dataset(config.dataset)
     try:
-        result = _Verification(config, info).run(started)
+        with dataset.folder.reading():
+            result = _Verification(config, dataset).run(started)
     except OSError as error:
         what = error.filename or config.dataset
         raise ShardfeedError(f"{what}: cannot be read: {error.strerror or error}.") from error
-    if result.problems and read_dataset(config.dataset).dataset_id != info.dataset_id:
-        raise TryAgainError(
-            f"{config.dataset}: was replaced while it was verified. Run the same command again."
-        )
+    changed = dataset.folder.change()
+    if changed is not None:  # what stands there now was not verified
+        raise changed
     return result
 
 
 class _Verification:
     """One run over all files of a dataset."""
 
-    def __init__(self, config: VerifyConfig, info: DatasetInfo) -> None:
+    def __init__(self, config: VerifyConfig, dataset: OpenDataset) -> None:
         self._config = config
-        self._info = info
+        self._folder, self._info = dataset.folder, dataset.info
+        info = dataset.info
         self._manifest: Expectation | None = None
         if config.manifest is not None:
             self._manifest = Expectation(
                 config.dataset, info, config.manifest, config.root, config.allow
             )
-        self._cases = open_cases(config.dataset, info)
+        self._cases = open_cases(self._folder, info)
         self._claims = Claims([case.capacity for case in self._cases])
         self._total = sum(case.readable for case in self._cases)
         self._left_out = np.empty(0, np.int64)
@@ -111,7 +109,7 @@ class _Verification:
         Args:
             started: When the whole job began.
         """
-        folder, info, manifest = self._config.dataset, self._info, self._manifest
+        folder, info, manifest = self._folder, self._info, self._manifest
         problems = list(check_texts(folder, info))
         quarantined, more = check_quarantine(folder)
         problems += more + find_foreign(folder, info)
@@ -126,7 +124,7 @@ class _Verification:
         self._inspect()
         judgement = Judgement(self._cases, self._claims, manifest, self._left_out, num_rows)
         return VerifyResult(
-            dataset=folder,
+            dataset=folder.path,
             info=info,
             problems=judgement.problems() + problems,
             duplicates=self._claims.duplicates([SPLITS.index(c.split) for c in self._cases]),
@@ -140,7 +138,7 @@ class _Verification:
         """Has all shards checked."""
         config, manifest = self._config, self._manifest
         sources = manifest.source_job() if manifest is not None and config.deep else None
-        job = Inspection(folder=config.dataset, info=self._info, sources=sources)
+        job = Inspection(folder=self._folder, info=self._info, sources=sources)
         is_slow = config.deep or not self._info.is_raw
         span_bytes = _DECODED_SPAN_BYTES if is_slow else _SPAN_BYTES
         num_workers = min(config.num_workers, self._total // (_SPANS_OF_PROCESS * span_bytes))
@@ -180,7 +178,7 @@ class _Verification:
             yield from divide(whole, self._info.layout.stride, most_bytes)
 
     def _compared(self) -> str:
-        """Returns what records were compared with, for the verdict."""
+        """Returns the words of the last line that say what records were compared with."""
         if self._manifest is None:
             return ""
         return ", rows and labels equal the manifest" + ", pixels the sources" * self._config.deep

@@ -1,23 +1,20 @@
-"""The small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, those for TFDS."""
+"""Checks the small files beside the shards: dataset.json, _SUCCESS, quarantine.jsonl, TFDS's."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from convert.errors import REASONS, FormatError
+from convert.folder import Folder
 from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.plan import plan_id
 from convert.quarantine import Quarantined
-from convert.regular import file_kind
 from convert.source_note import read_note
-from convert.storage import filesystem_of, read_lines
 from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.verify.findings import Problem, first_problems, shown
 from convert.vocabulary import BLANK
@@ -34,18 +31,18 @@ _IMAGE_OPTIONS = (
 _IMAGE_OPTIONS_IF_USED = {"fit": "stretch", "lenient": False}
 
 
-def file_size(path: str, noun: str = "file") -> int | Problem:
-    """Returns a file's bytes, or what keeps a path from being a regular file; nothing is opened.
+def file_size(folder: Folder, name: str, noun: str = "file") -> int | Problem:
+    """Returns a file's bytes, or what keeps it from being a regular file; nothing is opened.
 
     Args:
-        path: The path.
+        folder: The dataset's folder.
+        name: The file.
         noun: What the file is to the dataset.
     """
-    name = os.path.basename(path)
     try:
-        other, size = _look_at(path)
+        other, size = folder.look(name)
     except FileNotFoundError:
-        message = f"missing {noun}" + (", a link that leads nowhere" * os.path.islink(path))
+        message = f"missing {noun}" + (", a link that leads nowhere" * folder.is_link(name))
         return Problem(kind="missing", file=name, message=message)
     except OSError as error:
         return Problem(kind="unreadable", file=name, message=f"cannot be read: {error.strerror}")
@@ -54,24 +51,7 @@ def file_size(path: str, noun: str = "file") -> int | Problem:
     return size
 
 
-def _look_at(path: str) -> tuple[str, int]:
-    """Returns what a path is if it is no regular file, and its size in bytes.
-
-    Raises:
-        OSError: There is nothing, or it may not be looked at.
-    """
-    files = filesystem_of(path)
-    if files.is_local:
-        os.stat(path)  # a link that leads nowhere is a missing file
-        found = os.lstat(path)
-        return file_kind(found), found.st_size
-    status = files.status(path)
-    if status is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    return "a folder" * status.is_folder, status.size
-
-
-def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
+def check_texts(folder: Folder, info: DatasetInfo) -> Iterator[Problem]:
     """Finds what is wrong with the files that follow from the dataset's description."""
     expected = {
         DATASET_JSON: info.to_json(),
@@ -80,7 +60,7 @@ def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
         SUCCESS: "",
     }
     for name, text in expected.items():
-        found, problem = _read(os.path.join(folder, name), len(text.encode()) + 1)
+        found, problem = _read(folder, name, len(text.encode()) + 1)
         if problem is not None:
             yield problem
         elif found != text.encode():
@@ -93,9 +73,9 @@ def check_texts(folder: str, info: DatasetInfo) -> Iterator[Problem]:
         yield Problem(kind="metadata", file=DATASET_JSON, message=message)
 
 
-def _check_source(folder: str) -> Iterator[Problem]:
+def _check_source(folder: Folder) -> Iterator[Problem]:
     """Finds what is wrong with `_source.json`, which older datasets do not have."""
-    found = file_size(os.path.join(folder, SOURCE), "note of the sources")
+    found = file_size(folder, SOURCE, "note of the sources")
     if isinstance(found, Problem):
         if found.kind != "missing":
             yield found
@@ -130,20 +110,20 @@ def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:
     return given
 
 
-def _read(path: str, limit: int) -> tuple[bytes, Problem | None]:
+def _read(folder: Folder, name: str, limit: int) -> tuple[bytes, Problem | None]:
     """Returns at most `limit` bytes of a file, or why there are none."""
-    found = file_size(path)
+    found = file_size(folder, name)
     if isinstance(found, Problem):
         return b"", found
     try:
-        return filesystem_of(path).read(path, 0, min(found, limit)), None
+        return folder.read(name, 0, min(found, limit)), None
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        return b"", Problem(kind="unreadable", file=os.path.basename(path), message=message)
+        return b"", Problem(kind="unreadable", file=name, message=message)
 
 
 def _contradiction(info: DatasetInfo) -> str:
-    """Tells where a description contradicts itself, or returns nothing."""
+    """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
     image: dict[str, Any] = {**info.image, "name": info.name}
@@ -162,20 +142,19 @@ def _contradiction(info: DatasetInfo) -> str:
     return "" if is_given else "its vocabularies are not those that its `options` have digests of"
 
 
-def check_quarantine(folder: str) -> tuple[list[Quarantined] | None, list[Problem]]:
+def check_quarantine(folder: Folder) -> tuple[list[Quarantined] | None, list[Problem]]:
     """Reads the rows left out.
 
     Returns:
         The rows, or None if they are not all known; and what is wrong.
     """
-    path = os.path.join(folder, QUARANTINE)
-    found = file_size(path)
+    found = file_size(folder, QUARANTINE)
     if isinstance(found, Problem):
         return None, [found]
     rows: list[Quarantined] = []
     messages = []
     try:
-        for number, line in enumerate(read_lines(path), 1):
+        for number, line in enumerate(folder.lines(QUARANTINE), 1):
             last = rows[-1].row if rows else -1
             entry = _entry(line, last)
             if isinstance(entry, str):
@@ -213,16 +192,15 @@ def _entry(line: bytes, last: int) -> Quarantined | str:
     return entry
 
 
-def find_foreign(folder: str, info: DatasetInfo) -> list[Problem]:
+def find_foreign(folder: Folder, info: DatasetInfo) -> list[Problem]:
     """Finds what is in a dataset's folder and not of the dataset."""
     known = {*info.files(), DATASET_JSON, SUCCESS, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON}
-    files, problems = filesystem_of(folder), []
-    for name in sorted(set(files.names(folder)) - known):
+    problems = []
+    for name in sorted(set(folder.names()) - known):
         if name.startswith(_HIDDEN):
             continue
         message = f"foreign file: {DATASET_JSON} does not list it"
-        path = os.path.join(folder, name)
-        if os.path.isdir(path) if files.is_local else files.is_folder(path):  # a link to itself
+        if folder.is_folder(name):
             message = f"foreign file, a folder: {DATASET_JSON} does not list it"
         elif _SHARD_NAME.fullmatch(name):
             message = f"foreign file, a shard of another dataset: {DATASET_JSON} does not list it"

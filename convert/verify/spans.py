@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from convert.folder import Folder
 from convert.metadata import DatasetInfo
 from convert.plan import ShardSpec
 from convert.shard import ShardJob
@@ -21,12 +22,12 @@ class Inspection:
     """What is the same for all spans of a dataset; sent to each worker once.
 
     Attributes:
-        folder: The dataset's folder.
+        folder: The dataset's folder; the same one in each worker.
         info: Its description.
         sources: Where the sources are. None: images are not compared with them.
     """
 
-    folder: str
+    folder: Folder
     info: DatasetInfo
     sources: ShardJob | None
 

@@ -1,4 +1,4 @@
-"""Telling how far a check of many bytes is: a bar on a terminal, a plain line elsewhere."""
+"""Progress of a check of many bytes: a bar on a terminal, a plain line elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verification found, in lines for people and as JSON for machines."""
+"""The result of a verification, in lines for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class VerifyResult:
         ]
 
     def _places(self) -> str:
-        """Tells where problems are: `2 of 8 shards and quarantine.jsonl`."""
+        """Counts where problems are: `2 of 8 shards and quarantine.jsonl`."""
         shards = _shards(self.info)
         files = dict.fromkeys(problem.file.removesuffix(SUFFIX) for problem in self.problems)
         others = [file for file in files if file not in shards]
@@ -91,7 +91,7 @@ class VerifyResult:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
+        """Returns the summary that `--json` prints."""
         counts: Counter[Kind] = Counter()
         for problem in self.problems:
             counts[problem.kind] += problem.count

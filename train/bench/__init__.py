@@ -1,1 +1,1 @@
-"""What holds a training up: reader and model are timed alone and together."""
+"""Finds the bottleneck of training: times reader and model alone and together."""

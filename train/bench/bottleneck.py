@@ -1,4 +1,4 @@
-"""What holds a training up, told in one sentence."""
+"""Names the bottleneck of training in one sentence."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Rates:
         return f"{finding}; {self._feeds()}; {self._advice()}"
 
     def _feeds(self) -> str:
-        """Returns what the reader could feed, and what changes that."""
+        """Says how fast an accelerator the reader could feed, and what changes that."""
         others = []
         if self._plain_is_faster and self.feeds == self.reader:
             others.append(f"{rounded(self.reader_plain or 0)} with --no-augment")
@@ -74,7 +74,7 @@ class Rates:
         return told + (f" ({', '.join(others)})" if others else "")
 
     def _advice(self) -> str:
-        """Returns what would help."""
+        """Says what would make training faster."""
         if self.bottleneck == "model":
             return "only a faster model or accelerator helps"
         if self.bottleneck == "disk":

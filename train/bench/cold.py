@@ -1,4 +1,4 @@
-"""Reading a dataset that is not in memory: the page cache is emptied of it first.
+"""Times reading a dataset from disk: drops it from the page cache first.
 
 Only of it: /proc/sys/vm/drop_caches would also take what others on the machine have read, needs
 the rights of an administrator, and drops no page that posix_fadvise does not.
@@ -10,17 +10,20 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from convert.regular import open_regular
+from convert.storage import OpenDataset
 from train.arrays import iterate
 from train.bench.config import BenchConfig
 from train.bench.source import open_training
 from train.bench.speed import Speed, timed
 from train.errors import ShardfeedError
+from train.records import RecordReader
 
 _IO = Path("/proc/self/io")
 _MOSTLY = 0.9  # some pages stay: those that somebody has mapped, those that were just written
@@ -60,18 +63,24 @@ class ColdRead:
         return self.disk_bytes / self.speed.seconds
 
 
-def read_cold(config: BenchConfig) -> ColdRead:
+def read_cold(config: BenchConfig, dataset: OpenDataset) -> ColdRead:
     """Reads the first epoch of training from disk, as arrays, CRCs compared, nothing augmented.
 
     A process of its own does it: what this one has mapped would stay in memory, and what is still
     being read ahead in the end would slow down whatever is measured next.
+
+    Args:
+        config: What is measured.
+        dataset: The dataset; the process opens the same folder, or none.
 
     Raises:
         ShardfeedError: The dataset cannot be read.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(config, there), name="read cold", daemon=True)
+    process = context.Process(
+        target=_serve, args=(config, dataset, there), name="read cold", daemon=True
+    )
     process.start()
     there.close()
     try:
@@ -91,23 +100,37 @@ def read_cold(config: BenchConfig) -> ColdRead:
     return cold
 
 
-def drop_from_cache(paths: Sequence[str]) -> bool:
-    """Lets the system forget what it keeps of some files in memory; returns whether it can."""
+def drop_from_cache(descriptors: Iterable[int]) -> bool:
+    """Lets the system forget what it keeps of open files in memory; returns whether it can."""
     if not hasattr(os, "posix_fadvise"):  # macOS
         return False
-    for path in paths:
-        descriptor = open_regular(path, os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # only what is on disk can be dropped
-                os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # only what is on disk can be dropped
+            os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return True
 
 
+def _descriptors(reader: RecordReader) -> Iterator[int]:
+    """Opens the files of this machine that records are read from, one after the other.
+
+    Yields:
+        A descriptor, closed before the next one is opened.
+    """
+    if reader.far is None:
+        openings = [partial(file.folder.open, file.shard.file) for file in reader.files]
+    else:
+        openings = [partial(open_regular, path, os.O_RDONLY) for path in reader.far.paths()]
+    for opening in openings:
+        descriptor = opening()
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
 def disk_bytes() -> int | None:
-    """Returns what this process has read from disks so far; None where the system does not tell."""
+    """Returns the bytes that this process has read from disks; None if not known."""
     try:
         lines = _IO.read_text().splitlines()
     except OSError:
@@ -115,19 +138,19 @@ def disk_bytes() -> int | None:
     return next((int(line.split()[1]) for line in lines if line.startswith("read_bytes")), None)
 
 
-def _serve(config: BenchConfig, answer: Connection) -> None:
+def _serve(config: BenchConfig, dataset: OpenDataset, answer: Connection) -> None:
     """Reads in the process of its own, and sends what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     try:
-        answer.send(_read(config))
+        answer.send(_read(config, dataset))
     except ShardfeedError as error:
         answer.send(error)
 
 
-def _read(config: BenchConfig) -> ColdRead:
-    source = replace(open_training(config), augment=None)
+def _read(config: BenchConfig, dataset: OpenDataset) -> ColdRead:
+    source = replace(open_training(config, dataset), augment=None)
     # Of each shard the first and the last record are mapped by now, and stay.
-    dropped = drop_from_cache(source.reader.paths())
+    dropped = drop_from_cache(_descriptors(source.reader))
     before = disk_bytes()
     speed = timed(iterate(source, 0), config.batch_size, config.seconds)
     after = disk_bytes()

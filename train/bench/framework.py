@@ -19,7 +19,7 @@ _GROUPS_AHEAD = 3  # of batches that may be ready when the first is taken, so th
 
 
 def device() -> str:
-    """Returns what Keras runs on, and where."""
+    """Names Keras' backend and its device."""
     return f"{keras.backend.backend()}, {', '.join(keras.distribution.list_devices())}"
 
 

@@ -1,4 +1,4 @@
-"""What a person is told: a line for each part."""
+"""The printed lines of `train bench`, one for each part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CPU_COLUMNS = 14
 
 
 def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: str) -> list[str]:
-    """Returns what is measured, where, and the head of the table."""
+    """Returns the first lines: dataset, machine and the table's head."""
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
     return [
@@ -41,8 +41,8 @@ def row(label: str, speed: Speed, note: str = "") -> str:
 def cold_note(cold: ColdRead) -> str:
     """Returns how the disk was read."""
     if not cold.dropped:
-        return "from memory, maybe: the page cache cannot be emptied here"
+        return "maybe from memory: the page cache cannot be emptied here"
     if cold.bytes_per_second is None:
         return f"only {cold.share_from_disk:.0%} from disk: something keeps the rest in memory"
     told = f"{rounded(cold.bytes_per_second / 1e6)} MB/s, page cache emptied of the dataset before"
-    return told if cold.disk_bytes is not None else f"{told}, if the system obeyed"
+    return told if cold.disk_bytes is not None else f"{told}, if the system dropped it"

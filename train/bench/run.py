@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import keras
 
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import OpenDataset, open_dataset
 from train.bench import lines
 from train.bench.bottleneck import Rates
 from train.bench.cold import ColdRead, read_cold
@@ -85,15 +85,16 @@ def bench_dataset(config: BenchConfig, say: Say = lambda line: None) -> BenchRes
         FormatError: The dataset is no valid one.
         RecordError: A record is damaged.
     """
-    info = read_dataset(config.dataset)
-    source = open_training(config)
+    dataset = open_dataset(config.dataset)
+    info = dataset.info
+    source = open_training(config, dataset)
     record_bytes = source.reader.record_bytes
     model = build_compiled(config.training, info, source.num_steps)
     for line in lines.opening(config, info, record_bytes, device()):
         say(line)
-    cold = _from_disk(config, say)
+    cold = _from_disk(config, dataset, say)
     source = in_memory(source, config.window, config.seconds)
-    reader = reader_speeds(config, source, say)
+    reader = reader_speeds(config, dataset, source, say)
     with reader_failure(source.reader):
         alone = _model_alone(config, source, model, say)
         together = _together(config, source, model, say)
@@ -110,21 +111,24 @@ def bench_dataset(config: BenchConfig, say: Say = lambda line: None) -> BenchRes
     )
 
 
-def _from_disk(config: BenchConfig, say: Say) -> ColdRead:
-    cold = read_cold(config)
+def _from_disk(config: BenchConfig, dataset: OpenDataset, say: Say) -> ColdRead:
+    cold = read_cold(config, dataset)
     say(lines.row("from disk, as arrays", cold.speed, lines.cold_note(cold)))
     return cold
 
 
-def reader_speeds(config: BenchConfig, source: BatchSource, say: Say) -> ReaderSpeeds:
+def reader_speeds(
+    config: BenchConfig, dataset: OpenDataset, source: BatchSource, say: Say
+) -> ReaderSpeeds:
     """Times the reader in all its ways.
 
     Args:
         config: What is measured.
+        dataset: The dataset.
         source: The training split, in memory.
         say: Called with each line.
     """
-    always = in_memory(open_training(config, "always"), config.window, config.seconds)
+    always = in_memory(open_training(config, dataset, "always"), config.window, config.seconds)
     first = time_delivery(always, config.seconds)
     say(lines.row("reader, first epoch", first, "each CRC is compared"))
     tensors = time_delivery(source, config.seconds)
@@ -166,7 +170,7 @@ def _rates(
     model: Speed,
     together: Pace,
 ) -> Rates:
-    """Returns what tells the bottleneck."""
+    """Returns the rates that decide which part is the bottleneck."""
     disk = cold.bytes_per_second
     memory = available_bytes()
     return Rates(

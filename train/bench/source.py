@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from convert.storage import OpenDataset
 from train.bench.config import BenchConfig
 from train.config import VerifyRecords
 from train.loading import open_source
 from train.source import BatchSource
 
 
-def open_training(config: BenchConfig, verify: VerifyRecords = "first") -> BatchSource:
+def open_training(
+    config: BenchConfig, dataset: OpenDataset, verify: VerifyRecords = "first"
+) -> BatchSource:
     """Opens the training split as training does.
 
     Args:
         config: What is measured.
+        dataset: The dataset.
         verify: When to compare a record's CRC.
 
     Raises:
@@ -20,7 +24,7 @@ def open_training(config: BenchConfig, verify: VerifyRecords = "first") -> Batch
         FormatError: The dataset is no valid one.
     """
     return open_source(
-        config.dataset,
+        dataset,
         "train",
         config.batch_size,
         config.seed,

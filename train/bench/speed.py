@@ -1,4 +1,4 @@
-"""How fast images go by, and how much work of the CPU an image is."""
+"""Measures images per second and CPU time per image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a dataset that is in memory: what is measured is read before."""
+"""Times reading a dataset from memory: reads the records before it measures."""
 
 from __future__ import annotations
 

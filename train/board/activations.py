@@ -1,4 +1,4 @@
-"""What each layer answers to the same few images, epoch after epoch."""
+"""Histograms of each layer's output for the same few images, epoch after epoch."""
 
 from __future__ import annotations
 

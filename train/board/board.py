@@ -1,4 +1,4 @@
-"""TensorBoard's files of a run: what is written when."""
+"""Writes a run's files for TensorBoard, and decides when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping something costly to a small share of the time."""
+"""Limits something costly to a small share of the time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class Budget:
-    """Tells when something costly may be done again.
+    """Decides when something costly may be done again.
 
     What it decides hangs on the clock; so nothing may hang on it that a resumed run must repeat.
 
@@ -27,7 +27,7 @@ class Budget:
 
     @contextlib.contextmanager
     def spending(self) -> Iterator[None]:
-        """Surrounds what is costly, and takes its time."""
+        """Times the costly work inside a `with` block."""
         started = time.perf_counter()
         yield
         ended = time.perf_counter()

@@ -1,4 +1,4 @@
-"""All histograms of a training, as often as they are cheap."""
+"""All histograms of a training, left out where they would cost much time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Shards of a dataset that is far away, on a disk that is near and smaller than it."""
+"""Caches shards of a remote dataset on a local disk, which may be smaller than the dataset."""

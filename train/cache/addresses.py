@@ -1,4 +1,4 @@
-"""Addresses that shards of a dataset keep, whether they are at hand or not.
+"""Addresses that the shards of a dataset keep, whether they are in the cache or not.
 
 A reader knows its shards as memory that never moves. Here is that memory: reserved as a whole,
 which costs nothing, and each shard's file laid over its part while it is needed. To touch a part

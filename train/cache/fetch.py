@@ -1,4 +1,4 @@
-"""Bringing one shard into a cache folder, whole and checked."""
+"""Fetches one shard into a cache folder, whole and checked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convert.folder import Folder
 from convert.mapping import REPAIR
 from convert.metadata import Shard
 from convert.os_errors import kind_of
-from convert.storage import filesystem_of
 from train.cache.counts import CacheCounts
 from train.cache.folder import CacheFolder
 from train.cache.members import Member
@@ -42,12 +42,17 @@ class Item:
     """A shard where it comes from.
 
     Attributes:
-        path: Its file there.
+        folder: The dataset's folder, held.
         shard: What the dataset says of it.
     """
 
-    path: str
+    folder: Folder
     shard: Shard
+
+    @property
+    def path(self) -> str:
+        """Its file there, for messages."""
+        return self.folder.file(self.shard.file)
 
     @property
     def name(self) -> str:
@@ -85,6 +90,7 @@ class Fetcher:
         Raises:
             RecordError: What was fetched is not what the dataset says.
             FormatError: It is missing.
+            ReplacedError: Another dataset took the place of its own.
             TryAgainError: The cache's disk, or where it comes from, fails.
         """
         with contextlib.ExitStack() as stack:
@@ -140,7 +146,7 @@ class Fetcher:
         files: Sequence[CachedFile],
         members: dict[str, Member],
     ) -> list[CachedFile]:
-        """Returns the files that may give way."""
+        """Returns the files that may be removed for another one."""
         processes = {member.process for member in members.values()}
         wish = Wish(
             size=item.shard.bytes,
@@ -154,15 +160,8 @@ class Fetcher:
         """Fetches a shard into its part and gives it its name."""
         try:
             with self._counts.fetching():
-                for _ in range(_TRIES):
-                    part.rewind()
-                    if self._copy(item, part) == item.shard.sha256:
-                        break
-                else:
-                    raise RecordError(
-                        f"{item.path}: its sha256 is not that of its dataset.json, {_TRIES} times "
-                        f"in a row. {REPAIR}"
-                    )
+                with item.folder.reading():
+                    self._copy_sound(item, part)
                 part.sync()
                 descriptor = self._folder.publish(part)
         except BaseException:
@@ -173,11 +172,22 @@ class Fetcher:
         self._counts.fetched(item.name, item.shard.bytes)
         return descriptor
 
+    def _copy_sound(self, item: Item, part: Part) -> None:
+        """Copies a shard that is what the dataset says."""
+        for _ in range(_TRIES):
+            part.rewind()
+            if self._copy(item, part) == item.shard.sha256:
+                return
+        raise RecordError(
+            f"{item.path}: its sha256 is not that of its dataset.json, {_TRIES} times in a row. "
+            f"{REPAIR}"
+        )
+
     def _copy(self, item: Item, part: Part) -> str:
         """Copies a shard; returns the digest of what came, empty if it was too long."""
         digest, left = hashlib.sha256(), item.shard.bytes
         try:
-            for piece in filesystem_of(item.path).stream(item.path):
+            for piece in item.folder.stream(item.shard.file):
                 left -= len(piece)
                 if left < 0:
                     return ""
@@ -191,7 +201,7 @@ class Fetcher:
 
 
 def _failure(item: Item, error: OSError) -> ShardfeedError:
-    """Returns what to tell of a shard that cannot be read where it comes from."""
+    """Returns the error for a shard that cannot be read from its source."""
     problem = f"{item.path}: cannot be read: {error.strerror}."
     if error.errno in _GONE:
         return FormatError(f"{problem} {REPAIR}")

@@ -47,7 +47,7 @@ def open_locked(path: str, kind: int) -> int | None:
 
 
 def has_name(descriptor: int, path: str) -> bool:
-    """Tells whether an open file still has a name."""
+    """Returns whether an open file still has a name."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The folder of a cache: files named by what is in them, never more bytes than it may have.
+"""The folder of a cache: files named by their content, never more bytes than allowed.
 
     SHARDFEED_CACHE       without it nothing here is touched
     lock                  held for a moment by whoever makes room, or changes a name
@@ -114,9 +114,10 @@ class CacheFolder:
                 )
             if together > budget:
                 raise TryAgainError(
-                    f"{self.path}: full of what {len(present)} other readers need: they and this "
-                    f"one take up to {together:,} bytes at once, the cache may have {budget:,}. "
-                    f"Wait until one ends, give --cache-bytes {together}, or name another --cache."
+                    f"{self.path}: full of shards that {len(present)} other readers need: they and "
+                    f"this one take up to {together:,} bytes at once, the cache may have "
+                    f"{budget:,}. Wait until one ends, give --cache-bytes {together}, or name "
+                    "another --cache."
                 )
             path, descriptor = self._members.register(member)
         return lambda: leave(path, descriptor, member.process)
@@ -196,7 +197,7 @@ class CacheFolder:
         return holding(self._inside("wanted"), fcntl.LOCK_SH)
 
     def is_wanted(self) -> bool:
-        """Tells whether somebody cannot go on without room."""
+        """Returns whether somebody cannot go on without room."""
         try:
             with holding(self._inside("wanted"), fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return False

@@ -1,4 +1,4 @@
-"""Who reads through a cache folder, and what each must be able to hold there at once.
+"""The readers of a cache folder, and the bytes that each must be able to hold there at once.
 
 A reader that may hold what it registered never waits for another one for ever: all that are let
 in fit into the folder together. A registration is a file that its process keeps locked, so it ends
@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ from train.cache.files import open_locked
 from train.errors import FormatError
 from train.values import is_text, is_whole
 
+_FILE = re.compile(r"[0-9]+-[0-9a-f]{32}\.json")
+_MOST_BYTES = 1 << 28  # names of some million shards
 _PROCESS = uuid.uuid4().hex
 
 
@@ -51,7 +54,7 @@ def this_process() -> str:
 
 
 def needed(members: Iterable[Member]) -> int:
-    """Returns what some readers hold at most together, in bytes: of equal shards each once."""
+    """Returns the bytes that the readers may hold together; shards they share count once."""
     needs: dict[str, int] = defaultdict(int)
     wholes: dict[str, int] = {}
     for member in members:
@@ -91,9 +94,16 @@ class Members:
         return path, descriptor
 
     def living(self) -> dict[str, Member]:
-        """Returns the readers by their files; removes those of dead processes."""
+        """Returns the readers by their files; removes those of dead processes.
+
+        Files of other names are left alone.
+
+        Raises:
+            FormatError: One that a process holds is no registration.
+            OSError: One cannot be read, or is no regular file.
+        """
         members = {}
-        for name in os.listdir(self._path):
+        for name in filter(_FILE.fullmatch, os.listdir(self._path)):
             path = os.path.join(self._path, name)
             descriptor = open_locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if descriptor is not None:
@@ -123,27 +133,33 @@ def leave(path: str, descriptor: int, process: str) -> None:
 
 
 def _read(path: str) -> Member:
-    """Reads a registration, which anyone who may write in the cache can have written.
+    """Reads a registration that a living process holds.
 
     Raises:
         FileNotFoundError: It is gone.
         FormatError: It is none.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path, _MOST_BYTES))
         member = Member(**{**content, "names": tuple(content["names"])})
     except FileNotFoundError:
         raise
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _foreign(path) from error
-    texts, numbers = (member.process, member.shards), (member.need, member.whole, member.budget)
-    if not (all(map(is_text, (*texts, *member.names))) and all(map(is_whole, numbers))):
-        raise _foreign(path)
+        raise _damaged(path) from error
+    if not _is_sound(member):
+        raise _damaged(path)
     return member
 
 
-def _foreign(path: str) -> FormatError:
+def _is_sound(member: Member) -> bool:
+    """Tells whether a registration has the values that `register` writes."""
+    numbers = (member.need, member.whole, member.budget)
+    texts = (member.process, member.shards, *member.names)
+    return all(map(is_whole, numbers)) and all(map(is_text, texts))
+
+
+def _damaged(path: str) -> FormatError:
     return FormatError(
-        f"{path}: no registration of a reader, as train writes them. End the process that has "
-        "locked it, or name another --cache."
+        f"{path}: no registration of a reader that this version of shardfeed knows, and a process "
+        "holds it. End that process, or name another folder with --cache."
     )

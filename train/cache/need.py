@@ -8,7 +8,7 @@ from train.order import RecordOrder
 
 
 def largest_window(order: RecordOrder, shard_bytes: Sequence[int]) -> int:
-    """Returns what the shards of a window take at most, in bytes.
+    """Returns the most bytes that the shards of one window may take.
 
     Shards are permuted anew in each epoch, so for a shuffled order it is a bound: a window touches
     two shards in part at most, and between them as many whole ones as its records allow.

@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from convert.folder import Folder
 from convert.index import SUFFIX, most_bytes
 from convert.mapping import REPAIR
-from convert.storage import filesystem_of, is_remote, read_text
+from convert.storage import is_remote
 from train.cache.fetch import Item
 from train.cache.folder import CacheFolder
 from train.cache.members import Member, this_process
@@ -73,7 +74,7 @@ def open_shards(
     largest = max(sizes)
     quota = max(quota, largest)
     folder = CacheFolder(path, cache_bytes)
-    items = [Item(path=file.path, shard=file.shard) for file in files]
+    items = [Item(folder=file.folder, shard=file.shard) for file in files]
     names = tuple(item.name for item in items)
     # One more, so that fetching ahead never waits for what is used now.
     need = quota + (largest if windows > 1 else 0)
@@ -104,7 +105,7 @@ def read_indexes(files: Sequence[ShardFile]) -> list[bytes]:
 def _read_index(file: ShardFile) -> bytes:
     path = file.path + SUFFIX
     try:
-        content = read_text(path, most_bytes(file.shard.records))
+        content = file.folder.read_text(file.shard.file + SUFFIX, most_bytes(file.shard.records))
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
     if hashlib.sha256(content).hexdigest() != file.shard.index_sha256:
@@ -114,14 +115,14 @@ def _read_index(file: ShardFile) -> bytes:
 
 def _require_files(files: Sequence[ShardFile]) -> None:
     """Raises `FormatError` unless all shards are where they should be, of the right size."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[Folder, dict[str, int]] = {}
     for file in files:
         if file.folder not in found:
             try:
-                found[file.folder] = filesystem_of(file.folder).sizes(file.folder)
+                found[file.folder] = file.folder.sizes()
             except OSError as error:
                 raise FormatError(
-                    f"{file.folder}: cannot be read: {error.strerror}. {REPAIR}"
+                    f"{file.folder.path}: cannot be read: {error.strerror}. {REPAIR}"
                 ) from error
         size = found[file.folder].get(file.shard.file)
         if size is None:
@@ -144,7 +145,7 @@ def _too_small(
     if fitting >= 1 and any(order.shuffled for order in orders):
         advice += f", or --window {fitting} or less"
     return UsageError(
-        f"{folder.path}: {show_bytes(folder.budget)} are too little for {files[0].folder}: the "
-        f"shards of a window of {window:,} records, with one that is fetched ahead, take up to "
+        f"{folder.path}: {show_bytes(folder.budget)} are too little for {files[0].folder.path}: "
+        f"the shards of a window of {window:,} records, with one that is fetched ahead, take up to "
         f"{need:,} bytes. {advice}."
     )

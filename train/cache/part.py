@@ -79,7 +79,7 @@ class Part:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Tells of a disk that fails, or is full, in one line."""
+        """Turns an error of a failing or full disk into one line."""
         try:
             yield
         except OSError as error:

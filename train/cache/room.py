@@ -1,4 +1,4 @@
-"""Which files of a full cache make room for another one."""
+"""Chooses the files of a full cache that are removed for another one."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ class CachedShards:
         return [path for path in paths if os.path.exists(path)]
 
     def totals(self) -> CacheTotals:
-        """Returns what the cache has done so far."""
+        """Returns the counts of the cache so far."""
         return self._counts.totals()
 
     def plan(self, shards: Ints, num_ahead: int) -> None:
-        """Says which shards of a dataset will be used; of others it changes nothing.
+        """Sets the shards of a dataset that will be used; those of other datasets stay.
 
         Args:
             shards: Their numbers in the order of their next use.
@@ -135,7 +135,7 @@ class CachedShards:
             shards: One of `parts`.
 
         Raises:
-            ShardfeedError: A shard cannot be had.
+            ShardfeedError: A shard cannot be fetched.
         """
         self._require_same_process()
         if not self._take_laid(shards):

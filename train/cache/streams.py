@@ -1,4 +1,4 @@
-"""Threads that bring shards: those that somebody waits for, then those that will be needed."""
+"""Threads that fetch shards: first those that a reader waits for, then those needed later."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Streams:
             return True
 
     def ahead(self, shards: Sequence[int]) -> None:
-        """Says which shards will be needed, in this order; forgets what was said before."""
+        """Sets the shards that will be needed, in this order, in place of earlier ones."""
         with self._work.changed:
             self._start()
             self._work.later = deque(shards)
@@ -161,7 +161,7 @@ class _Work:
                 os.close(descriptor)
 
     def failed(self, shard: int, error: BaseException) -> None:
-        """Tells those who wait for a shard that it cannot be had."""
+        """Raises an error in those who wait for a shard that cannot be fetched."""
         with self.changed:
             self.running.discard(shard)
             future = self.wanted.get(shard)

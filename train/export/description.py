@@ -1,4 +1,4 @@
-"""What a reader must know besides the network: how to prepare an image, what outputs mean."""
+"""Describes how to prepare an image for an exported network, and what its outputs mean."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PREPARATION = (
 
 
 def is_description(text: str) -> bool:
-    """Tells whether a text is what `describe` returns, of whatever run."""
+    """Returns whether a text is what `describe` returns, of whatever run."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

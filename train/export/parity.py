@@ -1,4 +1,4 @@
-"""Does an export say what the run's network says? Asked of real images, in its own runtime."""
+"""Compares an export with the run's network, on real images and in the format's own runtime."""
 
 from __future__ import annotations
 
@@ -88,13 +88,14 @@ def expect(run: RunFolder, model: keras.Model, dataset: str | None) -> Expected:
             f"{path}: the run's dataset, on whose images an export is checked, is not there. "
             "Say where it is with --dataset."
         )
-    path, info = dataset_of(run, dataset, "Say where the run's dataset is with --dataset.")
+    found = dataset_of(run, dataset, "Say where the run's dataset is with --dataset.")
+    path, info = found.path, found.info
     require_fit(path, info, run.dataset_info())
     names = [name for name in ("validation", "train", "test") if name in info.splits]
     split = next((name for name in names if info.num_records(name)), None)
     if split is None:
         raise UsageError(f"{path}: no record to check the export with. Name another --dataset.")
-    source = open_source(path, split, 1, shuffle=False)
+    source = open_source(found, split, 1, shuffle=False)
     images, _ = source.reader.gather(np.arange(min(_IMAGES, source.reader.num_records)))
     with on_cpu():
         logits = [model.predict_on_batch(batch) for batch in _batches(images)]

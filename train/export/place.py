@@ -1,4 +1,4 @@
-"""Where an export goes: what may stand there, and how it appears, whole or not at all."""
+"""The place of an export: what it may replace, and how it appears whole or not at all."""
 
 from __future__ import annotations
 

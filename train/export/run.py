@@ -68,7 +68,7 @@ def export_run(
     Raises:
         UsageError: Something else is in the way, the dataset does not fit, or Keras does not run
             on TensorFlow.
-        ShardfeedError: The network cannot be written in a format, or reads otherwise there.
+        ShardfeedError: The network cannot be written in a format, or gives other results there.
         TryAgainError: The disk is full or damaged.
     """
     _require_tensorflow(config)
@@ -121,7 +121,7 @@ class _Exporter:
             parity = self._check(name, path)
             if not parity.holds:
                 raise UsageError(
-                    f"{path}: exists and reads otherwise than the run: {parity}. "
+                    f"{path}: exists and gives other results than the run: {parity}. "
                     "Name another --output, or replace it with --overwrite."
                 )
         else:
@@ -131,7 +131,7 @@ class _Exporter:
                 parity = self._check(name, part)
                 if not parity.holds:
                     raise ShardfeedError(
-                        f"{path}: not written, since it would read otherwise than the run: "
+                        f"{path}: not written, since it gives other results than the run: "
                         f"{parity}, where {TOLERANCE:g} is allowed. Export to another format."
                     )
                 put(part, path, self._about, self._description)

@@ -77,7 +77,7 @@ def build_custom(
 
 
 def _problem(model: Any, image_shape: tuple[int, int, int], outputs: Mapping[str, int]) -> str:
-    """Returns what is wrong with a model; empty if nothing is."""
+    """Describes an error of a user's model; empty if there is none."""
     if not isinstance(model, keras.Model) or not hasattr(model, "output"):
         return f"must return a functional keras.Model, got {type(model).__name__}."
     if isinstance(model.input, list | dict) or tuple(model.input.shape[1:]) != image_shape:

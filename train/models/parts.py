@@ -34,7 +34,7 @@ def he(seeds: Iterator[int]) -> Any:
 
 
 def poolings(height: int, width: int, num_outputs: int) -> list[Pooling]:
-    """Returns what is pooled into one after each stage.
+    """Returns the size of the pooling after each stage.
 
     Rows shrink to about FINAL_ROWS, columns as long as every output keeps COLUMNS_PER_OUTPUT.
     Early poolings come first, since they save most work; what four of them leave of a large

@@ -30,7 +30,7 @@ def columns_of(x: Any, features: int, seeds: Iterator[int]) -> Any:
 
 
 def read(x: Any, num_outputs: int, seeds: Iterator[int]) -> Any:
-    """Returns what each output sees, [batch, num_outputs, READS_PER_OUTPUT * features + 1].
+    """Returns each output's features, [batch, num_outputs, READS_PER_OUTPUT * features + 1].
 
     Texts begin anywhere, and are as wide as they are. So the network counts: it learns from the
     content how many outputs pass in each column, and the sum up to a column tells where in the

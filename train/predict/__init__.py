@@ -1,1 +1,1 @@
-"""`train predict`: what a run reads in image files, the rows of a manifest, or a split."""
+"""`train predict`: reads image files, the images of a manifest, or a split."""

@@ -1,4 +1,4 @@
-"""Where predictions go: stdout line by line, or a file that is there whole or not at all."""
+"""Writes predictions to stdout line by line, or to a file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_output(config: PredictConfig, run: str, dataset: str) -> None:
 
 
 def _input_at(path: str, config: PredictConfig) -> str | None:
-    """Returns what a file is to the prediction, if it is read or may be."""
+    """Names the input of the prediction that a path is; None if it is none."""
     found = os.stat(path)
     manifest = config.manifest
     is_here = manifest is not None and not is_remote(manifest) and os.path.exists(manifest)
@@ -76,7 +76,7 @@ def _input_at(path: str, config: PredictConfig) -> str | None:
 
 
 def _is_result(path: str) -> bool:
-    """Tells whether a file is a result of an earlier call, or empty."""
+    """Returns whether a file is a result of an earlier call, or empty."""
     try:
         with open(path, "rb") as file:
             start = file.read(max(map(len, _TABLE_STARTS)))

@@ -1,4 +1,4 @@
-"""Telling how reading goes: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a prediction: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ReadingProgress:
         self._bar.close()
 
     def summary(self) -> str:
-        """Returns what was done as a line."""
+        """Returns the last line: images, rate and errors."""
         seconds = time.monotonic() - self._started
         line = f"{self.images:,} images in {seconds:.1f} s, {self._rate()}"
         return line + (f", {self.errors:,} could not be read; see `error`" if self.errors else "")

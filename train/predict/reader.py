@@ -47,7 +47,7 @@ class BatchReader:
         self._built = 0
 
     def read(self, images: Bytes) -> list[Reading]:
-        """Returns what is read, output by output.
+        """Runs the network on images and returns the likeliest classes of each output.
 
         Args:
             images: uint8, shape (n, height, width, channels), n in [1, batch_size].

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from convert.metadata import DatasetInfo
-from convert.storage import read_dataset
+from convert.storage import OpenDataset
 from train.errors import RecordError
 from train.evaluate import choose_split, require_fit, text_of
 from train.loading import open_source
@@ -20,7 +20,7 @@ class RecordInputs:
     """A split's records in the order of its shards.
 
     Args:
-        dataset: The dataset's folder.
+        dataset: The dataset.
         split: None: `test` if there is one, else `validation`.
         manifest: The manifest that it was made from; each image then has its source's path, else
             that of its shard, `#`, and its number in it.
@@ -34,17 +34,17 @@ class RecordInputs:
     has_truths = True
 
     def __init__(
-        self, dataset: str, split: str | None, manifest: str | None, info: DatasetInfo
+        self, dataset: OpenDataset, split: str | None, manifest: str | None, info: DatasetInfo
     ) -> None:
-        found = read_dataset(dataset)
-        require_fit(dataset, found, info)
+        path, found = dataset.path, dataset.info
+        require_fit(path, found, info)
         self._info = info
-        split = split or choose_split(dataset, found)
+        split = split or choose_split(path, found)
         # `first` would pass a bad record when it is asked for again, by itself.
         source = open_source(dataset, split, 1, shuffle=False, verify_records="always")
         self._reader = source.reader
         self._starts = np.cumsum([0, *self._reader.shard_records])
-        self._source_of = source_finder(dataset, found, manifest) if manifest else None
+        self._source_of = source_finder(path, found, manifest) if manifest else None
         self.total: int | None = self._reader.num_records
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:

@@ -1,4 +1,4 @@
-"""What was read in one image, and how often that was right."""
+"""The prediction for one image, and the accuracy over all."""
 
 from __future__ import annotations
 

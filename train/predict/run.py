@@ -91,7 +91,7 @@ def predict_images(
 def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
     """Opens whatever is to be read."""
     if config.reads_split:
-        dataset, _ = dataset_of(run, config.dataset, _REMEDY)
+        dataset = dataset_of(run, config.dataset, _REMEDY)
         return RecordInputs(dataset, config.split, config.manifest, info)
     if config.manifest is not None:
         options = ManifestOptions(

@@ -17,7 +17,7 @@ class Table(Protocol):
     """Makes lines of predictions."""
 
     def header(self) -> str:
-        """Returns what stands before all lines."""
+        """Returns the first line of the file."""
 
     def lines(self, predictions: Iterable[Prediction]) -> str:
         """Returns a line for each prediction."""

@@ -1,4 +1,4 @@
-"""What the rows of a manifest say, told from the columns that the run's own labels came from."""
+"""Reads the true labels of a manifest's rows, from the columns that the run's labels came from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TruthFinder:
         ]
 
     def of(self, row: int) -> Truth | None:
-        """Returns what a row says; None if it says nothing."""
+        """Returns the labels of a row; None if it has none."""
         values: list[Any] = [column[row].as_py() for column in self._columns]
         if not all(values) or not values:
             return None

@@ -1,1 +1,1 @@
-"""What a run came to, as one page: `report.html`, which needs nothing but itself."""
+"""The results of a run as one page, `report.html`, which needs no other file."""

@@ -1,4 +1,4 @@
-"""How far the model's confidence can be trusted: calibration, and what it may read alone."""
+"""Calibration of the model, and the share of records that it may read without a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report tells, gathered from a run's folder and its splits."""
+"""Gathers the content of a report from a run's folder and its splits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Content:
         environment: Content of environment.json.
         history: A row an epoch, at least one; values that are no numbers are NaN.
         best: The epoch whose weights are kept, from 1.
-        bad_records: Records that others stood in for.
+        bad_records: Records that were replaced by others.
         parameters: Numbers in the model that training changes.
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.

@@ -6,6 +6,7 @@ import math
 
 _NORMAL_95 = 1.959964  # 97.5 % of a normal distribution lie below
 _MINUTE, _HOUR = 60, 3600
+_LEAST_STEP = 1e-300  # of an axis: below, a power of ten is no normal number
 
 
 def percent(share: float) -> str:
@@ -69,7 +70,7 @@ def ticks(low: float, high: float, count: int = 5, least_step: float = 0.0) -> l
         least_step: No two are nearer, for instance 1 for whole numbers.
     """
     span = (high - low) or abs(high) or 1.0
-    rough = max(span / count, least_step)
+    rough = max(span / count, least_step, _LEAST_STEP)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.999)
     step = max(step, least_step)

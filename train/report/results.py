@@ -1,4 +1,4 @@
-"""The headline: what the best weights are worth, in a few numbers."""
+"""The headline: the results of the best weights in a few numbers."""
 
 from __future__ import annotations
 

@@ -30,17 +30,19 @@ def add_parser(verbs: Verbs) -> None:
     add("dataset", metavar="DATASET", help="folder that `convert` made")
     for name, metavar, kind, text in (
         ("batch_size", "N", int, "images of a step"),
-        ("seed", "N", int, "of weights, order, dropout and augmentation"),
+        ("seed", "N", int, "seed of weights, order, dropout and augmentation"),
         ("seconds", "SECONDS", float, "time for each of seven measurements"),
     ):
         flag = "--" + name.replace("_", "-")
         add(flag, type=kind, metavar=metavar, help=f"{text} (default: {default[name]})")
-    add("--window", type=int, metavar="N", help="records shuffled as one (default: 4 GiB's)")
+    add(
+        "--window", type=int, metavar="N", help="records shuffled as one (default: what 4 GiB hold)"
+    )
     add("--model", metavar="NAME", help=f"network, as in `fit` (default: {default['model']})")
     add("--width", type=float, metavar="FACTOR", help="multiplies its numbers of channels")
-    add("--precision", choices=get_args(Precision), help="what layers compute in")
+    add("--precision", choices=get_args(Precision), help="number format that layers compute in")
     add("--head", choices=get_args(Head), help="classifier for all outputs, or one each")
-    add("--no-augment", dest="augment", action="store_false", help="leave the images alone")
+    add("--no-augment", dest="augment", action="store_false", help="do not augment the images")
     add_cache(parser)
     add_json(parser)
     parser.set_defaults(verb=_bench)
@@ -49,9 +51,10 @@ def add_parser(verbs: Verbs) -> None:
 def _bench(namespace: argparse.Namespace) -> int:
     given = {field.name: getattr(namespace, field.name) for field in fields(BenchConfig)}
     config = BenchConfig(**{name: value for name, value in given.items() if value is not None})
+    from convert.storage import open_dataset
     from train.bench.source import open_training
 
-    open_training(config)  # quickly, before Keras is loaded
+    open_training(config, open_dataset(config.dataset))  # quickly, before Keras is loaded
     import_keras()
     from train.bench.run import bench_dataset
 

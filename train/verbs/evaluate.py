@@ -63,7 +63,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
 
 
 def evaluation_lines(result: RunEvaluation) -> list[str]:
-    """Returns what a person wants to know of an evaluation, some lines."""
+    """Returns the lines to print about an evaluation."""
     from train.evaluation import confused_pairs
 
     evaluation, info = result.evaluation, result.info
@@ -112,17 +112,20 @@ def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
 
 
 def _coverage(selection: Selection) -> dict[str, str]:
-    """Returns what can be read by machine alone, and how well."""
+    """Returns the lines on records that can be accepted by machine alone."""
     from train.scores import COVERAGES, PRECISIONS
 
-    read, of, least = [], " of records", "confidence "
+    read, of, least = [], " of records", "confidence at least "
     for precision in PRECISIONS:
         cut = selection.at_precision(precision)
-        limit = f" ({least}from {cut.threshold_text})" if cut else ""
-        read.append(f"{cut.coverage if cut else 0:.1%}{of} at {precision * 100:.4g}% exact{limit}")
+        limit = f" ({least}{cut.threshold_text})" if cut else ""
+        read.append(f"{precision * 100:.4g}% exact for {cut.coverage if cut else 0:.1%}{of}{limit}")
         of = least = ""
-    surest = [f"{c:.0%} {selection.at_coverage(c).exact:.1%}" for c in COVERAGES[1:]]
-    return {"coverage": ", ".join(read), "exact of surest": ", ".join(surest)}
+    exact = [f"{c:.0%}: {selection.at_coverage(c).exact:.1%}" for c in COVERAGES[1:]]
+    return {
+        "coverage": ", ".join(read),
+        "surest records": f"exact of the surest {', '.join(exact)}",
+    }
 
 
 def _rarity(groups: list[RarityGroup] | None) -> str:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from train.export.run import Export
 
 _DESCRIPTION = """\
-Writes a run's best network for others to serve: uint8 images in, probabilities out, vocabularies,
-crop and size inside and in NAME.json beside it. Each file is compared with the run's network on
-validation images, in the format's own runtime, before it gets its name.
+Writes a run's best network for other programs. It takes uint8 images and returns probabilities;
+vocabularies, crop and size are in the file, and in NAME.json beside it. Each file is compared with
+the run's network on validation images, in the format's own runtime, before it gets its name.
 """
 
 
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
     parser = verbs.add_parser(
-        "export", help="write a run's network for others to serve", description=_DESCRIPTION
+        "export", help="write a run's network for other programs", description=_DESCRIPTION
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="folder of a run, or hdfs://...")
@@ -36,10 +36,10 @@ def add_parser(verbs: Verbs) -> None:
         metavar="FORMAT",
         action="append",
         required=True,
-        help=f"{', '.join(get_args(FormatName))}; several with commas, or again",
+        help=f"{', '.join(get_args(FormatName))}; several with commas, or repeat --to",
     )
     add("--output", metavar="NAME", help="path without suffix (default: RUN/export/model)")
-    add("--dataset", metavar="DIR", help="where the run's dataset is now")
+    add("--dataset", metavar="DIR", help="the run's dataset, if it was moved")
     add("--overwrite", action="store_true", help="replace an older export")
     add_json(parser)
     add_model(parser)

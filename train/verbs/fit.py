@@ -28,7 +28,7 @@ def add_parser(verbs: Verbs) -> None:
         help="folder to make, or hdfs://... (default: the next number under runs/)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="take a few steps, tell how long all would take"
+        "--dry-run", action="store_true", help="take a few steps, print how long all would take"
     )
     add_json(parser)
     add_options(parser)
@@ -46,7 +46,7 @@ def _fit(namespace: argparse.Namespace) -> int:
 
 
 def _rehearse(config: TrainConfig, *, as_json: bool) -> int:
-    """Takes a few steps and tells what they came to."""
+    """Takes a few steps and prints their results."""
     from train.rehearsal import rehearse, tell_rehearsal
 
     rehearsal = rehearse(config)
@@ -57,7 +57,7 @@ def _rehearse(config: TrainConfig, *, as_json: bool) -> int:
 
 
 def finish(train: Callable[[], TrainResult], *, as_json: bool) -> int:
-    """Trains, and tells what came of it; returns the exit code."""
+    """Trains and prints the results; returns the exit code."""
     try:
         result = train()
     except StoppedError as stopped:  # no error: somebody asked for it

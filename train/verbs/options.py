@@ -27,23 +27,23 @@ _NUMBERS = (
     ("label_smoothing", "SHARE", float, "share of the target spread over all classes"),
     ("clip_norm", "NORM", float, "largest global norm of a gradient"),
     ("gradient_accumulation", "N", int, "batches whose mean gradient makes one step"),
-    ("ema", "MOMENTUM", float, "of the average of the weights that is used; 0: no average"),
+    ("ema", "MOMENTUM", float, "momentum of the moving average of the weights; 0: no average"),
     ("class_balance", "SHARE", float, "1: as if all classes were equally frequent"),
     ("width", "FACTOR", float, "multiplies the network's numbers of channels"),
-    ("seed", "N", int, "of weights, order, dropout and augmentation"),
+    ("seed", "N", int, "seed of weights, order, dropout and augmentation"),
     ("window", "N", int, "records shuffled as one"),
-    ("patience", "N", int, "stop after N epochs without a better one"),
+    ("patience", "N", int, "stop after N epochs that were not better than the best"),
     ("max_minutes", "MINUTES", float, "stop after so long, with a checkpoint"),
     ("overfit", "N", int, "learn N records by heart, to find mistakes"),
     ("checkpoint_minutes", "MINUTES", float, "time between checkpoints; 0: at each step"),
-    ("keep_checkpoints", "N", int, "newest checkpoints that stay"),
+    ("keep_checkpoints", "N", int, "number of newest checkpoints to keep"),
     ("cache_bytes", "SIZE", size, CACHE_BYTES),
 )
 _CHOICES = (
-    ("precision", Precision, "what layers compute in"),
+    ("precision", Precision, "number format that layers compute in"),
     ("head", Head, "classifier for all outputs, or one each"),
     ("verify_records", VerifyRecords, "when to compare a record's CRC"),
-    ("on_bad_record", OnBadRecord, "whether another record stands in for a bad one"),
+    ("on_bad_record", OnBadRecord, "stop at a bad record, or use another one in its place"),
 )
 _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
@@ -52,16 +52,16 @@ _TEXTS = (
     ("cache", "DIR", CACHE),
 )
 _SWITCHES = (
-    ("augment", "--no-augment", False, "leave training images alone"),
-    ("deterministic", "--deterministic", True, "only kernels that always give the same bits"),
+    ("augment", "--no-augment", False, "do not augment training images"),
+    ("deterministic", "--deterministic", True, "use only kernels that always give the same bits"),
 )
 _WITHOUT_A_VALUE = {
-    "window": "4 GiB's",
+    "window": "as many as 4 GiB hold",
     "patience": "go through all epochs",
     "target": "go through all epochs",
     "max_minutes": "no limit",
     "overfit": "train properly",
-    "manifest": "rows only",
+    "manifest": "messages name rows only",
     "cache": NO_CACHE,
     "cache_bytes": NO_CACHE_BYTES,
 }

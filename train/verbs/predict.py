@@ -26,31 +26,35 @@ def add_parser(verbs: Verbs) -> None:
         "images",
         metavar="IMAGE",
         nargs="*",
-        help="file, folder or quoted glob, as before conversion; - reads a list from stdin",
+        help="file, folder or quoted glob of unconverted images; - reads a list from stdin",
     )
     default = {field.name: field.default for field in fields(PredictConfig)}
     add(
         "--manifest",
         metavar="FILE",
-        help="label file of any kind, to read its images; with a split the one that the dataset "
-        "was made from, to name them",
+        help="label file whose images are read; with --split, the one that the dataset was made "
+        "from, which names the images",
     )
-    add("--manifest-encoding", metavar="NAME", help="of its text (default: utf-8, or its mark's)")
-    add("--path-column", metavar="COLUMN", help="its column of paths (default: a usual name)")
-    add("--text-column", metavar="COLUMN", help="its column of texts (default: a usual name)")
-    add("--root", metavar="DIR", help="folder of the manifest's paths (default: its own)")
+    add(
+        "--manifest-encoding",
+        metavar="NAME",
+        help="encoding of the manifest (default: utf-8, or by its byte order mark)",
+    )
+    add("--path-column", metavar="COLUMN", help="column of the paths (default: a usual name)")
+    add("--text-column", metavar="COLUMN", help="column of the texts (default: a usual name)")
+    add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
     add(
         "--allow",
         metavar="DIR",
         action="append",
-        help="folder outside --root that its paths may lead into",
+        help="folder outside --root that paths and links may lead into",
     )
     add("--split", help="read the records of train, validation or test")
     add("--dataset", metavar="DIR", help="dataset of the split (default: the run's own)")
-    add("--format", choices=get_args(Format), help="of the result (default: csv)")
-    add("--top-k", type=int, metavar="N", help="tell the N likeliest classes of each output")
-    add("--output", metavar="FILE", help="write there, whole or not at all (default: stdout)")
-    add("--overwrite", action="store_true", help="let --output replace a file that is no result")
+    add("--format", choices=get_args(Format), help="format of the result (default: csv)")
+    add("--top-k", type=int, metavar="N", help="print the N likeliest classes of each output")
+    add("--output", metavar="FILE", help="file to write, whole or not at all (default: stdout)")
+    add("--overwrite", action="store_true", help="let --output replace any file, not only a result")
     for flag, text in (
         ("--batch-size", f"images read at once (default: {default['batch_size']})"),
         ("--workers", "threads that prepare images (default: one per core and six more)"),

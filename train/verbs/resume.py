@@ -13,14 +13,12 @@ def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
     parser = verbs.add_parser(
         "resume",
-        help="go on with a run exactly where it stopped",
-        description="Goes on with a run where its newest whole checkpoint stands. Options are the "
-        "run's own; those below may change. More epochs stretch the learning rate's schedule.",
+        help="go on with a run from its last checkpoint",
+        description="Goes on with a run from its newest whole checkpoint. Options are the run's "
+        "own; only those below may change. More epochs stretch the learning rate's schedule.",
     )
     parser.add_argument("run", metavar="RUN", help="folder of a run, or hdfs://...")
-    parser.add_argument(
-        "--dataset", metavar="DIR", help="the run's dataset, if it has another place now"
-    )
+    parser.add_argument("--dataset", metavar="DIR", help="the run's dataset, if it was moved")
     add_json(parser)
     add_options(parser, resumed=True)
     parser.set_defaults(verb=_resume)

@@ -18,8 +18,8 @@ from train.sizes import parse_bytes
 Verbs = Any
 """What `ArgumentParser.add_subparsers` returns; its class has no public name."""
 
-CACHE, CACHE_BYTES = "folder on an SSD to read shards through", "what it may take, like 200GB"
-NO_CACHE, NO_CACHE_BYTES = "hdfs: ~/.cache/shardfeed, else none", "half of what is free"
+CACHE, CACHE_BYTES = "folder on an SSD to read shards through", "size of the cache, such as 200GB"
+NO_CACHE, NO_CACHE_BYTES = "hdfs: ~/.cache/shardfeed, else none", "half of the free space"
 """What `--help` says of the cache, and of one that the user does not name."""
 
 

@@ -1,4 +1,4 @@
-"""Each command of the README's table of label files is run on such a file, then shown."""
+"""Each command of the table of label files in docs/convert.md is run on such a file, then shown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from convert_cases import ROOT, command, png
+from convert_cases import command, png
+from documents import PAGES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-TABLE = README[README.index("| made for |") :].partition("\n\n")[0]
+PAGE = PAGES["docs/convert.md"]
+TABLE = PAGE[PAGE.index("| made for |") :].partition("\n\n")[0]
 COMMANDS = re.findall(r"`(convert [^`]+)` \|$", TABLE, re.MULTILINE)
 # Enough for both splits; each label of four digits.
 PAIRS = [(f"word_{row}.png", f"{row * 157 % 10_000:04d}") for row in range(40)]

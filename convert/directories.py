@@ -1,0 +1,136 @@
+"""The directories of tags in TIFF files and EXIF blocks, looked at before Pillow reads them.
+
+A tag names the place of its values, and Pillow copies these for each tag: thousands of tags that
+name one place make gigabytes of a small file.
+
+Source of the structure: TIFF 6.0, section 2; BigTIFF has longer numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from convert.errors import ImageError
+
+_EXIF = b"Exif\0\0"
+_VALUE_BYTES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
+}  # fmt: skip
+"""Type of a tag -> bytes of one value; Pillow skips tags of other types."""
+# Damaged tags name places at random, and their images are fine: so much may be copied for them.
+_SHARED_BYTES = 64 << 20
+_MOST_TAGS = 4096  # of a page; libtiff sorts all again for each that it does not know
+# A picture of 50 million pixels has 195,000 tiles of the smallest size that the format has.
+_MOST_PARTS = 250_000
+_PARTS = (273, 279, 324, 325)  # places and sizes of strips and tiles
+
+
+class _Form(NamedTuple):
+    """How numbers are written: the forms of a number of tags, of a tag, and of a place."""
+
+    num_tags: str
+    tag: str
+    place: str
+
+
+_FORM, _BIG_FORM = _Form("H", "HHI4s", "I"), _Form("Q", "HHQ8s", "Q")
+
+
+def check_tiff(data: bytes) -> None:
+    """Checks the first page of a TIFF.
+
+    Args:
+        data: A file that begins as a TIFF does.
+
+    Raises:
+        ImageError: Its tags would take far more memory or time than the file lets expect.
+    """
+    check_page(data, first_page(data))
+
+
+def first_page(data: bytes) -> int:
+    """Returns where the directory of a TIFF's first page stands; 0 if it cannot be read."""
+    return _number(data, 8 if _form(data) is _BIG_FORM else 4, _form(data).place)
+
+
+def check_page(data: bytes, start: int) -> int:
+    """Checks the directory of one page of a TIFF.
+
+    Args:
+        data: The file.
+        start: Where the directory stands.
+
+    Returns:
+        Where the next page's stands. 0: there is none, or that cannot be read.
+
+    Raises:
+        ImageError: Its tags would take far more memory or time than the file lets expect.
+    """
+    form = _form(data)
+    num_tags = _number(data, start, form.num_tags)
+    if num_tags > _MOST_TAGS:
+        raise ImageError("too_large", f"a page of {num_tags:,} tags, at most {_MOST_TAGS:,}")
+    for tag, count in _check_values(data, start, form).items():
+        if tag in _PARTS and count > _MOST_PARTS:
+            raise ImageError(
+                "too_large", f"{count:,} strips or tiles, at most {_MOST_PARTS:,}; save it in fewer"
+            )
+    end = start + struct.calcsize(f"={form.num_tags}") + num_tags * struct.calcsize(f"={form.tag}")
+    return _number(data, end, form.place)
+
+
+def check_exif(block: bytes) -> None:
+    """Checks the first directory of an EXIF block, which tells the orientation.
+
+    Args:
+        block: It, perhaps with the mark that stands before it in a JPEG.
+
+    Raises:
+        ImageError: Its tags would take far more memory than the block lets expect.
+    """
+    while block.startswith(_EXIF):
+        block = block[len(_EXIF) :]
+    _check_values(block, first_page(block), _form(block))
+
+
+def _check_values(data: bytes, start: int, form: _Form) -> dict[int, int]:
+    """Returns the number of values of each tag in a directory, if they can be copied.
+
+    Raises:
+        ImageError: They would take far more bytes than there are.
+    """
+    tag_form = struct.Struct(_order(data) + form.tag)
+    first = start + struct.calcsize(f"={form.num_tags}")
+    num_tags = min(_number(data, start, form.num_tags), max(0, len(data) - first) // tag_form.size)
+    counts: dict[int, int] = {}
+    total = 0
+    tags = memoryview(data)[first : first + num_tags * tag_form.size]
+    for tag, kind, count, value in tag_form.iter_unpack(tags):
+        size = count * _VALUE_BYTES.get(kind, 0)
+        counts[tag] = max(count, counts.get(tag, 0))
+        if size > len(value):
+            place = _number(value, 0, form.place, _order(data))
+            total += min(size, max(0, len(data) - place))
+    if total > len(data) + _SHARED_BYTES:
+        raise ImageError(
+            "too_large", f"its tags name {total:,} bytes of values, of {len(data):,} that are there"
+        )
+    return counts
+
+
+def _order(data: bytes) -> str:
+    return ">" if data.startswith(b"MM") else "<"
+
+
+def _form(data: bytes) -> _Form:
+    return _BIG_FORM if data[2:3] == b"+" else _FORM  # as Pillow tells them apart
+
+
+def _number(data: bytes, start: int, form: str, order: str = "") -> int:
+    """Returns a number in a file; 0 where the file ends before it."""
+    form = (order or _order(data)) + form
+    if start + struct.calcsize(form) > len(data):
+        return 0
+    number: int = struct.unpack_from(form, data, start)[0]
+    return number
