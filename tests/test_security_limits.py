@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from bomb_cases import scans
 from convert_cases import ALL, PATIENCE, command, convert, draw_sources
 from irregular import LARGE
 from PIL import Image
 from test_train_checkpoint import POSITION
 from test_train_irregular import rewritten
 
-from convert.errors import FormatError, ShardfeedError, UsageError
+from convert.errors import FormatError, ImageError, ShardfeedError, UsageError
+from convert.image import render
 from convert.image_options import ImageOptions
+from convert.jpeg_scans import check_scans
 from convert.printed import without_controls
 from convert.storage import MOST_BYTES, read_dataset, read_lines, read_text
 from train import load_numpy
@@ -167,6 +170,15 @@ def test_limits_of_images() -> None:
     assert (options.max_pixels, options.max_bytes) == (50_000_000, 16 * 50_000_000 + (1 << 20))
     less = ImageOptions(crop=None, size=(12, 8), max_pixels=1)
     assert less.max_bytes == 16 + (1 << 20)
+
+
+def test_limits_of_scans() -> None:
+    """A JPEG may have 500 scans, and fewer if it is large."""
+    options = ImageOptions(crop=None, size=(12, 8))
+    check_scans(scans(500), 16 * 16, options.max_pixels)
+    for data in (scans(501), scans(33, (7000, 7000))):
+        with pytest.raises(ImageError, match="too_large: a JPEG of more than"):
+            render(data, options)
 
 
 @pytest.mark.parametrize(("height", "fits"), [(4096, True), (4097, False)])
