@@ -138,7 +138,7 @@ class Folder(ABC):
             _, size = self.look(name)
         if size > most_bytes:
             problem = f"{size:,} bytes, expected at most {most_bytes:,}"
-            raise IrregularFileError(errno.EFBIG, problem, self.file(name))
+            raise IrregularFileError(errno.EOVERFLOW, problem, self.file(name))
         return self.read(name)
 
     def lines(self, name: str) -> Iterator[bytes]:
@@ -195,7 +195,7 @@ def lines_of(pieces: Iterable[bytes], path: str) -> Iterator[bytes]:
         rest = lines.pop()
         if len(rest) > _LONGEST_LINE:
             problem = f"a line of more than {_LONGEST_LINE:,} bytes"
-            raise IrregularFileError(errno.EFBIG, problem, path)
+            raise IrregularFileError(errno.EOVERFLOW, problem, path)
         for line in lines:
             yield line + b"\n"
     if rest:

@@ -67,6 +67,7 @@ _AROUND: dict[int, str] = {
     errno.ENOENT: "It was removed, or cannot be made there: look at the folder",
     # A limit of this process: the same command meets it again.
     errno.EMFILE: "Raise the limit with `ulimit -n 65536`, or give fewer --workers",
+    errno.EOVERFLOW: "It is too large to be what its name says: restore it, or move it away",
 }
 """What stays, and is no fault of the command."""
 

@@ -108,7 +108,7 @@ def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
     status = files.status(path)
     if status is not None and status.size > most_bytes:
         problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
-        raise IrregularFileError(errno.EFBIG, problem, path)
+        raise IrregularFileError(errno.EOVERFLOW, problem, path)
     return files.read(path)
 
 

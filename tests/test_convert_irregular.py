@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from convert_cases import command, convert, draw_sources
+from convert_cases import PATIENCE, command, convert, draw_sources
 from irregular import FOREIGN, KINDS
 
 from convert import regular as regular_module
@@ -21,6 +22,20 @@ from convert.staging import Staging, are_intact
 from convert.storage import read_dataset, sha256_file
 
 SHARD = "images-train.tfrecord-00000-of-00001"
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    """Fails a test that waits for a pipe."""
+
+    def fail(number, frame):
+        raise AssertionError("waits")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from convert_cases import ALL, convert, digests, draw_sources, options_of, png
 from hdfs_cases import upload
+from irregular import LARGE
 
 from convert.errors import FormatError, TooManyBadRowsError, TryAgainError, UsageError
 from convert.job import convert_dataset
@@ -129,12 +130,14 @@ def test_a_dataset_that_does_not_know_its_root(roots: Path) -> None:
         '{"root": "/", "shards": {"a": 1}}', '{"root": "/", "shards": {"a": {"versions": 1}}}',
         '{"root": "/", "shards": {"a": {"versions": 1, "contents": "", "began": 1}}}',
         '{"root": "/", "shards": {"a": {"versions": "", "contents": "", "began": "1"}}}',
-        "[" * 100_000,
+        "[" * 100_000, None,
     ],
 )  # fmt: skip
-def test_a_damaged_note(roots: Path, text: str) -> None:
+def test_a_damaged_note(roots: Path, text: str | None) -> None:
     run(roots, "A")
-    (roots / "out/_source.json").write_text(text)
+    (roots / "out/_source.json").write_text(text or "")
+    if text is None:
+        os.truncate(roots / "out/_source.json", LARGE)
     with pytest.raises(FormatError) as caught:
         run(roots, "A")
     assert str(caught.value) == (

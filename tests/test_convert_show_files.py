@@ -85,6 +85,16 @@ def test_a_link_to_a_sheet_stays(strips: Path) -> None:
     assert sheet.read_bytes() != before
 
 
+def test_a_link_in_the_place_of_the_unfinished_sheet_is_not_followed(strips: Path) -> None:
+    victim = strips.parent / "victim"
+    victim.write_text("mine")
+    link = strips.parent / f"sheets/strips-train.png.part-{os.getpid()}"
+    link.symlink_to(victim)
+    with pytest.raises(UsageError, match="a link, expected a regular file"):
+        show(strips)
+    assert victim.read_text() == "mine"
+
+
 def test_a_link_into_the_dataset_is_never_followed(strips: Path) -> None:
     before = digests(strips)
     link = strips.parent / "sheets/strips-train.png"

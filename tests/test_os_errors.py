@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from convert_cases import COMMAND, command, convert, draw_sources, png
+from irregular import LARGE
 
 from convert.destination import check_destination
 from convert.errors import ImageError, ShardfeedError, TryAgainError, UsageError
 from convert.os_errors import failure, kind_of
 from convert.source_reader import SourceReader
+from convert.storage import read_text
 from train.cli import main
 from train.folder import RunFolder
 from train.predict.output import open_output
@@ -53,6 +55,21 @@ def test_what_passes_and_what_stays(number: int, kind: type[ShardfeedError], hel
     assert type(error) is kind
     assert str(error).startswith(f"x: cannot be written: {os.strerror(number)}. {help_}")
     assert str(error).endswith(f", then {AGAIN}.")
+
+
+def test_a_file_of_vast_size_stays(tmp_path: Path) -> None:
+    """Unlike a limit of file sizes."""
+    (tmp_path / "x.json").touch()
+    os.truncate(tmp_path / "x.json", LARGE)
+    with pytest.raises(OSError) as caught:
+        read_text(str(tmp_path / "x.json"))
+    told = failure(caught.value, "x.json: cannot be read", "run the same command again")
+    assert type(told) is ShardfeedError
+    assert str(told) == (
+        f"x.json: cannot be read: {LARGE:,} bytes, expected at most 536,870,912. It is too "
+        "large to be what its name says: restore it, or move it away, then run the same command "
+        "again."
+    )
 
 
 def test_an_error_without_a_number_stays() -> None:

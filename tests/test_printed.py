@@ -8,8 +8,12 @@ import json
 import unicodedata
 
 import pytest
+from convert_cases import convert, draw_sources, write_manifest
+from reading_cases import untrained_run
 
+from convert.cli import main as convert_main
 from convert.printed import csv_cell, json_line, without_controls
+from train.cli import main as train_main
 from train.folder import RunFolder
 from train.predict.result import Prediction
 from train.predict.tables import CsvTable, JsonTable
@@ -99,3 +103,47 @@ def test_lines_of_train_and_its_log_have_no_controls(tmp_path, capsys):
 def test_reports_have_no_controls():
     made = element("p", EVIL, title=EVIL)
     assert made == f'<p title="{SHOWN}">{SHOWN}</p>'
+
+
+@pytest.fixture(scope="module")
+def evil_dataset(tmp_path_factory):
+    """A dataset whose classes and paths act on a terminal."""
+    folder = tmp_path_factory.mktemp("evil")
+    draw_sources(folder, 16)
+    rows = [[f"i/{row}.png", ("\x1b]0;t\x07", "b\u202ec")[row % 2]] for row in range(16)]
+    rows += [["i/\x1b[2J.png", "b\u202ec"]]
+    write_manifest(folder / "m.csv", ["path", "y0"], rows)
+    shares = (("train", 0.5), ("validation", 0.5))
+    convert(folder / "m.csv", folder / "ds", split=shares, max_bad_fraction=1, crop=None)
+    return folder / "ds"
+
+
+def printed(capfd, main, *words) -> str:
+    """Returns what a command prints; nothing of it acts."""
+    with pytest.raises(SystemExit):
+        main([str(word) for word in words])
+    out, err = capfd.readouterr()
+    for text in (out, err):
+        assert without_controls(text.replace("\n", "")) == text.replace("\n", "")
+    return out + err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["show", "ds", "--sheets", "s\x1b[2J"], r"s\x1b[2J"),
+        (["show", "ds"], r"\x1b]0;t\x07"),
+        (["show", "ds", "--class", "\x1b]1;t\x07"], r"\x1b]1;t\x07"),
+        (["verify", "ds", "--manifest", "m\x1b.csv"], r"m\x1b.csv"),
+        (["m.csv", "new", "--size", "12", "8", "--workers", "1"], r"\x1b]0;t\x07"),
+        (["m.csv", "new", "--size", "12", "8", "--root", "\x1b[2J"], r"\x1b[2J"),
+    ],
+)
+def test_what_convert_prints(words, shown, evil_dataset, capfd, monkeypatch):
+    monkeypatch.chdir(evil_dataset.parent)
+    assert shown in printed(capfd, convert_main, *words)
+
+
+def test_what_evaluate_prints(evil_dataset, tmp_path, capfd):
+    run = untrained_run(tmp_path / "run", evil_dataset)
+    assert r"\x1b]0;t\x07" in printed(capfd, train_main, "evaluate", run.path)

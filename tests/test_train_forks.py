@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,7 @@ def test_an_iteration_of_the_parent_is_refused(datasets: Path) -> None:
     child = os.fork()
     if not child:
         code = 1
+        signal.alarm(PATIENCE)  # it would wait for the parent's threads
         try:
             for _ in batches:
                 pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +12,9 @@ import pytest
 from checkpoint_cases import ARRAYS, POSITION, rewritten
 from irregular import KINDS, LARGE
 
-from train.cache.folder import CacheFolder
+from convert.storage import sha256_file
 from train.checkpoint import Checkpoints
-from train.errors import CheckpointError, FormatError, UsageError
+from train.errors import CheckpointError, FormatError
 from train.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
 CONFIG = {"dataset": "d", "dataset_id": "i"}
@@ -53,6 +52,14 @@ def test_a_linked_folder_of_a_run_is_refused(name, run):
     os.symlink(run / "elsewhere", run / name)
     with pytest.raises(FormatError, match="a link, expected a"):
         RunFolder.open(str(run))
+
+
+def test_links_to_unfinished_files_are_removed(run, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (run / ".part-best.keras").symlink_to(tmp_path / "victim")
+    RunFolder.open(str(run)).tidy()
+    assert not (run / ".part-best.keras").is_symlink()
+    assert (tmp_path / "victim").read_text() == "mine"
 
 
 def test_a_run_may_itself_be_reached_through_a_link(run, tmp_path):
@@ -204,27 +211,16 @@ def test_packed_arrays_are_a_bomb(tmp_path):
         checkpoint.require_arrays()
 
 
-@pytest.mark.parametrize("kind", [*KINDS])
-def test_what_a_cache_holds(kind, tmp_path):
-    cache = CacheFolder(str(tmp_path / "cache"), 1000)
-    path = tmp_path / "cache/shards/aa-4"
-    path.write_bytes(b"abcd")
-    KINDS[kind](path)
-    assert path.name not in [file.name for file in cache.files()]
-    if kind != "folder":
-        with pytest.raises(FormatError, match=r"aa-4: cannot be read: .*expected a regular file"):
-            cache.open(path.name)
-    marker = tmp_path / "cache/SHARDFEED_CACHE"
-    KINDS[kind](marker)
-    with pytest.raises(UsageError, match="cannot be made a cache"):
-        CacheFolder(str(tmp_path / "cache"), 1000)
-
-
-@pytest.mark.parametrize("name", ["shards", "readers"])
-def test_a_linked_folder_in_a_cache_is_refused(name, tmp_path):
-    CacheFolder(str(tmp_path / "cache"), 1000)
-    shutil.rmtree(tmp_path / "cache" / name)
-    (tmp_path / "victim").mkdir()
-    (tmp_path / "cache" / name).symlink_to(tmp_path / "victim")
-    with pytest.raises(UsageError, match=f"{name}: a link, expected a folder"):
-        CacheFolder(str(tmp_path / "cache"), 1000)
+@pytest.mark.parametrize("name", ["state.npz", "best.keras"])
+def test_a_vast_file_of_a_checkpoint_is_not_read(name, tmp_path, monkeypatch):
+    """Its digest would take half an hour."""
+    checkpoints = rewritten(tmp_path)
+    monkeypatch.setattr(
+        "train.checkpoint.sha256_file",
+        lambda path: pytest.fail("read") if path.endswith(name) else sha256_file(path),
+    )
+    os.truncate(tmp_path / POSITION.name / name, LARGE)
+    told = []
+    assert checkpoints.newest(lambda *damage: told.append(damage)) is None
+    ((_, problem),) = told
+    assert problem.startswith(f"its {name} has ") and problem.endswith("than fit into memory")

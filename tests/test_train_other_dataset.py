@@ -199,15 +199,22 @@ def test_another_dataset_says_what_was_trained_on(place, name, remembers):
     assert told(result) == (line, {"own_dataset": False, "trained_on": count})
 
 
-@pytest.mark.parametrize("damage", ["none", "text", "floats", "objects", "vast", "a pipe"])
+@pytest.mark.parametrize(
+    "damage", ["none", "text", "archive", "vast", "longer", "a pipe", "floats", "objects"]
+)
 def test_what_was_trained_on_is_not_known_any_more(place, damage):
     replace(place)
     path = place.path / "run/training_images.npy"
     if damage == "text":
         path.write_text("?")
+    elif damage == "archive":
+        with path.open("wb") as file:
+            np.savez(file, a=np.zeros(1, "<u8"))
     elif damage == "vast":
         np.save(path, np.arange(9, dtype="<u8"))
         os.truncate(path, 1 << 40)
+    elif damage == "longer":  # than the training split
+        np.save(path, np.arange(10_000, dtype="<u8"))
     elif damage == "a pipe":
         os.mkfifo(path)
     elif damage != "none":

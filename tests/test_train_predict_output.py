@@ -10,7 +10,7 @@ import pytest
 from predict_cases import predict
 from reading_cases import untrained_run as make_run
 
-from train.errors import UsageError
+from train.errors import ShardfeedError, UsageError
 from train.predict.config import PredictConfig
 from train.predict.run import predict_images
 
@@ -107,6 +107,16 @@ def test_a_link_stays(untrained_run, image, tmp_path):
     assert (tmp_path / "predictions").is_symlink()
     assert (tmp_path / "disk/result.csv").read_text().startswith("path,text")
     assert os.listdir(tmp_path / "disk") == ["result.csv"]
+
+
+def test_a_link_in_the_place_of_the_unfinished_file_is_not_followed(untrained_run, image, tmp_path):
+    """Whoever may write in the folder can guess its name."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / f"predictions.part-{os.getpid()}").symlink_to(victim)
+    with pytest.raises(ShardfeedError, match="a link, expected a regular file"):
+        predict(untrained_run, tmp_path, images=(str(image),))
+    assert victim.read_text() == "mine"
 
 
 def test_run_and_dataset_are_never_replaced(tiny_dataset, image, tmp_path):
