@@ -23,7 +23,7 @@ from convert.directories import check_tiff
 from convert.errors import ImageError
 from convert.foreign import foreign_format
 from convert.gif_blocks import check_gif
-from convert.jpeg import check_jpeg
+from convert.jpeg_kinds import check_jpeg
 from convert.jpeg_scans import check_header, check_scans
 from convert.jpeg_segments import JPEG_SIGNATURE
 from convert.png import PNG_SIGNATURE, check_png

@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import JpegImagePlugin, features
 
 from convert.errors import ImageError, Reason
+from convert.jpeg_kinds import require_known
 from convert.jpeg_scans import count_scans
 from convert.jpeg_segments import (
     Header,
@@ -29,8 +30,6 @@ JPEG_DECODER_VERSION: str = simplejpeg.__version__
 Colours = Literal["GRAY", "RGB", "CMYK"]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
-_DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))  # baseline to progressive arithmetic
-_LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _COLOURS: dict[str, Colours] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # of Pillow's modes
 _CHANNELS: dict[Colours, int] = {"GRAY": 1, "RGB": 3, "CMYK": 4}
 _COLOURS_BY_CHANNELS = {channels: colours for colours, channels in _CHANNELS.items()}
@@ -73,39 +72,6 @@ class Decoded(NamedTuple):
     oddities: tuple[Oddity, ...]
 
 
-def check_jpeg(data: bytes) -> None:
-    """Refuses a JPEG of a kind that no libjpeg here can decode; nothing in it is damaged.
-
-    Args:
-        data: A file that starts with `JPEG_SIGNATURE`.
-
-    Raises:
-        ImageError: It is one.
-    """
-    header = read_header(data)
-    if header is not None:
-        _require_known(header)
-
-
-def _require_known(header: Header) -> None:
-    if header.process in _DECODED and header.precision == 8 and header.size[1] > 0:
-        return
-    if header.process == 0xF7:
-        kind = "JPEG-LS"
-    elif header.process in _LOSSLESS:
-        kind = "lossless JPEG"
-    elif header.process not in _DECODED:
-        kind = "hierarchical JPEG"
-    elif header.precision != 8:
-        kind = f"JPEG of {header.precision} bits a value"
-    else:
-        kind = "JPEG whose height comes after its pixels (DNL)"
-    raise ImageError(
-        "unsupported_here",
-        f"a {kind}, which the JPEG decoders here cannot read; save it as a usual JPEG or PNG",
-    )
-
-
 def decode_jpeg(
     source: JpegImagePlugin.JpegImageFile,
     data: bytes,
@@ -132,7 +98,7 @@ def decode_jpeg(
         return None
     header = None if _is_usual(source, data) else read_header(data)
     if header is not None:
-        _require_known(header)
+        require_known(header)
     # A decoder that was asked for the size of a small picture would take a yet smaller scale.
     is_reduced = source.size != full_size
     decoder = _Decoder(colours, source.size if is_reduced else (0, 0))

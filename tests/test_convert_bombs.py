@@ -135,6 +135,10 @@ def test_the_scans_of_what_a_decoder_reads_are_counted():
     assert count_scans(plain, 100) == 6
     assert count_scans(plain, 4) == 4
     assert count_scans(plain + plain, 100) == 6  # what follows its end is another picture
+    tables = b"\xff\xc4\0\2\xff\xd9\0\4\0\0"  # and an end after them
+    scan = b"\xff\xda\0\2"
+    assert count_scans(plain + b"\0\0" + scan * 3, 100) == 6
+    assert count_scans(b"\xff\xd8" + scan + tables + scan * 3 + b"\xff", 100) == 1
     comment = b"\xff\xfe\0\6\xff\xda\xff\xda"
     assert count_scans(jpeg_with(comment), 100) == 1
     assert count_scans(b"\xff\xd8\xff\xd8\xff\xd8", 100) == 0

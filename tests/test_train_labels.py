@@ -181,3 +181,17 @@ def test_a_dataset_that_makes_no_sense_is_refused(dataset, change, said, tmp_pat
     assert line.count("\n") == 1
     assert code in (1, 2)
     assert not os.path.exists(tmp_path / "run")
+
+
+def test_the_record_that_is_bad_is_asked_for(monkeypatch):
+    monkeypatch.setattr(labels, "_CHUNK_RECORDS", 7)
+    asked = []
+    reader = SimpleNamespace(
+        far=None,
+        files=[],
+        num_records=20,
+        labels=lambda records: 5 * (records == 17)[:, None],
+        gather=lambda records: asked.append(records.tolist()),
+    )
+    require_labels(reader, SimpleNamespace(classes={"y0": tuple("abcde")}))
+    assert asked == [[17]]
