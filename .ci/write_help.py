@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
-    r"^    \$ ((?:train|convert) \w+) --help\n(?:(?:    .*)?\n)*?(?=\S)", re.MULTILINE
+    r"^    \$ ((?:train|convert) \w+) --help\n(?:(?:    .*)?\n)*?(?=\S|    \$ )", re.MULTILINE
 )
 COLUMNS = "100"  # as wide as the longest lines of the pages
 

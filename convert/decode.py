@@ -55,7 +55,7 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 # Pillow takes these for TIFFs, too: bytes in a wrong order, and BigTIFF.
 _ANY_TIFF = (*_TIFF_SIGNATURES, b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
 _RUNS = (1, 2)  # kinds of compression of a BMP: runs of bytes and of halves
-_RUN_BYTES_PER_PIXEL, _RUN_FREE_BYTES = 4, 1 << 16  # the worst encoder needs 2, and a header
+_RUN_BYTES, _RUN_FREE_BYTES = 2, 1 << 16  # of each pixel and row at the worst, and of the header
 _COMPRESSION, _NOTHING = 259, 1  # TIFF 6.0, section 8
 
 
@@ -96,7 +96,7 @@ def _check_work(image: Image.Image, data: bytes, max_pixels: int) -> None:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         check_scans(data, num_pixels, max_pixels)
     is_bmp = isinstance(image, BmpImagePlugin.BmpImageFile)
-    most_bytes = _RUN_BYTES_PER_PIXEL * num_pixels + _RUN_FREE_BYTES
+    most_bytes = _RUN_BYTES * (num_pixels + 2 * image.height) + _RUN_FREE_BYTES
     # Pillow goes through runs of pixels one by one, also through those of none.
     if is_bmp and image.info.get("compression") in _RUNS and len(data) > most_bytes:
         raise ImageError("too_large", f"a BMP of {len(data):,} bytes for {num_pixels:,} pixels")

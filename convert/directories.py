@@ -1,4 +1,4 @@
-"""The directories of tags in TIFF files and EXIF blocks, looked at before Pillow reads them.
+"""Checks the directories of tags in TIFF files and EXIF blocks before Pillow reads them.
 
 A tag names the place of its values, and Pillow copies these for each tag: thousands of tags that
 name one place make gigabytes of a small file.

@@ -1,4 +1,4 @@
-"""A folder that is held while it is read: all that is opened in it is of one dataset.
+"""A folder that stays the same while it is read: all files opened in it are of one dataset.
 
 `convert --overwrite` gives the name of a dataset's folder to another folder. Whoever opens each
 file by its path may then read the description of the one and the shards of the other, and no
@@ -84,7 +84,7 @@ class Folder(ABC):
 
     @abstractmethod
     def look(self, name: str) -> tuple[str, int]:
-        """Returns what a file is, as `a link`, or "" if it is a regular one; and its bytes.
+        """Returns the kind of a file, as `a link`, "" for a regular one; and its bytes.
 
         Raises:
             OSError: It is missing, also a link that leads nowhere, or may not be looked at.
@@ -92,11 +92,11 @@ class Folder(ABC):
 
     @abstractmethod
     def is_folder(self, name: str) -> bool:
-        """Tells whether a folder stands under a name, links followed."""
+        """Returns whether a folder stands under a name, links followed."""
 
     @abstractmethod
     def is_link(self, name: str) -> bool:
-        """Tells whether a link stands under a name."""
+        """Returns whether a link stands under a name."""
 
     @abstractmethod
     def change(self) -> ShardfeedError | None:

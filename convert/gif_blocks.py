@@ -1,4 +1,4 @@
-"""The blocks of a GIF up to its second picture, counted before Pillow reads them one by one.
+"""Counts the blocks of a GIF up to its second picture before Pillow reads them one by one.
 
 Source of the structure: GIF89a specification, sections 15 to 26.
 """

@@ -1,4 +1,4 @@
-"""A dataset's folder on HDFS, where nothing can be held: it is looked at again after reading."""
+"""A dataset's folder on HDFS, which cannot be held open: it is checked again after reading."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RemoteFolder(Folder):
         return "a folder" * status.is_folder, status.size
 
     def is_folder(self, name: str) -> bool:
-        """Tells whether a folder stands under a name."""
+        """Returns whether a folder stands under a name."""
         return self._files.is_folder(self.file(name))
 
     def is_link(self, name: str) -> bool:

@@ -17,7 +17,7 @@ from convert.alpha import flatten
 from convert.config import Box, Resample
 from convert.decode import decode_error, open_image
 from convert.errors import ImageError
-from convert.fit import fit_to
+from convert.fit import fit_to, inner_size
 from convert.image_options import ImageOptions as ImageOptions
 from convert.image_options import recorded_options as recorded_options
 from convert.looks import look_of, shape_of
@@ -27,6 +27,7 @@ from convert.png_content import with_all_rows
 from convert.region import Region, decode_region, plain_region
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
+_RESIZED_PIXELS = 50_000_000  # that resizing may go through, however few a source may have
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -62,6 +63,7 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
     """
     region, source_format, source_size, oddities = _decode(data, box or options.crop, options)
     image, dropped_alpha = flatten(region.image, options.alpha, region.content)
+    _require_resizable(region, options)
     filter_ = _FILTERS[options.resample]
     image = fit_to(image, region.part, region.shape, options.size, options.fit, filter_)
     pixels = _pixels(image, options.channels)
@@ -74,6 +76,21 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         source_format=source_format,
         source_size=source_size,
     )
+
+
+def _require_resizable(region: Region, options: ImageOptions) -> None:
+    """Refuses a column so high that what it is resized through would be a vast image.
+
+    Pillow brings the width to that of the result first, with all rows.
+    """
+    _, top, _, bottom = region.part
+    size = options.size
+    columns, _ = inner_size(region.shape, size) if options.fit == "pad" else size
+    if columns * (bottom - top) > max(options.max_pixels, _RESIZED_PIXELS):
+        width, height = region.shape
+        raise ImageError(
+            "too_large", f"{width}x{height} is too narrow to be resized to {columns} columns"
+        )
 
 
 def _decode(

@@ -161,7 +161,7 @@ def _size(pixels: Pixels | None) -> tuple[int, ...]:
 
 
 def has_warnings(data: bytes, most_pixels: int) -> bool:
-    """Tells whether a JPEG is damaged, or cannot be decoded without a warning of its pixels.
+    """Returns whether a JPEG is damaged, or cannot be decoded without a warning of its pixels.
 
     Args:
         data: A strip or tile of a TIFF.

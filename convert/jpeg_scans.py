@@ -1,4 +1,4 @@
-"""What decoding a JPEG takes, bounded before it is decoded: its scans, segments and EXIF.
+"""Limits the work of decoding a JPEG, by its scans, segments and EXIF, before it is decoded.
 
 libjpeg goes through all pixels for each scan, and a scan that changes none takes ten bytes.
 """

@@ -105,7 +105,7 @@ def fill_end(data: bytes, start: int) -> int:
 
 
 def read_header(data: bytes, start: int = 0) -> Header | None:
-    """Returns what a JPEG says of its pixels, or None if it breaks off before it has said it.
+    """Reads the header of a JPEG; None if the file ends before it is complete.
 
     Args:
         data: The file.

@@ -1,4 +1,4 @@
-"""A folder of this machine, held by a descriptor: a rename cannot exchange it under a reader."""
+"""A local folder, held open by a descriptor: a rename cannot exchange it during reading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class LocalFolder(Folder):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._place = os.path.join(os.getcwd(), path)  # the process may go elsewhere
+        # The process may go elsewhere. `abspath` would take `..` after a link for another folder.
+        self._place = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
         self._descriptor: int | None = os.open(path, _HOLD_FOLDER)
         weakref.finalize(self, os.close, self._descriptor).atexit = False
         self._identity = _identity(os.fstat(self._descriptor))
@@ -94,14 +95,14 @@ class LocalFolder(Folder):
         return file_kind(found), found.st_size
 
     def is_folder(self, name: str) -> bool:
-        """Tells whether a folder stands under a name."""
+        """Returns whether a folder stands under a name."""
         try:
             return stat.S_ISDIR(os.stat(name, dir_fd=self._held()).st_mode)
         except OSError:
             return False
 
     def is_link(self, name: str) -> bool:
-        """Tells whether a link stands under a name."""
+        """Returns whether a link stands under a name."""
         try:
             return stat.S_ISLNK(os.lstat(name, dir_fd=self._held()).st_mode)
         except OSError:

@@ -81,7 +81,7 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
 
 
 def has_profiles(data: bytes) -> bool:
-    """Tells whether a PNG has more than the one profile that it may; each takes its time."""
+    """Returns whether a PNG has more than the one profile that it may; each takes its time."""
     return data.count(_PROFILE) > 1 and sum(kind == _PROFILE for kind, _, _ in _chunks(data)) > 1
 
 
@@ -96,7 +96,7 @@ def without_texts(data: bytes) -> bytes:
 
 
 def _is_short(kind: bytes, text: bytes) -> bool:
-    """Tells whether a text takes little room, also when it is inflated.
+    """Returns whether a text takes little room, also when it is inflated.
 
     Args:
         kind: Type of its chunk.

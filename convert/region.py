@@ -209,6 +209,11 @@ def _crop(image: Image.Image, box: Box, options: ImageOptions) -> tuple[Image.Im
             f"the box {left} {top} {right} {bottom} reaches past the image, "
             f"{image.width}x{image.height}",
         )
+    width, height = right - left, bottom - top
+    if width * height > max(options.max_pixels, image.width * image.height):
+        raise ImageError(
+            "too_large", f"the box, {width}x{height}, is more than {options.max_pixels} pixels"
+        )
     image = to_rgb(image)  # before the crop: a palette's entry 0 need not be black
     if options.alpha != "drop":
         image, _ = flatten(image, options.alpha, _whole(image))  # nor is the padding see-through

@@ -104,7 +104,7 @@ def file_kind(status: os.stat_result) -> str:
 
 
 def several_names(status: os.stat_result) -> str:
-    """Returns what a file is that has other names too; empty if it has one."""
+    """Names the kind of a file that has other names, too; empty if it has one name only."""
     return f"a file of {status.st_nlink} names (hard links)" if status.st_nlink > 1 else ""
 
 

@@ -75,7 +75,7 @@ def read_note(folder: Folder) -> SourceNote | None:
 
 
 def is_of_root(dataset: str, root: str) -> bool:
-    """Tells whether a dataset was made from a root, or does not say which it was."""
+    """Returns whether a dataset was made from a root, or does not say which it was."""
     note = read_note(open_folder(dataset))
     return note is None or note.root == whole_root(root)
 

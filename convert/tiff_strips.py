@@ -142,7 +142,7 @@ def _unpacks_to(stream: bytes, needed: int) -> bool:
 
 
 def _holds(stream: bytes, needed: int, slack: int) -> bool:
-    """Tells whether a zlib stream holds so many bytes, and its checksum is right or not there.
+    """Returns whether a zlib stream holds so many bytes, and its checksum is right or not there.
 
     Args:
         stream: A strip or tile.

@@ -176,6 +176,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: gif(b"\x21\xf9\4\0\0\0\0\0" * 200_000),
         "too_large: more than 125,001 blocks of data",
     ),
+    "a column": (
+        lambda: tiff((1, 7_000_000), 7_000_000, bytes(7_000_000)),
+        "too_large: 1x7000000 is too narrow to be resized to 8 columns",
+    ),
     "runs of no pixels": (
         lambda: bmp((64, 64), b"\0\0" * 50_000),
         "too_large: a BMP of 101,078 bytes for 4,096 pixels",

@@ -143,7 +143,7 @@ class Browser:
         return list(self._errors)
 
     def requests(self) -> list[str]:
-        """Returns what the page has asked for since it was opened, but for the page itself.
+        """Returns the addresses that the page has requested since it was opened, except its own.
 
         Addresses of HTTP, WebSocket and files, those that failed too; not `data:` and `blob:`.
         """

@@ -86,7 +86,7 @@ def cached_files(folder) -> dict[str, Path]:
 
 
 def used_bytes(folder) -> int:
-    """Returns what a cache takes; nothing is begun or renamed while it looks."""
+    """Returns the bytes that a cache takes; no file is begun or renamed meanwhile."""
     with Path(folder, "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return sum(path.stat().st_size for path in Path(folder, "shards").iterdir())
@@ -107,7 +107,7 @@ def fill(dataset, folder):
 
 
 def everything(files, members):
-    """Lets all files give way, the longest unused first."""
+    """Lets all files be removed, the longest unused first."""
     return sorted(files, key=lambda each: each.used)
 
 

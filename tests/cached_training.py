@@ -15,7 +15,7 @@ ROOM = 6 * SHARD  # half of the dataset: four shards to train on, two to validat
 
 
 def content(path) -> dict:
-    """Returns what must not depend on where the shards were."""
+    """Returns the results that must not depend on where the shards were."""
     return {
         "models": {name: weights(path / name) for name in ("best.keras", "last.keras")},
         "history": history(path),

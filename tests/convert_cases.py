@@ -121,7 +121,7 @@ _PLAN_LINE = re.compile(
 
 
 def without_plan(err: str) -> str:
-    """Returns what the command printed to stderr, less the lines that tell its plan."""
+    """Returns the lines that the command printed to stderr, without those about its plan."""
     return "".join(line for line in err.splitlines(True) if not _PLAN_LINE.match(line))
 
 

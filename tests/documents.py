@@ -43,9 +43,11 @@ def transcripts(page: str) -> dict[str, list[str]]:
 
 def command_lines(page: str) -> list[str]:
     """Returns the lines of a page that call `convert` or `train`, if a parser can take them."""
-    text = re.sub(r"\\\n *", "", page)
+    text = re.sub(r'\\\n *|"\n *"', "", page).replace("{{ ds }}", "today")
+    text = text.replace("packed/convert_on_spark.py", "\n    convert")
+    text = text.replace('bash_command="', "").replace('",\n', "\n")
     before = r"(?:\$ |again |.*\|\| |\$ timeout .* (?=train|convert))?"
-    lines = re.findall(rf"^    {before}((?:convert|train) [^.:=\s].*)$", text, re.MULTILINE)
+    lines = re.findall(rf"^ {{4,}}{before}((?:convert|train) [^.:=\s].*)$", text, re.MULTILINE)
     cells = re.findall(r"`(convert [^`]+)` \|$", text, re.MULTILINE)
     return [line for line in [*lines, *cells] if not _NOT_PARSED.search(line)]
 

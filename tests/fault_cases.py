@@ -44,7 +44,7 @@ class Scene:
         return folder
 
     def is_whole(self, folder: Path, *, may_vanish: bool = False) -> bool:
-        """Tells whether the output is the old one or the new one, and no mixture.
+        """Returns whether the output is the old one or the new one, and no mixture.
 
         Args:
             folder: Where the conversion was stopped.
@@ -55,7 +55,7 @@ class Scene:
         return digests(folder / "out") in (self.old, self.new)
 
     def is_done(self, folder: Path) -> bool:
-        """Tells whether the new dataset stands there, and nothing else."""
+        """Returns whether the new dataset stands there, and nothing else."""
         return os.listdir(folder) == ["out"] and digests(folder / "out") == self.new
 
 

@@ -106,7 +106,7 @@ def stumble(told: str) -> None:
     """
 
     def meet(size: tuple[int, int]) -> bool:
-        """Tells whether this process is the first to meet a size."""
+        """Returns whether this process is the first to meet a size."""
         path = Path(told, str(size[0]))
         try:
             with path.open("x") as file:

@@ -134,7 +134,7 @@ class NearHdfs(LocalFileSystem):
         return super().stream(_near(path), start, length)
 
     def status(self, path):
-        """Returns what stands under a name."""
+        """Returns what is at a path."""
         return super().status(_near(path))
 
     def names(self, folder):

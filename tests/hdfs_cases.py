@@ -44,7 +44,7 @@ def require_whole_or_absent(address: str) -> None:
 
 
 def beside(address: str) -> list[str]:
-    """Returns what stands beside an output."""
+    """Returns the names beside an output."""
     parent, name = os.path.split(address)
     return sorted(set(filesystem_of(address).names(parent)) - {name})
 

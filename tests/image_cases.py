@@ -76,3 +76,9 @@ def reason(data: bytes, **options) -> str:
 
 def rendered(data: bytes, **options) -> Rendered:
     return render(data, ImageOptions(**{"crop": None, "size": (64, 48), **options}))
+
+
+def bomb(width: int, height: int) -> bytes:
+    """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
+    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")

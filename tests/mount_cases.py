@@ -6,7 +6,7 @@ NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 
 
 def can_mount() -> bool:
-    """Tells whether this process may have a file system of its own."""
+    """Returns whether this process may have a file system of its own."""
     try:
         words = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         return subprocess.run(words, capture_output=True, check=False).returncode == 0

@@ -54,7 +54,7 @@ def untrained_run(folder: Path, dataset: Path) -> RunFolder:
 
 
 def probabilities_of(run: RunFolder, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what a run's network says of images, computed the plain way."""
+    """Returns the outputs of a run's network for images, computed in the simplest way."""
     logits = run.load_model().predict_on_batch(images)
     found = {}
     for name, values in logits.items():

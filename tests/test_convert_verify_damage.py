@@ -1,4 +1,4 @@
-"""Every kind of damage is found, and told apart from the others."""
+"""Every kind of damage is found and named as that kind."""
 
 import os
 import random

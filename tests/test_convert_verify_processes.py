@@ -156,7 +156,7 @@ def words_of(pid: int) -> bytes:
 
 
 def is_reading(pid: int) -> bool:
-    """Tells whether a process has the large shard open."""
+    """Returns whether a process has the large shard open."""
     with contextlib.suppress(FileNotFoundError):
         files = list(Path(f"/proc/{pid}/fd").iterdir())
         return any(os.readlink(file).endswith(LARGE) for file in files if file.is_symlink())

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(line: str, folder: Path) -> str:
-    """Returns what a command prints."""
+    """Returns the output of a command."""
     done = command(*line.split()[1:], cwd=folder, check=False)
     return done.stderr + done.stdout
 

@@ -174,6 +174,23 @@ def test_a_link_in_a_dataset_is_not_followed(place):
         open_source(dataset, "train", 1)
 
 
+def test_what_is_listed_is_of_the_folder_that_is_held(place):
+    folder = open_folder(place.dataset)
+    names, sizes = folder.names(), folder.sizes()
+    place.replace()
+    for name in ("more", "link", "folder"):
+        (Path(place.dataset) / name).mkdir()
+    (Path(place.dataset) / "dangling").symlink_to("nothing")
+    os.truncate(f"{place.dataset}/dataset.json", 1)
+    assert (folder.names(), folder.sizes()) == (names, sizes)
+    assert folder.look("dataset.json") == ("", sizes["dataset.json"])
+    assert not folder.is_folder("folder")
+    assert not folder.is_link("dangling")
+    new = open_folder(place.dataset)
+    assert (new.is_folder("folder"), new.is_link("dangling")) == (True, True)
+    assert new.look("dataset.json") == ("", 1)
+
+
 def test_a_reader_has_one_descriptor(place):
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))

@@ -1,98 +1,110 @@
-"""Registrations in a cache's folder that none of our processes wrote."""
+"""Registrations in a cache that others write to: looked at with care, and never a traceback."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import re
-from dataclasses import asdict
-from pathlib import Path
+import uuid
 
 import pytest
+from cache_cases import SHARD, through
+from irregular import KINDS
 
-from train.cache.members import Member, Members, leave
-from train.errors import FormatError
+from train.cache.folder import CacheFolder
+from train.cache.members import Member, Members
+from train.errors import FormatError, ShardfeedError
 
-MEMBER = Member(process="1-x", shards="s", need=10, whole=20, budget=30, names=("a-10", "b-10"))
-REMEDY = "End that process, or name another folder with --cache."
-NAME = f"1-{'a' * 32}.json"
+MEMBER = Member(process="1-a", shards="ab", need=5, whole=9, budget=90, names=("a-5", "b-4"))
 
 
 @pytest.fixture
-def held(tmp_path):
-    """Writes registrations that stay locked, as those of another process do."""
-    descriptors = []
+def members(tmp_path):
+    return Members(str(tmp_path))
 
-    def hold(content: bytes) -> Path:
-        path = tmp_path / NAME
-        path.write_bytes(content)
-        descriptors.append(os.open(path, os.O_RDONLY))
-        fcntl.flock(descriptors[-1], fcntl.LOCK_EX)
+
+@pytest.fixture
+def register(tmp_path):
+    """Returns a function that registers a content as a living process does."""
+    held = []
+
+    def register(content):
+        path = tmp_path / f"{os.getpid()}-{uuid.uuid4().hex}.json"
+        path.write_text(content)
+        held.append(os.open(path, os.O_RDONLY))
+        fcntl.flock(held[-1], fcntl.LOCK_EX)
         return path
 
-    yield hold
-    for descriptor in descriptors:
+    yield register
+    for descriptor in held:
         os.close(descriptor)
 
 
-def test_a_registration_is_read_by_others(tmp_path):
-    path, descriptor = Members(str(tmp_path)).register(MEMBER)
+def test_a_registration_is_read_as_it_was_written(members, tmp_path):
+    path, descriptor = members.register(MEMBER)
     assert Members(str(tmp_path)).living() == {path: MEMBER}
-    leave(path, descriptor, MEMBER.process)
-    assert Members(str(tmp_path)).living() == {}
-
-
-def test_one_that_nobody_holds_is_removed_unread(tmp_path):
-    (tmp_path / NAME).write_text("?")
-    assert Members(str(tmp_path)).living() == {}
-    assert not (tmp_path / NAME).exists()
-
-
-WHOLE = asdict(MEMBER)
-CONTENTS = {
-    "no JSON": "?",
-    "no object": "[]",
-    "nested": "[" * 100_000,
-    "fewer fields": json.dumps({"process": "1-x"}),
-    "more fields": json.dumps({**WHOLE, "x": 1}),
-    "a need of text": json.dumps({**WHOLE, "need": "10"}),
-    "a need below zero": json.dumps({**WHOLE, "need": -1}),
-    "a vast budget": json.dumps({**WHOLE, "budget": 1 << 70}),
-    "NaN": json.dumps({**WHOLE, "whole": float("nan")}),
-    "names of numbers": json.dumps({**WHOLE, "names": [1]}),
-    "one name": json.dumps({**WHOLE, "names": 1}),
-    "a process of none": json.dumps({**WHOLE, "process": None}),
-    "shards of a list": json.dumps({**WHOLE, "shards": []}),
-}
-
-
-@pytest.mark.parametrize("name", CONTENTS)
-def test_one_that_is_damaged_is_named(name, held, tmp_path):
-    path = held(CONTENTS[name].encode())
-    message = (
-        f"{path}: no registration of a reader that this version of shardfeed knows, and a process "
-        f"holds it. {REMEDY}"
-    )
-    with pytest.raises(FormatError, match=re.escape(message)):
-        Members(str(tmp_path)).living()
-
-
-def test_a_vast_one_is_not_read(held, tmp_path):
-    os.truncate(held(b"{"), 1 << 40)
-    with pytest.raises(OSError, match=r"1,099,511,627,776 bytes, expected at most"):
-        Members(str(tmp_path)).living()
+    os.close(descriptor)
+    assert not Members(str(tmp_path)).living()
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("make", "problem"),
+    "content",
     [
-        (lambda path: path.symlink_to("/etc/passwd"), "a link, expected a regular file"),
-        (os.mkfifo, "a pipe, socket or device, expected a regular file"),
-        (os.mkdir, "Is a directory"),
+        "",
+        "{",
+        "[" * 100_000,
+        "null",
+        "[]",
+        "{}",
+        {"more": 1},
+        {"need": "5"},
+        {"need": -1},
+        {"need": True},
+        {"whole": 1.5},
+        {"budget": 1 << 60},
+        {"process": None},
+        {"shards": ["a"]},
+        {"names": None},
+        {"names": 7},
+        {"names": {"a": [1]}, "process": 3},
+        {"names": ["a", 1]},
+        {"names": [[]]},
     ],
 )
-def test_one_of_another_kind_is_refused(make, problem, tmp_path):
-    make(tmp_path / NAME)
-    with pytest.raises(OSError, match=problem):
-        Members(str(tmp_path)).living()
+def test_a_foreign_value_is_one_line(content, members, register):
+    if isinstance(content, dict):
+        sound = {name: getattr(MEMBER, name) for name in Member.__slots__}
+        content = json.dumps({**sound, **content})
+    path = register(content)
+    with pytest.raises(FormatError) as caught:
+        members.living()
+    assert str(caught.value) == (
+        f"{path}: no registration of a reader that this version of shardfeed knows, and a process "
+        "holds it. End that process, or name another folder with --cache."
+    )
+
+
+def test_what_is_too_large_is_not_read(members, register):
+    os.truncate(register("{}"), 1 << 40)
+    with pytest.raises(FormatError, match="no registration of a reader"):
+        members.living()
+
+
+def test_files_of_others_are_left_alone(members, tmp_path):
+    for name in ("notes.txt", "1.json", f"x-{uuid.uuid4().hex}.json"):
+        (tmp_path / name).write_text("mine")
+    assert not members.living()
+    assert len(os.listdir(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_one_line(kind, many_shards, tmp_path):
+    CacheFolder(str(tmp_path))
+    path = tmp_path / "readers" / f"1-{uuid.uuid4().hex}.json"
+    path.write_text("{}")
+    KINDS[kind](path)
+    with pytest.raises(ShardfeedError) as caught:
+        through(many_shards, tmp_path, 9 * SHARD)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)

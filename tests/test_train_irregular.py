@@ -7,15 +7,14 @@ import math
 import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_cases import ARRAYS, POSITION
+from checkpoint_cases import ARRAYS, POSITION, rewritten
 from irregular import KINDS, LARGE
 
 from train.cache.folder import CacheFolder
-from train.checkpoint import CHECKPOINT, Checkpoints, _digest
+from train.checkpoint import Checkpoints
 from train.errors import CheckpointError, FormatError, UsageError
 from train.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
@@ -156,20 +155,6 @@ def test_the_history_of_a_run(text, problem, run):
     with pytest.raises(FormatError) as caught:
         folder.history()
     assert f"history.csv: damaged: {problem}" in str(caught.value)
-
-
-def rewritten(folder: Path, **changes) -> Checkpoints:
-    """Returns a checkpoint whose description says something else, with its digest right."""
-    checkpoints = Checkpoints(str(folder))
-    (folder / "best.keras").parent.mkdir(parents=True, exist_ok=True)
-    (folder / "model").write_bytes(b"model")
-    checkpoints.write(POSITION, ARRAYS, {"best.keras": str(folder / "model")})
-    path = folder / POSITION.name / CHECKPOINT
-    content = json.loads(path.read_text())
-    del content["sha256"]
-    content |= changes
-    path.write_text(json.dumps({**content, "sha256": _digest(content)}))
-    return checkpoints
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from train_cases import train
 
 from convert.storage import read_dataset
 from train import seen as module
+from train.config import TrainConfig
 from train.errors import MismatchError, RecordError
 from train.evaluate import RunEvaluation, evaluate_run
 from train.export.config import ExportConfig
@@ -24,6 +26,7 @@ from train.folder import RunFolder
 from train.loading import open_source
 from train.predict.config import PredictConfig
 from train.predict.run import predict_images
+from train.resume import resume_training
 from train.seen import write_seen
 from train.verbs.evaluate import evaluation_json, evaluation_lines
 
@@ -119,6 +122,58 @@ def test_another_dataset_in_the_place_of_the_runs_own(place, verb, remedy):
     ]
     for name in ("ds", "original"):
         uses(place, verb, f"{place.path}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("verb", "module"),
+    [
+        ("evaluate", "train.evaluate"),
+        ("predict", "train.predict.records"),
+        ("export", "train.export.parity"),
+    ],
+)
+def test_a_dataset_that_is_replaced_after_it_was_compared(place, verb, module, monkeypatch):
+    """What was compared is what is read: one folder."""
+    read = []
+
+    def replace_first(*arguments, **options):
+        replace(place)
+        source = open_source(*arguments, **options)
+        read.append(source.reader)
+        return source
+
+    own = read_dataset(f"{place.path}/ds")
+    monkeypatch.setattr(f"{module}.open_source", replace_first)
+    uses(place, verb, None)
+    (reader,) = read
+    assert reader._info == own
+    found = set(reader.rows(np.arange(reader.num_records)).tolist())
+    assert found == rows(place.path / "original", "validation")
+    assert found != rows(place.path / "ds", "validation")
+
+
+def test_a_resume_reads_the_dataset_that_it_compared(place, monkeypatch):
+    class OpenedError(Exception):
+        """Ends the resume: the dataset is open."""
+
+    def replace_then_find_none(*_):
+        replace(place)
+
+    def look(config, dataset):
+        source = open_source(dataset, "validation", 1, shuffle=False)
+        found.update(source.reader.rows(np.arange(source.reader.num_records)).tolist())
+        raise OpenedError
+
+    found: set[int] = set()
+    config = json.loads((place.path / "run/config.json").read_text())
+    options = {"precision": "float32", "head": "shared"}
+    defaults = asdict(TrainConfig(dataset=f"{place.path}/ds", **options))
+    (place.path / "run/config.json").write_text(json.dumps({**defaults, **config}))
+    monkeypatch.setattr("train.resume._newest", replace_then_find_none)
+    monkeypatch.setattr("train.resume.Job.open", look)
+    with pytest.raises(OpenedError):
+        resume_training(str(place.path / "run"), {})
+    assert found == rows(place.path / "original", "validation")
 
 
 @pytest.mark.parametrize("dataset", [None, "ds", "moved"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import struct
-import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from convert_cases import png
+from image_cases import bomb
 
 from convert.png import png_size
 from convert.storage import read_dataset
@@ -46,17 +45,6 @@ def test_an_augmentation_may_change_its_batch_in_place(small_dataset):
 
     images, _ = next(iter(load_numpy(str(small_dataset), "train", 16, augment=darken)))
     assert images.max() <= 127
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    body = kind + data
-    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-
-def bomb(width: int, height: int) -> bytes:
-    """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
-    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("size", [(20_000, 20_000), (128, 33), (129, 32), (1, 128 * 32)])

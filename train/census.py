@@ -51,7 +51,7 @@ def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:
 
 
 def read_class_counts(run: RunFolder) -> ClassCounts | None:
-    """Returns what a run's class_counts.json says; None if there is none.
+    """Reads a run's class_counts.json; None if there is none.
 
     Raises:
         FormatError: It is damaged, or of another dataset.
@@ -75,7 +75,7 @@ def read_class_counts(run: RunFolder) -> ClassCounts | None:
 
 
 def _problem(content: object, sizes: Mapping[str, int]) -> str:
-    """Returns what is wrong with the content of class_counts.json; empty if nothing is.
+    """Describes an error in the content of class_counts.json; empty if there is none.
 
     Args:
         content: It.

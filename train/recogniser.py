@@ -10,11 +10,7 @@ import keras
 from keras import ops
 
 from train.metrics import blank_index
-
-# Of the average's warm-up: after t steps the momentum is at most (1 + t) / (10 + t), as in
-# TensorFlow's ExponentialMovingAverage. So a short run averages about its last tenth, and the
-# first weights are soon forgotten.
-_WARMUP_STEPS = 10
+from train.weight_average import move_average, pair_weights
 
 
 class Recogniser(keras.Model):
@@ -61,7 +57,7 @@ class Recogniser(keras.Model):
         self._character_accuracy = keras.metrics.Mean(name="character_accuracy")
         self._exact = keras.metrics.Mean(name="exact")
         self._ema = ema
-        self._pairs = _pairs(average, self)
+        self._pairs = pair_weights(average, self)
         self.average = average
         if average is not None:
             for variable in average.trainable_variables:
@@ -86,13 +82,8 @@ class Recogniser(keras.Model):
         return logs, (trainable, moved, *rest)
 
     def _move_average(self) -> None:
-        if self.average is None:
-            return
-        step = ops.cast(self._steps, "float32")
-        self._steps.assign_add(1)
-        momentum = ops.minimum(self._ema, (1 + step) / (_WARMUP_STEPS + step))
-        for averaged, current in self._pairs:
-            averaged.assign(averaged + (1 - momentum) * (current - averaged))
+        if self.average is not None:
+            move_average(self._pairs, self._steps, self._ema)
 
     def compute_loss(
         self,
@@ -165,10 +156,3 @@ def fetch_variables(model: keras.Model) -> None:
 def num_parameters(model: keras.Model) -> int:
     """Returns how many numbers training changes."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
-
-
-def _pairs(average: keras.Model | None, model: keras.Model) -> list[tuple[Any, Any]]:
-    """Returns each weight of the average with the one that it follows."""
-    if average is None:
-        return []
-    return list(zip(average.weights, model.weights, strict=True))

@@ -84,7 +84,7 @@ class Gallery:
         return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "..."
 
     def _is_text(self) -> bool:
-        """Tells whether all classes are single characters."""
+        """Returns whether all classes are single characters."""
         return all(len(c) <= 1 for classes in self._info.vocabularies.values() for c in classes)
 
 

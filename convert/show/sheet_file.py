@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from convert.errors import UsageError
 from convert.os_errors import kind_of
+from convert.regular import open_regular
 from convert.storage import absolute, filesystem_of, is_remote, real_place
 
 _SOFTWARE = ("Software", "shardfeed contact sheet")
@@ -117,7 +118,7 @@ def _write_here(path: str, image: Image.Image) -> None:
     path = real_place(path)
     part = f"{path}.part-{os.getpid()}"
     try:
-        with open(part, "wb") as file:
+        with open(part, "wb", opener=open_regular) as file:
             _save(image, file)
         os.replace(part, path)
     finally:

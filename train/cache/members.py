@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from convert.regular import IrregularFileError
 from convert.storage import read_text
 from train.cache.files import open_locked
 from train.errors import FormatError
@@ -137,7 +138,7 @@ def _read(path: str) -> Member:
     try:
         content = json.loads(read_text(path, _MOST_BYTES))
         member = Member(**{**content, "names": tuple(content["names"])})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (IrregularFileError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise _damaged(path) from error
     if not _is_sound(member):
         raise _damaged(path)
@@ -145,7 +146,7 @@ def _read(path: str) -> Member:
 
 
 def _is_sound(member: Member) -> bool:
-    """Tells whether a registration has the values that `register` writes."""
+    """Returns whether a registration has the values that `register` writes."""
     numbers = (member.need, member.whole, member.budget)
     texts = (member.process, member.shards, *member.names)
     return all(map(is_whole, numbers)) and all(map(is_text, texts))

@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from PIL import Image
 
 from convert.decode import FORMATS
 from convert.local import PART, sync_folder
 from convert.os_errors import failure
+from convert.regular import open_regular
 from convert.signals import undone_by_signals
 from convert.storage import is_remote, real_place
 from convert.streams import Result
@@ -92,6 +93,14 @@ class Output(Protocol):
     def flush(self) -> None: ...  # noqa: D102
 
 
+def _open_part(part: str) -> TextIO:
+    """Opens the file that a result is written to first; nobody else's is written through it."""
+    # File names need not be text: what is no UTF-8 is written as \udcXX.
+    return open(
+        part, "w", encoding="utf-8", errors="backslashreplace", newline="", opener=open_regular
+    )
+
+
 @contextlib.contextmanager
 def open_output(path: str | None) -> Iterator[Output]:
     """Opens a place for text; leaving by an exception leaves no file.
@@ -110,10 +119,9 @@ def open_output(path: str | None) -> Iterator[Output]:
     path = real_place(path)
     part = f"{path}{PART}{os.getpid()}"
     try:
-        # File names need not be text: what is no UTF-8 is written as \udcXX.
         with (
             undone_by_signals(lambda: os.unlink(part)),
-            open(part, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+            _open_part(part) as file,
         ):
             yield file
             file.flush()

@@ -115,17 +115,15 @@ def _coverage(selection: Selection) -> dict[str, str]:
     """Returns the lines on records that can be accepted by machine alone."""
     from train.scores import COVERAGES, PRECISIONS
 
-    read, of, least = [], " of records", "confidence at least "
+    read, of, exact, least = [], " of records", " of these must be exact", "confidence at least "
     for precision in PRECISIONS:
         cut = selection.at_precision(precision)
         limit = f" ({least}{cut.threshold_text})" if cut else ""
-        read.append(f"{precision * 100:.4g}% exact for {cut.coverage if cut else 0:.1%}{of}{limit}")
-        of = least = ""
-    exact = [f"{c:.0%}: {selection.at_coverage(c).exact:.1%}" for c in COVERAGES[1:]]
-    return {
-        "coverage": ", ".join(read),
-        "surest records": f"exact of the surest {', '.join(exact)}",
-    }
+        share = f"{cut.coverage if cut else 0:.1%}{of}"
+        read.append(f"{share} if {precision * 100:.4g}%{exact}{limit}")
+        of = exact = least = ""
+    surest = [f"surest {c:.0%}: {selection.at_coverage(c).exact:.1%} exact" for c in COVERAGES[1:]]
+    return {"coverage": ", ".join(read), "by confidence": ", ".join(surest)}
 
 
 def _rarity(groups: list[RarityGroup] | None) -> str:
