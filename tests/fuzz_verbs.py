@@ -119,7 +119,7 @@ BOTH = ("run", "run", "run", "dataset")
 VERBS = {
     "verify": Verb(share=16, run=_verify, may_find=True),
     "show": Verb(share=12, run=_show, writes=("sheets",), outputs=("sheets",)),
-    "convert, staging": Verb(share=4, run=_resume_conversion, trees=("half",), writes=("half/",)),
+    "convert, staging": Verb(share=4, run=_resume_conversion, trees=("half",), writes=("half",)),
     "convert, output": Verb(
         share=4, run=_overwrite, writes=("raw", "png", "jpeg", "."), outputs=("raw", "png", "jpeg")
     ),

@@ -251,8 +251,7 @@ def _read(path: str) -> Checkpoint:
         raise ValueError(f"its {CHECKPOINT} {problem}")
     for name, expected in content["files"].items():
         try:
-            _require_loadable(os.path.join(path, name), name)
-            found = sha256_file(os.path.join(path, name))
+            found = _digest_of_file(os.path.join(path, name), name)
         except OSError as error:
             raise ValueError(f"its {name} cannot be read: {error.strerror}") from error
         if found != expected:
@@ -266,9 +265,8 @@ def _problem(content: Mapping[str, Any]) -> str:
     """Describes an error in the content of checkpoint.json; empty if there is none."""
     for name, hint in get_type_hints(Position).items():
         value = content.get(name)
-        if not (fits(value, hint) if hint in (int, float) else type(value) is get_origin(hint)):
-            return f"has {name} {quoted(value)}"
-        if isinstance(value, (int, float)) and value < 0:
+        is_kind = fits(value, hint) if hint in (int, float) else type(value) is get_origin(hint)
+        if not is_kind or (isinstance(value, (int, float)) and value < 0):
             return f"has {name} {quoted(value)}"
     if not all(is_text(name) and is_whole(size) for name, size in content["events"].items()):
         return "has events that are no sizes of files"
@@ -286,11 +284,12 @@ def _digest(content: Mapping[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _require_loadable(path: str, name: str) -> None:
-    """Raises `ValueError` if a file is larger than memory: to read it would take for ever."""
+def _digest_of_file(path: str, name: str) -> str:
+    """Returns a file's digest; raises `ValueError` where it is larger than memory: a sparse one."""
     size, memory = os.stat(path, follow_symlinks=False).st_size, available_bytes()
     if memory is not None and size > memory:
         raise ValueError(f"its {name} has {size:,} bytes, more than fit into memory")
+    return sha256_file(path)
 
 
 def _sync_file(path: str) -> None:
