@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.readers.images import Task
 from benchmarks.readers.shards import make
-from convert.metadata import DATASET_JSON
+from convert.dataset.info import DATASET_JSON
 
 DROP = Path("/proc/sys/vm/drop_caches")
 BATCH_SIZE = 128

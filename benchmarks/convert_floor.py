@@ -37,10 +37,10 @@ from PIL import Image, _imaging
 # First, since this folder has a convert.py too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from convert.format import RecordLayout
-from convert.image import ImageOptions
-from convert.plan import ShardSpec
-from convert.shard import ShardJob, write_shard
+from convert.dataset.record import RecordLayout
+from convert.images.render import ImageOptions
+from convert.plan.shard_specs import ShardSpec
+from convert.write.shard import ShardJob, write_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "sample"

@@ -82,7 +82,7 @@ READERS = (*PEERS, WEBDATASET, GRAIN)
 """Those that read: `read.py`."""
 
 TENSORBOARD = Peer(name="tensorboard", distribution="tensorboard")
-"""That which looks at runs: `tests/test_train_board_in_tensorboard.py`."""
+"""That which looks at runs: `tests/train/board/test_train_board_in_tensorboard.py`."""
 
 
 def install(peer: Peer) -> str:

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.readers.images import Task
 from benchmarks.readers.shards import make
-from convert.metadata import DATASET_JSON, shard_file
-from convert.storage import read_dataset
+from convert.dataset.info import DATASET_JSON, shard_file
+from convert.dataset.read import read_dataset
 
 BATCH_SIZE = 128
 DISTINCT = 100_000

@@ -29,7 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is loaded
 
-from train.order import RecordOrder
+from train.records.order import RecordOrder
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Order = Callable[[int], Ints]

@@ -48,8 +48,9 @@ method: three processes take turns, an epoch each, in another order each round; 
   bare: keras.Model of the same layers and first weights; one SparseCategoricalCrossentropy an
     output; Keras' own AdamW with our options; `fit` on NumPy arrays in memory, uint8 images and
     int32 labels, its own shuffling; no metrics, no callbacks but the clock, no validation
-  ours: train.run.train_model with all its callbacks: smoothed losses, metrics, progress, curves,
-    checkpoints, the reader with its CRCs, and whatever the flags below and the defaults switch on
+  ours: train.training.start.train_model with all its callbacks: smoothed losses, metrics,
+    progress, curves, checkpoints, the reader with its CRCs, and whatever the flags below and
+    the defaults switch on
   steps alone: from the end of an epoch's first step to the end of its last, by step; what happens
     every few steps is in it, what happens between epochs is not
   whole epochs: from start to end; of ours with validation, models, checkpoint and history

@@ -25,10 +25,10 @@ import numpy as np
 
 from benchmarks.step_cost import AUGMENTED, BARE
 from train import load_numpy
+from train.cli.options import add_options, given_options
 from train.config import TrainConfig
-from train.job import Job
-from train.run import train_model
-from train.verbs.options import add_options, given_options
+from train.training.job import Job
+from train.training.start import train_model
 
 EPOCHS = 10_000  # more than anyone asks for: the process ends when stdin does
 Moment = tuple[float, float]

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, get_args
 
-from convert.command import OneLineParser, run_verb
+from convert.command.command_line import OneLineParser, run_verb
+from convert.command.printed import json_line
+from convert.command.streams import print_result
 from convert.config import (
     SPLITS,
     Alpha,
@@ -21,8 +23,6 @@ from convert.config import (
     RowOrder,
 )
 from convert.errors import printable
-from convert.printed import json_line
-from convert.streams import print_result
 from convert.version import __version__
 
 Config = TypeVar("Config")
@@ -43,7 +43,7 @@ class _VersionAction(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Prints the versions and exits."""
-        from convert.codec_support import codec_lines
+        from convert.images.formats.codec_support import codec_lines
 
         print_result("\n".join((f"shardfeed {__version__}", *codec_lines())))
         parser.exit()

@@ -19,10 +19,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-from convert.command import OneLineParser
+from convert.command.command_line import OneLineParser
+from convert.command.streams import print_result
 from convert.errors import ShardfeedError, UsageError
 from convert.os_errors import failure
-from convert.streams import print_result
 
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"

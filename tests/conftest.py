@@ -31,7 +31,7 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
 CROP = ("--crop", "186", "0", "300", "30", "--size", "128", "32")
 
@@ -156,7 +156,7 @@ def whole_run(tiny_dataset, tmp_path_factory) -> Path:
     from resume_cases import FLAGS
 
     from train.config import TrainConfig
-    from train.run import train_model
+    from train.training.start import train_model
 
     path = tmp_path_factory.mktemp("whole") / "run"
     train_model(TrainConfig(dataset=str(tiny_dataset), run=str(path), **FLAGS))
@@ -181,7 +181,7 @@ def one_model():
 @pytest.fixture
 def cached_model(monkeypatch, one_model) -> None:
     """Runs of this test share one model, for the tiny dataset and the flags of `resume_cases`."""
-    from train.job import Job
+    from train.training.job import Job
 
     monkeypatch.setattr(Job, "model", lambda job: one_model(job))
 
@@ -189,7 +189,7 @@ def cached_model(monkeypatch, one_model) -> None:
 @pytest.fixture
 def counting_clock(monkeypatch) -> None:
     """Makes checkpoints due after a number of steps, not of minutes."""
-    from train import keeper
+    from train.training import checkpointing as keeper
 
     ticks = count()
     monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: next(ticks)))

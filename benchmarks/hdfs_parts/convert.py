@@ -17,7 +17,7 @@ from benchmarks.converters.strips import BOX, SIZE
 from benchmarks.hdfs_parts.place import ROOT, Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, ratio
 from benchmarks.process import CommandError, run
-from convert.storage import filesystem_of
+from convert.storage.places import filesystem_of
 
 _SHARDS = 4  # two for each worker
 MASTER = "local-cluster[2,1,1024]"

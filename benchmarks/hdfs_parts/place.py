@@ -15,8 +15,8 @@ from pathlib import Path
 
 from hdfs_native import Client, WriteOptions
 
-from convert.hdfs_address import path_of, split_address
-from convert.storage import filesystem_of
+from convert.storage.hdfs.address import path_of, split_address
+from convert.storage.places import filesystem_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -96,7 +96,13 @@ def _hadoop(folder: Path) -> Iterator[tuple[str, int]]:
     """Starts a NameNode and a DataNode; returns their address and the process above them."""
     folder.mkdir()
     # It ends with us, however we end, and the daemons with it.
-    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, str(ROOT / "tests" / "hadoop.py")]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        sys.executable,
+        str(ROOT / "tests" / "support" / "hadoop.py"),
+    ]
     with subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -13,9 +13,10 @@ from statistics import median
 
 from benchmarks.hdfs_parts.place import Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
-from convert.filesystem import PIECE_BYTES
-from convert.metadata import Shard
-from convert.storage import filesystem_of, open_folder, sha256_file
+from convert.dataset.info import Shard
+from convert.dataset.read import open_folder
+from convert.storage.interface import PIECE_BYTES
+from convert.storage.places import filesystem_of, sha256_file
 from train.cache.counts import CacheCounts
 from train.cache.fetch import Fetcher, Item
 from train.cache.folder import CacheFolder

@@ -13,8 +13,8 @@ from hdfs_native import Client
 
 from benchmarks.hdfs_parts.place import Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
-from convert import sources
-from convert.hdfs_sources import HdfsSourceReader
+from convert.images.sources import read_ahead as sources
+from convert.images.sources.hdfs_reader import HdfsSourceReader
 
 METHOD = """\
 small: images of about 5 KB, each opened and read whole, so many at once; fewer images where fewer

@@ -18,9 +18,9 @@ from benchmarks.hdfs_parts.place import Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
 from benchmarks.readers.images import Task
 from benchmarks.readers.shards import make
-from train.arrays import NumpyDataset
 from train.cache.shards import CachedShards
-from train.loading import open_source
+from train.input.arrays import NumpyDataset
+from train.input.options import open_source
 
 METHOD = """\
 train: whole epochs as NumPy batches of {batch}, shuffled in a window of a tenth of the records, no

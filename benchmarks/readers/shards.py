@@ -19,8 +19,8 @@ from benchmarks.readers.images import (
     Task,
     records,
 )
-from convert.format import RecordLayout, padded_varints
-from convert.metadata import DATASET_JSON, DatasetInfo, Shard, shard_file
+from convert.dataset.info import DATASET_JSON, DatasetInfo, Shard, shard_file
+from convert.dataset.record import RecordLayout, padded_varints
 
 OUTPUTS = tuple(f"y{index}" for index in range(NUM_LABELS))
 CLASSES = tuple(chr(0x4E00 + index) for index in range(NUM_CLASSES))

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.process import Run, run
 from benchmarks.results.source import PART, Source
-from convert.storage import read_dataset
+from convert.dataset.read import read_dataset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from convert.dataset.folder import Folder
+from convert.dataset.info import DatasetInfo, Shard
+from convert.dataset.record import VARINT_BYTES, from_padded_varints, layout_of_record
+from convert.dataset.shard_records import ShardRecords
 from convert.errors import FormatError
-from convert.folder import Folder
-from convert.format import VARINT_BYTES, from_padded_varints, layout_of_record
-from convert.metadata import DatasetInfo, Shard
-from convert.records import ShardRecords
-from convert.vocabulary import BLANK
+from convert.plan.vocabulary import BLANK
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

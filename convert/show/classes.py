@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from convert.plan.vocabulary import BLANK
 from convert.show.table import bar, brief, table
-from convert.vocabulary import BLANK
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

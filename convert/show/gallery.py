@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, features
 
-from convert.metadata import DatasetInfo
+from convert.dataset.info import DatasetInfo
+from convert.dataset.read import OpenDataset
+from convert.plan.vocabulary import BLANK
 from convert.show.font import Typeface, find_typeface
 from convert.show.sample import SampledRecord, read_sample
 from convert.show.sheet import Caption, draw_sheet
 from convert.show.table import shown
-from convert.storage import OpenDataset
-from convert.vocabulary import BLANK
 
 _NAMED = 8  # characters that a line names
 _MAX_CHARACTERS = 200  # of a label: more than a card holds of the narrowest

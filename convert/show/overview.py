@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.metadata import QUARANTINE, DatasetInfo
+from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.show.brightness import Brightness
 from convert.show.census import SplitCensus
 from convert.show.classes import ClassCounts

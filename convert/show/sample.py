@@ -10,11 +10,11 @@ from itertools import accumulate, groupby
 import numpy as np
 from PIL import Image
 
-from convert.decode import open_image
+from convert.dataset.info import DatasetInfo, Shard
+from convert.dataset.read import OpenDataset
+from convert.dataset.shard_records import FewRecords, ShardRecords
 from convert.errors import FormatError, ImageError
-from convert.metadata import DatasetInfo, Shard
-from convert.records import FewRecords, ShardRecords
-from convert.storage import OpenDataset
+from convert.images.open_image import open_image
 
 _READ_BYTES = 1 << 20  # of a shard on HDFS stream in the time that reading one record takes
 

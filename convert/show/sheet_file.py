@@ -13,8 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from convert.errors import UsageError
 from convert.os_errors import kind_of
-from convert.regular import open_regular
-from convert.storage import absolute, filesystem_of, is_remote, real_place
+from convert.storage.places import absolute, filesystem_of, is_remote, real_place
+from convert.storage.regular_files import open_regular
 
 _SOFTWARE = ("Software", "shardfeed contact sheet")
 """Keyword and text by which a sheet is known as ours; the PNG standard names the keyword."""

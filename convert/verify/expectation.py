@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from convert.config import ConvertConfig
-from convert.download import dataset_manifest
+from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
-from convert.hdfs_sources import allowed_folders
-from convert.image import recorded_options
-from convert.inputs import source_root
-from convert.metadata import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
-from convert.plan import Plan, ShardSpec, make_plan
-from convert.quarantine import Quarantined
-from convert.shard import ShardJob
-from convert.storage import filesystem_of
+from convert.images.render import recorded_options
+from convert.images.sources.hdfs_reader import allowed_folders
+from convert.plan.download import dataset_manifest
+from convert.plan.quarantine import Quarantined
+from convert.plan.shard_specs import Plan, ShardSpec, make_plan
+from convert.storage.places import filesystem_of
 from convert.verify.findings import Problem, first_problems, shown
 from convert.verify.sidecars import given_classes
+from convert.write.inputs import source_root
+from convert.write.shard import ShardJob
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from convert.dataset.folder import Folder
+from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
+from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
-from convert.folder import Folder
-from convert.metadata import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
-from convert.plan import plan_id
-from convert.quarantine import Quarantined
-from convert.source_note import read_note
-from convert.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
+from convert.plan.quarantine import Quarantined
+from convert.plan.shard_specs import plan_id
+from convert.plan.vocabulary import BLANK
 from convert.verify.findings import Problem, first_problems, shown
-from convert.vocabulary import BLANK
+from convert.write.source_note import read_note
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names
 _SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-[a-z]+\.tfrecord-[0-9]{5}-of-[0-9]{5}(\.idx)?")

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from convert.command import LINE_SECONDS
+from convert.command.command_line import LINE_SECONDS
 
 
 class Throughput:

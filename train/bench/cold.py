@@ -16,14 +16,14 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from convert.regular import open_regular
-from convert.storage import OpenDataset
-from train.arrays import iterate
+from convert.dataset.read import OpenDataset
+from convert.storage.regular_files import open_regular
+from train.bench.batches import open_training
 from train.bench.config import BenchConfig
-from train.bench.source import open_training
 from train.bench.speed import Speed, timed
 from train.errors import ShardfeedError
-from train.records import RecordReader
+from train.input.arrays import iterate
+from train.records.reader import RecordReader
 
 _IO = Path("/proc/self/io")
 _MOSTLY = 0.9  # some pages stay: those that somebody has mapped, those that were just written

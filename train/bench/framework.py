@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from train.arrays import NumpyDataset
 from train.bench.speed import Speed, timed
-from train.input import as_tf_dataset, reader_failure
-from train.pydataset import BatchDataset
-from train.source import BatchSource
+from train.input.arrays import NumpyDataset
+from train.input.pydataset import BatchDataset
+from train.input.tensors import as_tf_dataset, reader_failure
+from train.records.batches import BatchSource
 
 _ENDLESS = 1 << 30  # more epochs than there is time for
 _GROUPS_AHEAD = 3  # of batches that may be ready when the first is taken, so that they cost nothing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from convert.config import usable_cores
-from convert.metadata import DatasetInfo
+from convert.dataset.info import DatasetInfo
 from train.bench.bottleneck import rounded
 from train.bench.cold import ColdRead
 from train.bench.config import BenchConfig

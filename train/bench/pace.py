@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from train.bench.speed import Speed, Stopwatch
-from train.clock import InputClock
-from train.meter import EpochMeter
+from train.input.clock import InputClock
+from train.training.meter import EpochMeter
 
 _WARM_STEPS = 3  # the first one compiles, and the next may still ask for memory
 _ENDLESS = 1 << 30  # more epochs than there is time for

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from train.bench.speed import Stopwatch
-from train.loading import ahead_of
-from train.order import RecordOrder, default_window
-from train.source import BatchSource
+from train.input.options import ahead_of
+from train.records.batches import BatchSource
+from train.records.order import RecordOrder, default_window
 
 _BYTES = 2 << 30  # far more than the caches of any CPU, little enough to stay in memory
 _RECORDS_PER_CALL = 1024

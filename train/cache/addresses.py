@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convert.mapping import Bytes, array_of, map_pages
+from convert.dataset.mapping import Bytes, array_of, map_pages
 
 # mman.h of Linux; those that Python does not name are the same on all its usual processors.
 _PROT_NONE, _MAP_FIXED, _MAP_NORESERVE = 0, 0x10, 0x4000

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 
 from train.cache.shards import CachedShards
-from train.forks import renew_in_forks
-from train.order import RecordOrder
+from train.records.forks import renew_in_forks
+from train.records.order import RecordOrder
 
 
 class FetchAhead:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convert.folder import Folder
-from convert.mapping import REPAIR
-from convert.metadata import Shard
+from convert.dataset.folder import Folder
+from convert.dataset.info import Shard
+from convert.dataset.mapping import REPAIR
 from convert.os_errors import kind_of
 from train.cache.counts import CacheCounts
 from train.cache.folder import CacheFolder
@@ -20,7 +20,7 @@ from train.cache.members import Member
 from train.cache.part import Part
 from train.cache.room import CachedFile, Wish, candidates
 from train.errors import FormatError, RecordError, ShardfeedError, TryAgainError
-from train.readahead import read_ahead
+from train.records.readahead import read_ahead
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # nobody tells when another process has made room

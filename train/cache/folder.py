@@ -20,13 +20,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from convert.os_errors import kind_of
-from convert.regular import file_kind, open_regular
-from train.cache.files import has_name, holding, open_locked
+from convert.storage.regular_files import file_kind, open_regular
+from train.byte_sizes import show_bytes
+from train.cache.locked_files import has_name, holding, open_locked
 from train.cache.members import Member, Members, leave, needed
 from train.cache.part import SUFFIX, Part
 from train.cache.room import CachedFile
 from train.errors import FormatError, TryAgainError, UsageError
-from train.sizes import show_bytes
 
 MARKER = "SHARDFEED_CACHE"
 _TEXT = "shardfeed keeps shards of datasets here. While no training runs, all may be deleted.\n"

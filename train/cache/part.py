@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 from convert.os_errors import kind_of
-from train.sizes import show_bytes
+from train.byte_sizes import show_bytes
 
 SUFFIX = ".part"
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.mapping import Bytes
+from convert.dataset.mapping import Bytes
 from train.cache.addresses import Addresses
 from train.cache.counts import CacheCounts, CacheTotals
 from train.cache.fetch import Fetcher, Item

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 
-from convert.metadata import DatasetInfo
-from convert.storage import sha256_file
+from convert.dataset.info import DatasetInfo
+from convert.storage.places import sha256_file
 from convert.version import __version__
-from train.evaluate import blanks_of
-from train.folder import BEST, RunFolder
+from train.records.texts import blanks_of
+from train.runs.folder import BEST, RunFolder
 
 INPUT = "image"
 """Name of the only input, in every format."""

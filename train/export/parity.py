@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.storage import filesystem_of
+from convert.storage.places import filesystem_of
 from train.errors import UsageError
-from train.evaluate import require_fit
+from train.evaluation.evaluate import require_fit
 from train.export.formats import Images, Probabilities, Runner
-from train.folder import RunFolder
-from train.identity import dataset_of
-from train.loading import open_source
+from train.input.options import open_source
+from train.runs.dataset_identity import dataset_of
+from train.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import keras

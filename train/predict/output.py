@@ -11,17 +11,17 @@ from typing import Protocol, TextIO
 
 from PIL import Image
 
-from convert.decode import FORMATS
-from convert.local import PART, sync_folder
+from convert.command.signals import undone_by_signals
+from convert.command.streams import Result
+from convert.images.open_image import FORMATS
 from convert.os_errors import failure
-from convert.regular import open_regular
-from convert.signals import undone_by_signals
-from convert.storage import is_remote, real_place
-from convert.streams import Result
+from convert.storage.local import PART, sync_folder
+from convert.storage.places import is_remote, real_place
+from convert.storage.regular_files import open_regular
 from train.errors import UsageError
 from train.predict.config import PredictConfig
 from train.predict.paths import STDIN
-from train.protected import require_no_input
+from train.runs.protected_files import require_no_input
 
 _TABLE_STARTS = (b"path,text,confidence,error,confidences", b'{"path": ')
 """How a result begins, by which one of an earlier call is known: as CSV, as JSON Lines."""

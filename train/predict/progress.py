@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from convert.command import LINE_SECONDS
+from convert.command.command_line import LINE_SECONDS
 
 
 class ReadingProgress:

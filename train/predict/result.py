@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.metadata import DatasetInfo
-from train.evaluate import blanks_of, text_of
-from train.metrics import character_accuracy, exact_match
+from convert.dataset.info import DatasetInfo
+from train.model.metrics import character_accuracy, exact_match
 from train.predict.inputs import Sample
-from train.predict.reader import Ints, Reading
+from train.predict.network import Ints, Reading
+from train.records.texts import blanks_of, text_of
 
 Alternative = tuple[str, float]
 """A class and its probability, in [0, 1]."""

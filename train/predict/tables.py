@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from typing import Protocol
 
-from convert.printed import csv_cell, json_line
+from convert.command.printed import csv_cell, json_line
 from train.predict.result import Alternative, Prediction
 
 _JSON_DIGITS = 6  # a float32 near 1 has no more

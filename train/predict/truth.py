@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from convert.label_text import normal_text
-from convert.manifest import Manifest
-from convert.metadata import DatasetInfo
-from train.evaluate import text_of
+from convert.dataset.info import DatasetInfo
+from convert.plan.label_text import normal_text
+from convert.plan.manifest import Manifest
 from train.predict.inputs import Truth
+from train.records.texts import text_of
 
 
 class TruthFinder:

@@ -6,11 +6,18 @@ import math
 
 import numpy as np
 
-from train.evaluation import Evaluation
+from train.evaluation.predictions import Evaluation
+from train.evaluation.scores import (
+    CALIBRATION_BINS,
+    COVERAGES,
+    PRECISIONS,
+    Calibration,
+    Cut,
+    Selection,
+)
 from train.report.chart import Axis, Plot, Series, drawing, figure, line_chart
 from train.report.markup import Html, element, table
 from train.report.numbers import percent, ticks
-from train.scores import CALIBRATION_BINS, COVERAGES, PRECISIONS, Calibration, Cut, Selection
 
 _SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _POINTS = 200  # of a curve: finer than can be seen

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.metadata import DatasetInfo
-from convert.regular import open_regular
-from convert.storage import absolute
-from train.census import ClassCounts
-from train.evaluation import Evaluation, worst_records
-from train.folder import BAD_RECORDS, BEST, RunFolder
-from train.journal import Row
-from train.recogniser import num_parameters
-from train.source import BatchSource
+from convert.dataset.info import DatasetInfo
+from convert.storage.places import absolute
+from convert.storage.regular_files import open_regular
+from train.evaluation.predictions import Evaluation, worst_records
+from train.model.recogniser import num_parameters
+from train.records.batches import BatchSource
+from train.records.class_counts import ClassCounts
+from train.runs.folder import BAD_RECORDS, BEST, RunFolder
+from train.runs.history import Row
 
 if TYPE_CHECKING:
     import keras

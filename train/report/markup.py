@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from convert.printed import without_controls
+from convert.command.printed import without_controls
 
 _VOID = {"img", "meta", "link", "circle", "line", "path", "rect", "polyline"}
 

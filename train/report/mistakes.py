@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from train.evaluation import confused_pairs, rare_classes
+from train.evaluation.predictions import confused_pairs, rare_classes
+from train.evaluation.scores import RarityGroup
 from train.report.content import Content, Validation
 from train.report.markup import Html, bar, element, table
 from train.report.numbers import percent
-from train.scores import RarityGroup
 
 
 def mistakes(content: Content, validation: Validation) -> Html:

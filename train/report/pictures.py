@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convert.metadata import DatasetInfo
-from train.evaluate import text_of
-from train.evaluation import Evaluation
+from convert.dataset.info import DatasetInfo
+from train.evaluation.predictions import Evaluation
+from train.records.texts import text_of
 from train.report.content import Picture
 from train.report.markup import Html, bar, element
 from train.report.mistakes import name_of

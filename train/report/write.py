@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.local import write_file
-from train.census import count_classes, write_class_counts
-from train.evaluate import blanks_of, evaluate_source
-from train.evaluation import Evaluation
-from train.folder import REPORT, RunFolder
-from train.journal import Row
-from train.records import RecordReader
+from convert.storage.local import write_file
+from train.evaluation.evaluate import evaluate_source
+from train.evaluation.predictions import Evaluation
+from train.evaluation.seen_images import write_seen
+from train.records.batches import BatchSource
+from train.records.class_counts import count_classes
+from train.records.reader import RecordReader
+from train.records.texts import blanks_of
 from train.report.content import gather, read_validation
 from train.report.page import page
-from train.seen import write_seen
-from train.source import BatchSource
+from train.runs.class_counts_file import write_class_counts
+from train.runs.folder import REPORT, RunFolder
+from train.runs.history import Row
 
 if TYPE_CHECKING:
     import keras

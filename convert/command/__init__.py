@@ -1,0 +1,1 @@
+"""What both commands do around their work; `command_line.run_verb` runs a verb."""

@@ -1,0 +1,1 @@
+"""Where shards are written: processes of this machine, or Spark; `engine.open_engine` chooses."""

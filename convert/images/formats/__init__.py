@@ -1,0 +1,1 @@
+"""Formats of image files: which are known, and which this installation decodes."""

@@ -1,0 +1,105 @@
+"""Limits the work of decoding a JPEG, by its scans, segments and EXIF, before it is decoded.
+
+libjpeg goes through all pixels for each scan, and a scan that changes none takes ten bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from convert.errors import ImageError
+from convert.images.jpeg.segments import EOI, MOST_SEGMENTS, SOS, fill_end, header_segments
+from convert.images.tag_directories import check_exif
+
+MOST_SCANS = 500
+"""Of any JPEG: the limit that libjpeg-turbo has for files that nobody vouches for (TurboJPEG's
+TJPARAM_SCANLIMIT in its fuzzers). libjpeg itself writes 10, encoders that search for more few tens.
+"""
+
+_SCANS_OF_LARGEST = 32  # of an image of as many pixels as are allowed; smaller ones may have more
+_SMALL_BYTES = 1 << 20  # of a file in which segments take no time
+_MOST_FILL_BYTES = 1 << 20  # Pillow passes over them one by one
+_EXIF, _APP1 = b"Exif\0\0", 0xE1
+
+_SCAN_MARKER = b"\xff\xda"
+# What ends the data of a scan: neither a value of 255, nor a fill byte, nor a restart.
+_END_OF_DATA = re.compile(rb"\xff(?=[^\x00\x01\xff\xd0-\xd7])")
+
+
+def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> None:
+    """Refuses a JPEG with so many scans that decoding it would take far more than its pixels do.
+
+    Args:
+        data: The file.
+        num_pixels: Width times height.
+        max_pixels: Of the largest image that is allowed.
+
+    Raises:
+        ImageError: It has too many.
+    """
+    most = min(MOST_SCANS, _SCANS_OF_LARGEST * max(1, max_pixels // max(1, num_pixels)))
+    if data.count(_SCAN_MARKER) <= most:  # the pair may also stand where it means nothing
+        return
+    if count_scans(data, most + 1) > most:
+        raise ImageError(
+            "too_large", f"a JPEG of more than {most} scans; save it as a usual JPEG or PNG"
+        )
+
+
+def count_scans(data: bytes, most: int) -> int:
+    """Counts the scans that a decoder goes through.
+
+    Args:
+        data: A JPEG.
+        most: Where the counting stops.
+    """
+    count = num_segments = 0
+    start = 2
+    while count < most:
+        marker, first = 0, start
+        for marker, _, stop in header_segments(data, first):
+            start = stop
+            num_segments += 1
+            if marker == EOI:
+                return count
+        count += marker == SOS
+        # A decoder passes over whatever else stands there, too.
+        end = _END_OF_DATA.search(data, max(start, first + 1))
+        if end is None or data[end.end()] == EOI:
+            return count
+        start = end.start()
+        if num_segments > MOST_SEGMENTS:
+            return most
+    return count
+
+
+def check_header(data: bytes) -> None:
+    """Refuses a JPEG before whose pixels stands so much that reading that takes far too long.
+
+    Args:
+        data: The file.
+
+    Raises:
+        ImageError: It has too many segments, too many bytes between them, or its EXIF names far
+            more bytes than it has.
+    """
+    has_exif = _EXIF in data
+    if len(data) < _SMALL_BYTES and not has_exif:
+        return
+    exif = bytearray()
+    marker = num_segments = num_fill_bytes = 0
+    end = 2
+    for marker, start, stop in header_segments(data):
+        num_segments += 1
+        num_fill_bytes += start - 4 - end
+        end = stop
+        if has_exif and marker == _APP1 and data.startswith(_EXIF, start):
+            exif += data[start + len(_EXIF) : stop]  # Pillow joins those of several
+    if num_segments > MOST_SEGMENTS:
+        raise ImageError("too_large", f"a JPEG of more than {MOST_SEGMENTS:,} segments")
+    if marker != SOS:
+        num_fill_bytes += fill_end(data, end) - end
+    if num_fill_bytes > _MOST_FILL_BYTES:
+        raise ImageError("too_large", f"a JPEG of {num_fill_bytes:,} bytes between its segments")
+    if exif:
+        check_exif(bytes(exif))

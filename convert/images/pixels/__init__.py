@@ -1,0 +1,1 @@
+"""What is done with decoded pixels: colours, transparency, size, digest."""

@@ -1,0 +1,1 @@
+"""PNG files: decoded, and checked chunk by chunk."""

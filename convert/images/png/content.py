@@ -1,0 +1,145 @@
+"""What a PNG's chunks hold: whether all of its rows are there, and texts that may be left out.
+
+Source of the structure: PNG specification, third edition, sections 7 to 11.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from convert.images.png.decoder import ORIENTED_TEXTS, PNG_SIGNATURE
+
+_CHUNK = struct.Struct(">I4s").unpack_from  # length, type
+_HEADER = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
+_HEADER_AT = len(PNG_SIGNATURE) + 8
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
+# First column and row of each pass of an interlaced image, and the steps between them.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+           (0, 1, 1, 2))  # fmt: skip
+_WHOLE = ((0, 0, 1, 1),)
+_PROFILE = b"iCCP"
+_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", _PROFILE))
+_TEXT_BYTES = 64 * 1024  # an orientation takes a few hundred
+_PIECE_BYTES = 1 << 20
+
+
+def has_all_rows(data: bytes) -> bool:
+    """Returns whether a PNG's compressed data hold all of its rows.
+
+    Pillow makes missing ones black without a word where the compressed data end in order.
+
+    Args:
+        data: A PNG, its header perhaps changed to fewer rows.
+    """
+    missing = _row_bytes(data)
+    inflater = zlib.decompressobj()
+    pieces = (bytes(data[start:stop]) for kind, start, stop in _chunks(data) if kind == b"IDAT")
+    try:
+        for piece in pieces:
+            while piece and missing > 0:
+                missing -= len(inflater.decompress(piece, _PIECE_BYTES))
+                piece = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    return missing <= 0
+
+
+def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
+    """Returns a PNG whose missing rows are there, as zeros; of the others only the pixels.
+
+    Args:
+        data: A PNG that ends too early, in its file or in its compressed data.
+        max_pixels: Width times height above which nothing is done.
+
+    Returns:
+        None if not even a part of its rows can be read.
+    """
+    if len(data) < _HEADER_AT + _HEADER.size or data[_HEADER_AT - 4 : _HEADER_AT] != b"IHDR":
+        return None
+    width, height, *_ = _HEADER.unpack_from(data, _HEADER_AT)
+    if width * height > max_pixels:
+        return None
+    chunks = [(kind, bytes(data[start:stop])) for kind, start, stop in _chunks(data)]
+    stream = b"".join(content for kind, content in chunks if kind == b"IDAT")
+    num_bytes = _row_bytes(data)
+    inflater = zlib.decompressobj()
+    rows = bytearray()
+    try:
+        while stream and len(rows) < num_bytes:
+            rows += inflater.decompress(stream, min(_PIECE_BYTES, num_bytes - len(rows)))
+            stream = inflater.unconsumed_tail
+    except zlib.error:
+        return None
+    if not rows:
+        return None
+    rows += bytes(num_bytes - len(rows))
+    kept = [chunk for chunk in chunks if chunk[0] in (b"IHDR", b"PLTE", b"tRNS")]
+    kept += [(b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    return PNG_SIGNATURE + b"".join(_framed(kind, content) for kind, content in kept)
+
+
+def has_profiles(data: bytes) -> bool:
+    """Returns whether a PNG has more than the one profile that it may; each takes its time."""
+    return data.count(_PROFILE) > 1 and sum(kind == _PROFILE for kind, _, _ in _chunks(data)) > 1
+
+
+def without_texts(data: bytes) -> bytes:
+    """Returns a PNG without its texts and profile, but for short ones that may turn it."""
+    parts = [PNG_SIGNATURE]
+    for kind, start, stop in _chunks(data):
+        is_kept = data.startswith(ORIENTED_TEXTS, start) and _is_short(kind, data[start:stop])
+        if kind not in _TEXTS or is_kept:
+            parts.append(data[start - 8 : stop + 4])
+    return b"".join(parts)
+
+
+def _is_short(kind: bytes, text: bytes) -> bool:
+    """Returns whether a text takes little room, also when it is inflated.
+
+    Args:
+        kind: Type of its chunk.
+        text: The chunk's content.
+    """
+    if len(text) > _TEXT_BYTES:
+        return False
+    _, _, stream = text.partition(b"\0")  # after its keyword
+    if kind == b"zTXt":
+        stream = stream[1:]
+    elif kind == b"iTXt" and stream.startswith(b"\1"):
+        stream = stream[2:].split(b"\0", 2)[-1]  # after two names of its language
+    else:
+        return True
+    inflater = zlib.decompressobj()
+    try:
+        inflater.decompress(stream, _TEXT_BYTES)
+    except zlib.error:
+        return True  # Pillow passes over it
+    return not inflater.unconsumed_tail
+
+
+def _row_bytes(data: bytes) -> int:
+    """Returns how many bytes all rows take, with the filter type that each begins with."""
+    width, height, depth, colour, _, _, interlace = _HEADER.unpack_from(data, _HEADER_AT)
+    bits = depth * _CHANNELS.get(colour, 1)
+    total = 0
+    for left, top, right, down in _PASSES if interlace else _WHOLE:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * bits + 7) // 8)
+    return total
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yields each chunk's type, and where its content starts and stops; the last may be cut."""
+    start, kind = len(PNG_SIGNATURE), b""
+    while start + 8 <= len(data) and kind != b"IEND":
+        length, kind = _CHUNK(data, start)
+        yield kind, start + 8, min(start + 8 + length, len(data))
+        start += 12 + length
+
+
+def _framed(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))

@@ -1,0 +1,1 @@
+"""Source files: found, opened safely, and read ahead of their decoding."""

@@ -1,0 +1,1 @@
+"""TIFF files: checked for damage that libtiff does not report."""

@@ -1,0 +1,5 @@
+"""A conversion from start to end."""
+
+from convert.job.start_to_end import convert_dataset
+
+__all__ = ["convert_dataset"]

@@ -1,0 +1,167 @@
+"""A conversion from start to end: plan, lock, write what is missing, commit, sum up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from convert.config import ConvertConfig
+from convert.dataset.info import QUARANTINE, DatasetInfo
+from convert.engines.engine import Engine, open_engine
+from convert.errors import (
+    FormatError,
+    ShardfeedError,
+    TryAgainError,
+    UsageError,
+)
+from convert.images.sources.hdfs_reader import allowed_folders
+from convert.job.bad_rows import check_bad
+from convert.job.conversion import Conversion
+from convert.job.label_notes import understood
+from convert.job.report import ConvertResult
+from convert.os_errors import failure, kind_of
+from convert.plan.shard_specs import Plan, make_plan
+from convert.storage.hdfs.errors import UnavailableError
+from convert.storage.local import locked
+from convert.storage.places import absolute, filesystem_of, is_remote, read_lines, real_place
+from convert.storage.regular_files import IrregularFileError
+from convert.write.destination import check_destination
+from convert.write.inputs import (
+    find_complete,
+    find_label_file,
+    given_vocabularies,
+    open_manifest,
+    require_inputs_outside,
+    source_root,
+)
+from convert.write.output import check_output, lock_path, remove_replaced
+from convert.write.retry import retryable_rows
+from convert.write.source_note import require_same_sources
+from convert.write.staging import Staging, staging_key
+
+
+def convert_dataset(
+    config: ConvertConfig, say: Callable[[str], None] = lambda line: None
+) -> ConvertResult:
+    """Converts a manifest's images into a dataset.
+
+    Killed at any moment and run again, it goes on where it was and ends with the same bytes.
+
+    Args:
+        config: What and how.
+        say: Called with one line for each thing a user may want to know meanwhile.
+
+    Raises:
+        UsageError: The manifest, an option, or what stands at the output does not fit.
+        TooManyBadRowsError: More rows are bad than `max_bad_fraction`.
+        TryAgainError: The disk is full or failed, or workers died.
+        ShardfeedError: A file cannot be read or written for a reason that stays.
+    """
+    try:
+        with open_engine(config) as engine:
+            return _convert(config, engine, say)
+    except OSError as error:
+        what = str(error.filename or config.dataset)
+        raise failure(error, what, "run the same command again: it goes on") from error
+
+
+def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
+    started = time.monotonic()
+    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
+    given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
+    root = source_root(config)
+    allow = allowed_folders(root, config.allow)
+    found = find_complete(config, given)
+    if found is not None:
+        return _complete(config.dataset, found, started)
+    require_inputs_outside(config, root)
+    check_destination(config.dataset, overwrite=config.overwrite)
+    manifest = open_manifest(config)
+    plan = make_plan(manifest, config, given)
+    if not filesystem_of(root).is_folder(root):
+        raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
+    parent = os.path.dirname(absolute(config.dataset))
+    try:
+        filesystem_of(parent).make_folder(parent)
+    except OSError as error:
+        kind = kind_of(error)
+        raise kind(
+            f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
+        ) from error
+    with _alone(config.dataset, say):
+        conversion = Conversion(config, plan, root, allow, engine, say)
+        found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
+        if found is not None:
+            require_same_sources(config.dataset, plan, root, conversion.source_reader(), say)
+        retry = _rows_to_retry(config, say) if found is not None else []
+        if found is not None and not retry:
+            remove_replaced(config.dataset, say)
+            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+            return _complete(config.dataset, found, started)
+        check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
+        for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
+            say(line)
+        try:
+            return conversion.run(found, retry, started)
+        except (OSError, TryAgainError) as error:
+            info = None if found else _finished_meanwhile(config, plan, error)
+            if info is None:
+                raise
+            say(f"another convert has finished {config.dataset} meanwhile")
+            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+            return _complete(config.dataset, info, started)
+
+
+def _alone(dataset: str, say: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Lets no other converter of this machine write a dataset; on HDFS there are no locks."""
+    if is_remote(dataset):
+        return nullcontext()
+    waiting = f"waiting for another convert that writes {dataset}"
+    return locked(lock_path(dataset), lambda: say(waiting))
+
+
+def _finished_meanwhile(config: ConvertConfig, plan: Plan, error: Exception) -> DatasetInfo | None:
+    """Returns the dataset if another converter has finished it, which may be what went wrong."""
+    if not is_remote(config.dataset) or config.overwrite or isinstance(error, UnavailableError):
+        return None
+    try:
+        return check_output(config.dataset, plan.plan_id, overwrite=False)
+    except (ShardfeedError, OSError):
+        return None
+
+
+def _rows_to_retry(config: ConvertConfig, say: Callable[[str], None]) -> list[int]:
+    """Returns the rows of a finished dataset that are converted again."""
+    if not config.retry_quarantined:
+        return []
+    rows = retryable_rows(config.dataset)
+    if rows:
+        say(f"trying {len(rows):,} of the rows that were left out again")
+    else:
+        say("no row was left out for its file: there is nothing to try again")
+    return rows
+
+
+def _complete(dataset: str, info: DatasetInfo, started: float) -> ConvertResult:
+    """Returns the result for a dataset that was there already."""
+    records = sum(info.num_records(split) for split in info.splits)
+    path = os.path.join(dataset, QUARANTINE)
+    try:
+        quarantined = sum(1 for _ in read_lines(path))
+    except (FileNotFoundError, IsADirectoryError, IrregularFileError) as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else error.strerror
+        raise FormatError(
+            f"{path}: {what}. Restore it, or convert again with --overwrite."
+        ) from error
+    return ConvertResult(
+        dataset=dataset,
+        info=info,
+        already_complete=True,
+        rows=records + quarantined,
+        records=records,
+        quarantined=quarantined,
+        seconds=time.monotonic() - started,
+    )

@@ -1,0 +1,102 @@
+"""Splits and record order: which rows stand where, from nothing but the manifest and a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
+from convert.errors import UsageError
+from convert.plan.label_text import normal_text
+from convert.plan.manifest import Manifest
+
+SPLIT_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation"}
+
+_TEXTS_AT_ONCE = 65_536  # bounds what exists as Python strings at one time
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+
+
+def split_column(manifest: Manifest, config: ConvertConfig) -> str | None:
+    """Returns the column that names each row's split; None if a hash decides."""
+    if config.split_column is None and not config.split and "split" in manifest.columns:
+        return "split"
+    return config.split_column
+
+
+def assign_splits(manifest: Manifest, config: ConvertConfig, good: Ints) -> dict[str, Ints]:
+    """Assigns the good rows to splits; only splits with rows exist."""
+    column = split_column(manifest, config)
+    if column is not None:
+        assigned = _splits_by_column(manifest, column)
+        wanted = [split for split in SPLITS if (assigned == SPLITS.index(split)).any()]
+    else:
+        shares = dict(config.split or DEFAULT_SPLIT)
+        assigned = _splits_by_hash(manifest, config, shares)
+        wanted = [split for split in SPLITS if split in shares]
+    splits = {split: np.flatnonzero((assigned == SPLITS.index(split)) & good) for split in wanted}
+    for split, rows in splits.items():
+        if not len(rows) and good.any():
+            raise UsageError(
+                f"the split {split!r} is empty: none of {np.count_nonzero(good)} good rows fell "
+                "into it. Give it a larger share with --split, or add rows."
+            )
+    return splits
+
+
+def _splits_by_column(manifest: Manifest, column: str) -> Ints:
+    """Returns each row's index into SPLITS, from a column of split names."""
+    names = manifest.column(column, "--split-column").dictionary_encode()
+    table = []
+    for index, name in enumerate(names.dictionary.to_pylist()):
+        plain = name.strip()
+        split = SPLIT_SYNONYMS.get(plain, plain)
+        if split not in SPLITS:
+            row = int(np.argmax(names.indices.to_numpy() == index))
+            raise UsageError(
+                f"{manifest.path}: {manifest.where(row)}: {column}={name!r} is no "
+                f"split; they are {', '.join((*SPLITS, *SPLIT_SYNONYMS))}."
+            )
+        table.append(SPLITS.index(split))
+    assigned: Ints = np.array(table)[names.indices.to_numpy()]
+    return assigned
+
+
+def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str, float]) -> Ints:
+    """Returns each row's index into SPLITS, from a hash of seed and path or group.
+
+    A row's place depends on nothing but itself, so adding rows never moves others.
+    """
+    key = "path" if config.group_column is None else config.group_column
+    salt = hashlib.sha256(f"{config.seed}:".encode())
+    column = manifest.column(key, "--group-column")
+    if config.group_column is not None and not config.verbatim_labels:
+        column, _ = normal_text(column)  # so that one group is one, however it was typed
+    parts = []
+    for start in range(0, manifest.num_rows, _TEXTS_AT_ONCE):
+        texts = column.slice(start, _TEXTS_AT_ONCE).to_pylist()
+        digests = b"".join(_digest_start(salt, text) for text in texts)
+        parts.append(np.frombuffer(digests, ">u8") / 2.0**64)
+    points = np.concatenate(parts)
+    names = [split for split in SPLITS if split in shares]
+    bounds = np.cumsum([shares[split] for split in names])[:-1]
+    indices = np.array([SPLITS.index(split) for split in names])
+    assigned: Ints = indices[np.searchsorted(bounds, points, side="right")]
+    return assigned
+
+
+def _digest_start(salt: hashlib._Hash, text: str) -> bytes:
+    """Returns the first eight bytes of the digest of a salt and a text."""
+    digest = salt.copy()
+    digest.update(text.encode())
+    return digest.digest()[:8]
+
+
+def record_order(rows: Ints, split: str, config: ConvertConfig) -> Ints:
+    """Returns a split's rows in record order."""
+    if config.order == "source":
+        return rows
+    bits = np.random.Philox(key=[config.seed, SPLITS.index(split)]).random_raw(len(rows))
+    return rows[np.argsort(bits, kind="stable")]

@@ -1,0 +1,1 @@
+"""Files on a local disk or on HDFS; `places.filesystem_of` returns what keeps a path's files."""

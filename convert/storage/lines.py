@@ -1,0 +1,35 @@
+"""The lines of files, a part of a file in memory at a time."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+
+from convert.storage.regular_files import IrregularFileError
+
+MOST_BYTES = 1 << 29
+"""Of a text that is read whole; the largest, `dataset.json` of 920,000 shards, has 200 MB."""
+_LONGEST_LINE = 1 << 24  # of a file that is read by lines: many times the longest path and label
+
+
+def lines_of(pieces: Iterable[bytes], path: str) -> Iterator[bytes]:
+    """Yields a file's lines, each with its end; only a part is in memory.
+
+    Args:
+        pieces: The file's content.
+        path: Its path; an error names it.
+
+    Raises:
+        OSError: It cannot be read, or has a line that is too long.
+    """
+    rest = b""
+    for piece in pieces:
+        lines = (rest + piece).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > _LONGEST_LINE:
+            problem = f"a line of more than {_LONGEST_LINE:,} bytes"
+            raise IrregularFileError(errno.EOVERFLOW, problem, path)
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest

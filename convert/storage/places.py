@@ -1,0 +1,122 @@
+"""Where files are kept: a local path, or an `hdfs://` address."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from convert.errors import UsageError
+from convert.storage.hdfs.address import SCHEME, split_address
+from convert.storage.hdfs.filesystem import HdfsFileSystem
+from convert.storage.interface import FileSystem
+from convert.storage.lines import MOST_BYTES, lines_of
+from convert.storage.local import LocalFileSystem
+from convert.storage.regular_files import IrregularFileError, open_regular
+
+_LOCAL = LocalFileSystem()
+_remote: dict[tuple[int, str], HdfsFileSystem] = {}
+
+
+def is_remote(path: str) -> bool:
+    """Returns whether a path is an address of HDFS."""
+    return path.startswith(SCHEME)
+
+
+def filesystem_of(path: str) -> FileSystem:
+    """Returns the file system of a path; each process has one object for each HDFS.
+
+    Raises:
+        UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where,
+            or was used before this process was forked.
+    """
+    if not is_remote(path):
+        return _LOCAL
+    key = os.getpid(), split_address(path)[0]
+    if key not in _remote:
+        if any(process != key[0] for process, _ in _remote):  # it would hang for ever
+            raise UsageError(
+                f"{path}: this process was forked from one that uses HDFS, which hdfs-native does "
+                "not survive. Start it with multiprocessing's method 'spawn'."
+            )
+        _remote[key] = HdfsFileSystem(key[1])
+    return _remote[key]
+
+
+def absolute(path: str) -> str:
+    """Returns a path that means the same everywhere on this machine, without a slash at its end."""
+    if not is_remote(path):
+        return os.path.abspath(path)
+    authority, name = split_address(path)
+    return f"{SCHEME}{authority}{name}"
+
+
+def real_place(path: str) -> str:
+    """Returns the path that is replaced when something is written under a name.
+
+    Decides for all outputs what a link means: what it points at is replaced there, on its own
+    disk, and the link stays. A link that leads nowhere is returned as it is, and refused by
+    whoever looks at what stands there.
+
+    Args:
+        path: An output as the user named it.
+    """
+    if is_remote(path):
+        return path
+    whole = os.path.abspath(path)
+    # After a link, `..` is the parent of the link's target for the kernel, which opens files.
+    is_led = os.path.islink(whole) or os.pardir in path.split("/")
+    real = os.path.realpath(path) if is_led else path
+    return real if os.path.exists(real) or not os.path.islink(whole) else path
+
+
+def join(folder: str, path: str) -> str:
+    """Returns the place of a path that starts from a folder, unless it is whole by itself."""
+    return path if is_remote(path) else os.path.join(folder, path)
+
+
+def sha256_file(path: str) -> str:
+    """Returns a file's digest in hexadecimal, wherever it is kept.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not is_remote(path):
+        with open(path, "rb", opener=open_regular) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for piece in filesystem_of(path).stream(path):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
+    """Returns a whole file, wherever it is kept, unless it is too large to be what it should be.
+
+    Raises:
+        OSError: It cannot be read, or has more bytes.
+    """
+    files = filesystem_of(path)
+    status = files.status(path)
+    if status is not None and status.size > most_bytes:
+        problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
+        raise IrregularFileError(errno.EOVERFLOW, problem, path)
+    return files.read(path)
+
+
+def read_lines(path: str) -> Iterator[bytes]:
+    """Yields a file's lines, each with its end, wherever it is kept; only a part is in memory.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return lines_of(filesystem_of(path).stream(path), path)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes a JSON file that is there whole or not at all, replacing an older one."""
+    text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+    filesystem_of(path).replace(path, text.encode())

@@ -1,0 +1,1 @@
+"""Checks the bytes of shards, record by record, in several processes."""

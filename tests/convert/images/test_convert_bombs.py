@@ -1,0 +1,222 @@
+"""Small files that would take long, or much memory, are refused before they are decoded."""
+
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from bomb_cases import (
+    BOMBS,
+    GREY,
+    SHARED_SAID,
+    bmp,
+    exif,
+    gif,
+    jpeg_exif,
+    jpeg_with,
+    png,
+    scans,
+    tiff,
+)
+from convert_cases import ALL, convert, encoded, write_manifest
+from fault_cases import quarantine
+from image_cases import chunk, jpeg, picture
+from PIL import Image, ImageFile
+
+from convert.errors import ImageError
+from convert.images.jpeg.scans import check_scans, count_scans
+from convert.images.jpeg.segments import header_segments, without_padding
+from convert.images.png.content import without_texts
+from convert.images.render import ImageOptions, render
+
+OPTIONS = ImageOptions(crop=None, size=(8, 8))
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_a_pixel_is_decoded(name, monkeypatch):
+    make, message = BOMBS[name]
+    data = make()
+
+    def refuse(*_):
+        raise AssertionError("decoded")
+
+    # What stands after the pixels is found there, and the pixels are few.
+    if message.startswith("too_large") and message != SHARED_SAID and name != "a column":
+        monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", refuse)
+    with pytest.raises(ImageError) as caught:
+        render(data, OPTIONS)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_takes_little_memory(name):
+    data = BOMBS[name][0]()
+    tracemalloc.start()  # of Python only, which copies what tags name
+    with pytest.raises(ImageError):
+        render(data, OPTIONS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (jpeg_with(b"\xff\xfe\0\2" * 9_000), OPTIONS),
+        (jpeg_with(b"\0" * 100_000), OPTIONS),
+        (jpeg_exif(exif(100, 60_000)), OPTIONS),  # damaged tags, as some editors leave them
+        (png(chunk(b"eXIf", exif(100, 60_000))), OPTIONS),
+        (png(chunk(b"abCd", b"") * 50_000), OPTIONS),
+        (tiff((8, 5_000), 1, b"\7" * 8), OPTIONS),  # what is all one colour may be stored once
+        (tiff((64, 64), 64, jpeg("L", (64, 64)), 7), OPTIONS),
+        (tiff((64, 64), 64, jpeg("L", (64, 64), progressive=True), 7), OPTIONS),
+        # The last strip has the rows of the others, though the image ends before.
+        (tiff((64, 70), 60, zlib.compress(bytes(range(64)) * 60), 8), OPTIONS),
+        (gif(b"\x21\xfe" + (b"\xff" + b"a" * 255) * 2_000 + b"\0"), OPTIONS),
+        (bmp((64, 64), (b"\1\5" * 64 + b"\0\0") * 64 + b"\0\1"), OPTIONS),
+        (jpeg("RGB", (64, 48), progressive=True), OPTIONS),
+    ],
+)
+def test_what_is_merely_unusual_is_an_image(data, options):
+    render(data, options)
+
+
+def test_a_column_of_an_honest_height_is_resized():
+    render(tiff((1, 100_000), 100_000, bytes(100_000)), OPTIONS)
+    padded = ImageOptions(crop=None, size=(8, 8), fit="pad")
+    render(tiff((1, 7_000_000), 7_000_000, bytes(7_000_000)), padded)  # one column is enough
+
+
+def test_a_box_is_no_larger_than_an_image_may_be():
+    options = ImageOptions(crop=None, size=(8, 8), pad_crop=True, max_pixels=1000)
+    data = png(b"")
+    render(data, options, (-10, 0, 20, 33))
+    with pytest.raises(ImageError) as caught:
+        render(data, options, (-10, 0, 20, 34))
+    assert str(caught.value) == "too_large: the box, 30x34, is more than 1000 pixels"
+
+
+def test_a_run_of_zeros_is_looked_at_once():
+    """A run once took the square of its length."""
+    hole = jpeg("L", (300, 300))[:-2] + bytes(300_000) + b"\x11\x11\xff\xd9"
+    program = (
+        "import sys; from convert.images.render import ImageOptions, render\n"
+        "try: render(sys.stdin.buffer.read(), ImageOptions(crop=None, size=(8, 8)))\n"
+        "except Exception as error: print(error)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, input=hole, capture_output=True, timeout=60, check=True)
+    said = "damaged: the JPEG: bytes are left over where a scan should end\n"
+    assert done.stdout.decode() == said
+
+
+@pytest.mark.parametrize(
+    ("padded", "plain"),
+    [
+        (b"\0\0\xff\xd9", b"\xff\xd9"),
+        (b"\xff\0\0\xff\xd9", b"\xff\0\xff\xd9"),  # a value of 255
+        (b"a\xff\xff\xff\xd0b\0\xff\xd1\0c", b"a\xff\xd0b\xff\xd1\0c"),
+        (b"\0\0\x11\xff\xd9", b"\0\0\x11\xff\xd9"),  # they may be data
+        (b"\0\xff\xfe", b"\0\xff\xfe"),  # no marker that follows data
+        (b"\0\0\xff\0\xff\xc4\0", b"\xff\xc4\0"),
+        (b"\xff\xd9", b"\xff\xd9"),
+    ],
+)
+def test_padding_by_hand(padded, plain):
+    head = b"\xff\xd8\xff\xda\0\2"
+    assert without_padding(head + padded) == head + plain
+
+
+def test_the_scans_of_what_a_decoder_reads_are_counted():
+    plain = jpeg("L", (16, 16), progressive=True)
+    assert count_scans(plain, 100) == 6
+    assert count_scans(plain, 4) == 4
+    assert count_scans(plain + plain, 100) == 6  # what follows its end is another picture
+    tables = b"\xff\xc4\0\2\xff\xd9\0\4\0\0"  # and an end after them
+    scan = b"\xff\xda\0\2"
+    assert count_scans(plain + b"\0\0" + scan * 3, 100) == 6
+    assert count_scans(b"\xff\xd8" + scan + tables + scan * 3 + b"\xff", 100) == 1
+    comment = b"\xff\xfe\0\6\xff\xda\xff\xda"
+    assert count_scans(jpeg_with(comment), 100) == 1
+    assert count_scans(b"\xff\xd8\xff\xd8\xff\xd8", 100) == 0
+    assert count_scans(b"\xff\xd8" + b"\xff\xda\0\2" * 50 + b"\xff", 100) == 50
+
+
+@pytest.mark.parametrize(
+    ("count", "num_pixels", "max_pixels"),
+    [(500, 256, 50_000_000), (32, 256, 256), (32, 256, 511), (64, 256, 512), (32, 512, 256)],
+)
+def test_smaller_images_may_have_more_scans(count, num_pixels, max_pixels):
+    check_scans(scans(count), num_pixels, max_pixels)
+    with pytest.raises(ImageError, match=f"^too_large: a JPEG of more than {count} scans;"):
+        check_scans(scans(count + 1), num_pixels, max_pixels)
+
+
+def test_fill_bytes_between_segments_are_passed_over():
+    plain = jpeg("L", (16, 16))
+    filled = plain[:2] + b"\0\0\xff\xff\0" + b"\xff\xff" + plain[2:]
+    expected = [(marker, start + 7, stop + 7) for marker, start, stop in header_segments(plain)]
+    assert list(map(tuple, header_segments(filled))) == expected
+
+
+def test_profiles_beyond_the_first_are_not_inflated(monkeypatch):
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(900_000)))
+    inflated = []
+    monkeypatch.setattr(
+        "PIL.PngImagePlugin._safe_zlib_decompress", lambda s: inflated.append(1) or b""
+    )
+    render(png(profile * 3, "LA"), OPTIONS)
+    assert not inflated
+    render(png(profile, "LA"), OPTIONS)
+    assert inflated == [1]
+
+
+def test_a_text_is_inflated_at_one_place(monkeypatch):
+    calls = []
+    inflate = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", lambda: calls.append(1) or inflate())
+    name = b"Raw profile type exif"
+    texts = [
+        chunk(b"tEXt", name + b"\0" + b"\x78\x01" * 1000),
+        chunk(b"zTXt", name + b"\0\0" + b"\x78\x01" * 1000),
+        chunk(b"iTXt", name + b"\0\1\0\0\0" + b"\x78\x01" * 1000),
+    ]
+    data = png(b"".join(texts))
+    assert without_texts(data) == data
+    assert len(calls) == 2
+
+
+def test_a_conversion_goes_on_without_bombs(tmp_path):
+    (tmp_path / "good.png").write_bytes(encoded(picture(12, 8), "PNG"))
+    names = ["scans that change nothing", "a comment", "tags that share their values"]
+    for number, name in enumerate(names):
+        (tmp_path / f"{number}.x").write_bytes(BOMBS[name][0]())
+    rows = [["good.png", "a"], ["good.png", "b"]] + [[f"{n}.x", "a"] for n in range(len(names))]
+    manifest = write_manifest(tmp_path / "m.csv", ["path", "y0"], rows)
+    convert(manifest, tmp_path / "out", size=(12, 8), split=ALL, max_bad_fraction=0.9)
+    found = {path: f"{reason}: {detail}" for path, (reason, detail) in
+             quarantine(tmp_path / "out").items()}  # fmt: skip
+    assert found == {f"{n}.x": BOMBS[name][1] for n, name in enumerate(names)}
+
+
+def test_a_record_of_many_scans_is_not_decoded(monkeypatch):
+    from train.records import encoded as reading
+
+    reader = object.__new__(reading.EncodedReader)
+    image = np.zeros((16, 16, 1), np.uint8)
+    reader._decode_into(image, 0, scans(32))
+    assert image.any()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
+    for data in (scans(33), jpeg_exif(exif(400, 400_000))):
+        with pytest.raises(reading.UnreadableError) as caught:
+            reader._decode_into(image, 0, data)
+        assert isinstance(caught.value.__cause__, ImageError)
+
+
+def test_the_pictures_of_these_tests_are_images():
+    for data in (gif(b""), png(b""), bmp((16, 16), (b"\x10\7\0\0") * 16), tiff((16, 16), 16,
+                 GREY.tobytes())):  # fmt: skip
+        assert Image.open(BytesIO(data)).size == (16, 16)

@@ -1,0 +1,84 @@
+"""Pictures and files of kinds that Pillow does not write, for the tests of what goes in."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from convert_cases import encoded
+from PIL import Image
+
+from convert.errors import ImageError
+from convert.images.render import ImageOptions, Rendered, render
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def picture(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
+    """Returns a picture of which no row and no column is black or of one colour."""
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([60 + (x * 3 + y * 2 + 40 * band) % 160 for band in range(bands)], axis=2)
+    pixels += np.random.default_rng(0).integers(0, 30, pixels.shape)
+    content = pixels.astype(np.uint8)
+    return Image.fromarray(content if bands > 1 else content[..., 0], mode)
+
+
+def jpeg(mode: str = "RGB", size: tuple[int, int] = (64, 48), **options) -> bytes:
+    return encoded(picture(*size, mode), "JPEG", **{"quality": 90, **options})
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, *, interlace: int = 0,
+        extra: bytes = b"") -> bytes:  # fmt: skip
+    """Returns a PNG whose compressed rows are given as they are."""
+    header = struct.pack(">II5B", *size, depth, colour, 0, 0, interlace)
+    palette = chunk(b"PLTE", bytes(x % 255 + 1 for x in range(3 << depth))) if colour == 3 else b""
+    parts = (chunk(b"IHDR", header), extra, palette, chunk(b"IDAT", zlib.compress(rows)))
+    return SIGNATURE + b"".join(parts) + chunk(b"IEND", b"")
+
+
+def edit_tag(data: bytes, tag: int, change: Callable[[list[int]], list[int]]) -> bytes:
+    """Returns a little-endian TIFF with other values of one tag, no more of them than before."""
+    directory = struct.unpack_from("<I", data, 4)[0]
+    edited = bytearray(data)
+    for number in range(struct.unpack_from("<H", data, directory)[0]):
+        entry = directory + 2 + 12 * number
+        found, kind, count, value = struct.unpack_from("<HHII", data, entry)
+        if found == tag:
+            form, size = {3: ("H", 2), 4: ("I", 4)}[kind]
+            place = entry + 8 if size * count <= 4 else value
+            values = change(list(struct.unpack_from(f"<{count}{form}", data, place)))
+            struct.pack_into(f"<{len(values)}{form}", edited, place, *values)
+            struct.pack_into("<I", edited, entry + 4, len(values))
+    return bytes(edited)
+
+
+def outcome(data: bytes, **options) -> str:
+    """Returns `converted`, with what is odd, or the reason and detail of a refusal."""
+    chosen = ImageOptions(**{"crop": None, "size": (64, 48), **options})
+    try:
+        oddities = render(data, chosen).oddities
+    except ImageError as error:
+        return str(error)
+    return " ".join(("converted", *oddities))
+
+
+def reason(data: bytes, **options) -> str:
+    return outcome(data, **options).partition(":")[0]
+
+
+def rendered(data: bytes, **options) -> Rendered:
+    return render(data, ImageOptions(**{"crop": None, "size": (64, 48), **options}))
+
+
+def bomb(width: int, height: int) -> bytes:
+    """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
+    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")

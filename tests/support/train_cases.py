@@ -1,0 +1,62 @@
+"""The `train` command as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+# One epoch of two steps, of a network as small as there is.
+BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
+# The same for the command.
+SMALL = (
+    *("--epochs", str(BASE["epochs"]), "--batch-size", str(BASE["batch_size"])),
+    *("--model", BASE["model"], "--width", str(BASE["width"]), "--no-augment"),
+)
+
+
+def train(*words, cwd=None):
+    """Runs the command; returns exit code, lines of stdout and lines of stderr."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the test may have imported JAX, which sets it
+    done = subprocess.run(
+        [sys.executable, "-m", "train", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env=environment,
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def learn(dataset, path, **options):
+    """Trains in this process, into a new run."""
+    from train.config import TrainConfig
+    from train.runs.folder import RunFolder
+    from train.training.start import train_model
+
+    config = {**BASE, **options}
+    train_model(TrainConfig(dataset=str(dataset), run=str(path), **config))
+    return RunFolder.open(str(path))
+
+
+def run_main(*words) -> int:
+    """Runs the command in this process; returns its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    return caught.value.code
+
+
+def history(path):
+    """Returns the rows of a run's history.csv."""
+    with (path / "history.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

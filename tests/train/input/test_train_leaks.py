@@ -1,0 +1,127 @@
+"""Datasets that nobody holds any more leave nothing: a search over options opens thousands."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from convert_cases import ALL, PATIENCE, convert, draw_sources
+
+ROOT = Path(__file__).parents[3]
+LOADERS = ("load_numpy", "load_pydataset", "load_dataset")
+TIMES = dict.fromkeys(LOADERS, 30)
+if os.environ.get("CI") == "true":  # load_dataset builds a graph each time, which takes its time
+    TIMES = {"load_numpy": 1000, "load_pydataset": 1000, "load_dataset": 300}
+NUM_RECORDS = 64  # each a shard of its own
+
+CODE = """
+import gc, json, os, sys, threading, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import train
+
+loader, path, options, times = json.loads(sys.argv[1])
+load = getattr(train, loader)
+def fail(images, draws):
+    raise ValueError("the user's function fails")
+if options.get("augment") == "fail":
+    options["augment"] = fail
+
+def begin():
+    dataset = load(path, "train", 16, **options)
+    try:
+        if loader == "load_pydataset":
+            dataset[0]
+        else:
+            next(iter(dataset))
+    except Exception as error:
+        assert "the user's function fails" in str(error), error
+
+def counted():
+    gc.collect()
+    with open("/proc/self/maps") as maps:
+        shards = sum("tfrecord" in line or "/cache/" in line for line in maps)
+    return len(os.listdir("/proc/self/fd")), shards
+
+def python_threads():
+    return sum(t.name.startswith(("read ahead", "batches", "decode", "fetch"))
+               for t in threading.enumerate())
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def settled(before):
+    # Threads end a moment after what they worked for has gone.
+    for _ in range(200):
+        now = (*counted(), python_threads())
+        if all(new <= old for new, old in zip(now, before)):
+            break
+        time.sleep(0.05)
+    return now
+
+for _ in range(3):
+    begin()
+before = settled((10**9, 10**9, 0))
+memory = resident()
+for _ in range(times):
+    begin()
+print(json.dumps([before, settled(before), resident() - memory]))
+"""
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("leaks")
+    manifest = draw_sources(folder, NUM_RECORDS)
+    convert(manifest, folder / "raw", split=ALL, shard_bytes=1)
+    convert(manifest, folder / "png", split=ALL, shard_bytes=1, encoding="png")
+    return folder
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("raw", {}),
+        ("raw", {"window": 16}),  # is read ahead
+        ("raw", {"augment": "fail"}),
+        ("raw", {"cache": "cache", "cache_bytes": 1 << 24}),
+        ("png", {}),
+        ("png", {"cache": "cache", "cache_bytes": 1 << 24}),
+    ],
+    ids=["raw", "window", "failing function", "cache", "png", "png, cache"],
+)
+def test_nothing_is_kept(
+    datasets: Path, tmp_path: Path, loader: str, name: str, options: dict[str, object]
+) -> None:
+    words = json.dumps([loader, str(datasets / name), options, TIMES[loader]])
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, words],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=PATIENCE * TIMES[loader] // 30,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after, memory = json.loads(done.stdout)
+    # Descriptors, mapped shards, threads of ours: one dataset may be on its way out.
+    descriptors, shards, threads = (new - old for old, new in zip(before, after, strict=True))
+    assert descriptors <= 2
+    assert shards <= NUM_RECORDS
+    assert threads <= 8
+    assert memory < (64 << 20) + TIMES[loader] * (64 << 10)  # what TensorFlow keeps of a graph
+
+
+def test_a_derived_dataset_keeps_what_it_reads(datasets: Path) -> None:
+    import gc
+
+    from train import load_dataset
+
+    def derived():
+        dataset = load_dataset(str(datasets / "raw"), "train", 16)
+        return dataset.map(lambda images, labels: images).prefetch(2)
+
+    batches = iter(derived().repeat(2))
+    gc.collect()
+    assert len(list(batches)) == 2 * NUM_RECORDS // 16

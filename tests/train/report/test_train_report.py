@@ -1,0 +1,236 @@
+"""report.html, as a browser shows it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from report_cases import HISTORY, NAMES, content_of, info_of, require_sound, shown
+
+from convert.dataset.read import read_dataset
+from train.config import TrainConfig
+from train.errors import TryAgainError
+from train.evaluation.evaluate import evaluate_run
+from train.input.options import open_source
+from train.records.class_counts import count_classes
+from train.report import write
+from train.report.numbers import percent
+from train.report.page import page
+from train.report.results import NO_VALIDATION, OVERFIT
+from train.report.write import write_report
+from train.runs.folder import RunFolder
+from train.training.resume import resume_training
+
+SECTIONS = [
+    "results", "learning", "confidence", "mistakes", "misread", "random", "speed", "settings",
+]  # fmt: skip
+
+
+def test_the_report_of_a_run(run, browser):
+    browser.open(run[0] / "report.html")
+    require_sound(browser)
+    sections = browser.evaluate("[...document.querySelectorAll('main section')].map(s => s.id)")
+    assert sections == SECTIONS
+    links = browser.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
+    assert links == SECTIONS
+    assert browser.evaluate("document.querySelectorAll('h1').length") == 1
+    assert browser.evaluate("document.images.length") > 18
+    assert browser.evaluate("[...document.images].every(image => image.alt)")
+    assert browser.evaluate("[...document.querySelectorAll('svg')].every(s => s.ariaLabel)")
+    assert browser.evaluate("document.querySelectorAll('svg').length") == 9
+
+
+def test_its_numbers_are_those_of_evaluate(run, browser):
+    folder = RunFolder.open(str(run[0]))
+    result = evaluate_run(folder, split="validation")
+    evaluation = result.evaluation
+    browser.open(run[0] / "report.html")
+    tiles = browser.evaluate(
+        "[...document.querySelectorAll('.tiles .value')].map(t => t.innerText)"
+    )
+    cut = evaluation.selection().at_precision(0.99)
+    assert tiles == [
+        percent(evaluation.exact),
+        percent(evaluation.character_accuracy),
+        percent(evaluation.top5_accuracy),
+        percent(cut.coverage if cut else 0),
+        percent(evaluation.label_calibration().error),
+    ]
+    outputs = browser.evaluate(
+        "[...document.querySelector('#mistakes tbody').rows].map(row => row.innerText.split('\\t'))"
+    )
+    assert [(row[0], row[-2]) for row in outputs] == [
+        (name, percent(share))
+        for name, share in zip(
+            folder.dataset_info().outputs, evaluation.output_accuracies, strict=True
+        )
+    ]
+    rows = browser.evaluate(
+        "[...document.querySelectorAll('#misread small')].map(s => s.innerText)"
+    )
+    assert rows[:10] == [f"row {row:,}" for row in result.rows]
+
+
+def test_what_evaluate_knows_of_rare_classes_the_run_has_counted(run, small_dataset):
+    folder = RunFolder.open(str(run[0]))
+    counts = json.loads((run[0] / "class_counts.json").read_text(encoding="utf-8"))
+    reader = open_source(str(small_dataset), "train", 1).reader
+    expected = count_classes(reader, read_dataset(str(small_dataset)))
+    assert counts == {name: numbers.tolist() for name, numbers in expected.items()}
+    groups = evaluate_run(folder).rarity
+    assert sum(group.characters for group in groups) == 30 * 4
+
+
+def test_options_that_are_not_the_default_are_marked(run, browser):
+    browser.open(run[0] / "report.html")
+    marked = browser.evaluate(
+        "[...document.querySelectorAll('.changed')].map(e => [...e.children].map(c => c.innerText))"
+    )
+    usual = TrainConfig(dataset="strips")
+    assert ["epochs", "2", f"default {usual.epochs}"] in marked
+    assert ["batch-size", "16", f"default {usual.batch_size}"] in marked
+    assert not [
+        row for row in marked if row[0] in ("window", "head", "precision", "run", "dataset", "seed")
+    ]
+
+
+def test_a_report_is_no_larger_than_a_picture(run):
+    assert (run[0] / "report.html").stat().st_size < 1 << 20
+
+
+def test_names_are_text_whatever_they_say(browser, tmp_path):
+    text = shown(browser, content_of(), tmp_path)
+    for name in (*NAMES[:3], "<i>7", "/tmp/<u>strips", "<3>", "<b>y0"):
+        assert name in text
+    assert "blank" in text  # the class without a name
+    assert "␣" in text
+    assert browser.evaluate("document.querySelectorAll('u, i:not([class]) i, script').length") == 0
+
+
+def test_half_a_character_is_no_reason_to_fail():
+    content = content_of(path="/tmp/\udcff")
+    assert "\udcff" not in page(content)
+
+
+def test_without_validation_it_says_so(browser, tmp_path):
+    history = {name: value for name, value in HISTORY.items() if "validation" not in name}
+    content = content_of(history=history, validation=None)
+    text = shown(browser, content, tmp_path)
+    assert NO_VALIDATION in text
+    sections = browser.evaluate("[...document.querySelectorAll('main section')].map(s => s.id)")
+    assert sections == ["results", "learning", "speed", "settings"]
+    assert "validation" not in browser.evaluate("document.querySelector('#learning').innerText")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"epochs": 1},
+        {"epochs": 1000},
+        {"history": {**HISTORY, "raw_validation_exact": 0.4, "ema_loss": math.nan}},
+        {"history": {**HISTORY, "loss": 0.0, "validation_loss": 0.0, "images_per_second": 3e6}},
+        {"shape": (300, 700, 3)},
+        {"shape": (20, 20, 1)},
+        {"records": 1},
+        {"info": info_of(tuple(f"a rather long name, number {i}" for i in range(9)), 9)},
+        {"info": info_of(("x" * 200, "y" * 200), 2)},
+        {"path": "/tmp/" + "long" * 50, "options": {"manifest": "m" * 300, "model": "x"}},
+        {"best": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_run_fits_the_page(browser, tmp_path, case):
+    shown(browser, content_of(**case), tmp_path)
+
+
+def test_overfitting_is_told(browser, tmp_path):
+    content = content_of()
+    assert OVERFIT not in shown(browser, content, tmp_path)
+    content = replace(content, options={**content.options, "overfit": 8})
+    assert OVERFIT in shown(browser, content, tmp_path)
+
+
+def test_columns_of_other_weights_are_lines_of_their_own(browser, tmp_path):
+    shown(browser, content_of(history={**HISTORY, "raw_validation_exact": 0.4}), tmp_path)
+    names = browser.evaluate(
+        "[...document.querySelectorAll('#learning figure:first-child .legend span')]"
+        ".map(span => span.innerText)"
+    )
+    assert names == ["validation50.0%", "training25.0%", "raw validation40.0%"]
+    assert browser.evaluate("document.querySelectorAll('#learning polyline.third').length") == 1
+
+
+def test_nothing_misread(browser, tmp_path):
+    content = content_of()
+    right = replace(content.validation.evaluation, predictions=content.validation.evaluation.labels)
+    validation = replace(content.validation, evaluation=right, misread=[])
+    text = shown(browser, replace(content, validation=validation), tmp_path)
+    assert "Every label was read right." in text
+    assert "Every character was read right." in text
+
+
+def test_wrong_characters_are_marked(browser, tmp_path):
+    content = content_of(info_of(("a", "b", "c", "d", "")))
+    shown(browser, content, tmp_path)
+    found = browser.evaluate(
+        "[...document.querySelectorAll('#misread figure')].map(f => "
+        "[...f.querySelectorAll('mark')].map(m => m.innerText))"
+    )
+    evaluation = content.validation.evaluation
+    names = ["a", "b", "c", "d", "blank"]
+    for picture, marked in zip(content.validation.misread, found, strict=True):
+        pairs = zip(
+            evaluation.labels[picture.record], evaluation.predictions[picture.record], strict=True
+        )
+        assert marked == [names[read] for label, read in pairs if label != read]
+
+
+def test_dark_and_paper(browser, tmp_path):
+    def ground():
+        return browser.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    shown(browser, content_of(), tmp_path)
+    assert ground() == "rgb(252, 252, 251)"
+    shown(browser, content_of(), tmp_path, dark=True)
+    assert ground() == "rgb(19, 20, 22)"
+    shown(browser, content_of(), tmp_path, width=760, media="print", dark=True)
+    assert ground() == "rgb(255, 255, 255)"
+    assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_a_report_that_cannot_be_written_is_one_line(run, small_dataset, tmp_path, monkeypatch):
+    class Network:
+        trainable_variables = ()
+
+    def fail(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = RunFolder.open(str(run[0]))
+    monkeypatch.setattr(write, "write_class_counts", lambda *_: None)
+    monkeypatch.setattr(write, "write_file", fail)
+    reader = open_source(str(small_dataset), "train", 1).reader
+    with pytest.raises(TryAgainError) as caught:
+        write_report(folder, Network(), {"epoch": 2}, reader, None)
+    assert str(caught.value).startswith(f"{run[0]}/report.html: cannot be written: No space left")
+
+
+def test_a_run_killed_before_its_report_gets_one(whole_run, tmp_path):
+    """Then the best weights read the validation split again: to the same numbers."""
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    written = (run / "report.html").read_text(encoding="utf-8")
+    os.unlink(run / "report.html")
+    os.unlink(run / "class_counts.json")
+    said = []
+    resume_training(str(run), {}, said.append)
+    assert said == [f"{run} is complete: 3 epochs are done"]
+    assert (run / "class_counts.json").exists()
+    again = (run / "report.html").read_text(encoding="utf-8")
+    tiles = [re.findall(r"<dd.*?</dd>", page[: page.index("</dl>")]) for page in (written, again)]
+    assert len(tiles[0]) == 10
+    assert tiles[0] == tiles[1]

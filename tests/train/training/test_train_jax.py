@@ -1,0 +1,68 @@
+"""Training on Keras' JAX backend: fed by threads of our own, killed and resumed bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from event_cases import steps_of
+from resume_cases import FLAGS, assert_same, content, words_of
+
+SCRIPT = Path(__file__).parents[2] / "support" / "killed_training.py"
+
+
+def on_jax(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jax():
+    pytest.importorskip("jax", reason="jax is not installed")
+
+
+@pytest.mark.long
+def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
+    words = [tiny_dataset, *words_of(FLAGS), "--run"]
+    whole = on_jax(SCRIPT, "kill", 1_000, *words, tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = on_jax(SCRIPT, "kill", 17, *words, tmp_path / "run")
+    assert killed.returncode == -9, killed.stderr
+    resumed = on_jax("-m", "train", "resume", tmp_path / "run")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on in epoch 2/3" in resumed.stderr
+    assert_same(content(tmp_path / "whole"), content(tmp_path / "run"))
+    for run in (tmp_path / "whole", tmp_path / "run"):
+        assert steps_of(run, "train/gradient_norm") == [11, 22, 33]  # amid an epoch out of reach
+        assert steps_of(run, "gradient_norms/stem_conv/kernel")[-1] == 33
+        assert steps_of(run, "activations/stem_conv")[-1] == 33
+    environment = (tmp_path / "run" / "environment.json").read_text()
+    assert '"backend": "jax"' in environment
+
+
+def test_fit_is_not_fed_by_tensorflow(tiny_dataset):
+    """Where the backend is another, nothing of ours may load it."""
+    code = """
+import sys
+from train.input.clock import InputClock
+from train.input.feed import feed
+from train.input.options import open_source
+batches = feed(open_source(sys.argv[1], "train", 8), epoch=0, start_step=2, clock=InputClock())
+print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
+"""
+    done = on_jax("-c", code, tiny_dataset)
+    assert done.stdout == "BatchDataset 9 False\n", done.stderr
+
+
+def test_the_average_is_that_of_numpy():
+    done = on_jax(SCRIPT.with_name("averaged_training.py"))
+    assert done.stdout == "jax 8\n", done.stderr

@@ -1,0 +1,5 @@
+"""The `train` command, and a module for each verb."""
+
+from train.cli.command import main
+
+__all__ = ["main"]

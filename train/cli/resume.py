@@ -1,0 +1,35 @@
+"""`train resume`."""
+
+from __future__ import annotations
+
+import argparse
+
+from train.cli.fit import finish
+from train.cli.options import add_options, given_options
+from train.cli.startup import Verbs, add_json, import_keras, say
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Adds the verb to the command."""
+    parser = verbs.add_parser(
+        "resume",
+        help="go on with a run from its last checkpoint",
+        description="Goes on with a run from its newest whole checkpoint. Options are the run's "
+        "own; only those below may change. More epochs stretch the learning rate's schedule.",
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a run, or hdfs://...")
+    parser.add_argument("--dataset", metavar="DIR", help="the run's dataset, if it was moved")
+    add_json(parser)
+    add_options(parser, resumed=True)
+    parser.set_defaults(verb=_resume)
+
+
+def _resume(namespace: argparse.Namespace) -> int:
+    changes = {name: value for name, value in given_options(namespace).items() if name != "run"}
+    from train.runs.open import require_run
+
+    require_run(namespace.run)  # quickly, before Keras is loaded
+    import_keras()
+    from train.training.resume import resume_training
+
+    return finish(lambda: resume_training(namespace.run, changes, say), as_json=namespace.json)

@@ -1,0 +1,232 @@
+"""Measures a model on a split: every record once, counted by our own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.dataset.info import DatasetInfo
+from train.errors import UsageError
+from train.evaluation.predictions import (
+    WORST,
+    Evaluation,
+    Floats,
+    Indices,
+    rare_classes,
+    worst_records,
+)
+from train.evaluation.scores import RarityGroup, ranks
+from train.evaluation.seen_images import count_seen
+from train.input.options import open_source
+from train.records.batches import BatchSource
+from train.records.texts import blanks_of
+from train.runs.class_counts_file import read_class_counts
+from train.runs.dataset_identity import dataset_of
+from train.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+_REMEDY = (
+    "Name the original, or this one to evaluate on it all the same: `train evaluate RUN DATASET`."
+)
+BATCH_SIZE = 256  # throughput on a CPU does not grow beyond, memory does
+
+# Logits that are looked at together, 1 MiB: what is made of them stays in a core's cache, which
+# halves the time that 4 x 21,000 classes take.
+_CHUNK_LOGITS = 1 << 18
+
+
+def evaluate_source(
+    model: keras.Model,
+    source: BatchSource,
+    blanks: Sequence[int | None],
+    on_batch: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Runs a model over every record of a source that drops none.
+
+    Args:
+        model: Predicts {output name: logits}.
+        source: The records, unshuffled.
+        blanks: Index of each output's blank class, or None.
+        on_batch: Called after each batch; what it raises ends the evaluation.
+    """
+    parts = []
+    for step in range(source.num_steps):
+        parts.append(_evaluate_batch(model, source, step))
+        on_batch()
+    labels, predictions, confidences, losses, before = map(np.concatenate, zip(*parts, strict=True))
+    return Evaluation(
+        labels=labels,
+        predictions=predictions,
+        confidences=confidences,
+        ranks=before,
+        losses=losses,
+        blanks=blanks,
+    )
+
+
+def _evaluate_batch(model: keras.Model, source: BatchSource, step: int) -> tuple[Floats, ...]:
+    """Returns labels, classes, confidences, losses and ranks of a batch, and forgets its logits."""
+    images, *columns = source.batch(0, step)
+    labels = np.stack(columns, axis=1)
+    logits = model.predict_on_batch(images)
+    results = [
+        _judge(np.asarray(logits[name]), labels[:, i]) for i, name in enumerate(source.output_names)
+    ]
+    classes, confidences, losses, before = (np.stack(r, axis=1) for r in zip(*results, strict=True))
+    return labels, classes, confidences, losses.mean(axis=1), before
+
+
+def _judge(logits: Floats, labels: Indices) -> tuple[Floats, ...]:
+    """Returns the results of `read_logits`, and the ranks of the labels."""
+    size = max(1, _CHUNK_LOGITS // logits.shape[1])
+    parts = []
+    for start in range(0, len(logits), size):
+        chunk = logits[start : start + size], labels[start : start + size]
+        parts.append((*read_logits(*chunk), ranks(*chunk)))
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def read_logits(logits: Floats, labels: Indices | None = None) -> tuple[Floats, Floats, Floats]:
+    """Returns the likeliest class, its probability, and the label's cross-entropy.
+
+    Args:
+        logits: float32, shape (batch, classes).
+        labels: int32, shape (batch,). None: the likeliest classes.
+
+    Returns:
+        int32, float32 in [0, 1], float32 in nats; each of shape (batch,).
+    """
+    classes = logits.argmax(axis=1).astype(np.int32)
+    rows = np.arange(len(logits))
+    peak = logits[rows, classes]
+    log_sum = np.log(np.exp(logits - peak[:, None]).sum(axis=1))  # over the peak: no overflow
+    at_label = logits[rows, classes if labels is None else labels]
+    return classes, np.exp(-log_sum), log_sum + peak - at_label
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEvaluation:
+    """An evaluation with what is needed to tell about it.
+
+    Attributes:
+        split: The split.
+        info: The evaluated dataset.
+        evaluation: The predictions.
+        worst: The wrongly read records with the largest losses, the worst first.
+        rows: Their manifest rows.
+        rarity: How well characters are read, by how often training saw their class. None: the run
+            has not ended, and so has not counted its classes.
+        is_own: Whether the dataset is the one that the run was trained on.
+        seen: Records whose pictures the run was trained on. None: not known, or it is its own.
+    """
+
+    split: str
+    info: DatasetInfo
+    evaluation: Evaluation
+    worst: list[int]
+    rows: list[int]
+    rarity: list[RarityGroup] | None
+    is_own: bool = True
+    seen: int | None = None
+
+
+def evaluate_run(
+    run: RunFolder,
+    dataset: str | None = None,
+    split: str | None = None,
+    num_worst: int = WORST,
+    *,
+    cache: str | None = None,
+    cache_bytes: int | None = None,
+) -> RunEvaluation:
+    """Evaluates a run's best weights.
+
+    Args:
+        run: The run.
+        dataset: Any dataset of the same outputs. None: the run's own.
+        split: None: `test` if there is one, else `validation`.
+        num_worst: Wrongly read records to name. At least 0.
+        cache: As in `train.SourceOptions`. None: for the run's own dataset, that of the run.
+        cache_bytes: As in `train.SourceOptions`.
+
+    Raises:
+        UsageError: `num_worst` is negative, the dataset does not fit the run, or has no such split.
+        MismatchError: In the place of the run's own dataset is another one now.
+        FormatError: The dataset, the model or the run's class_counts.json cannot be read.
+    """
+    if num_worst < 0:
+        raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
+    found = dataset_of(run, dataset, _REMEDY)
+    path, info = found.path, found.info
+    require_fit(path, info, run.dataset_info())
+    is_own = info.dataset_id == run.config()["dataset_id"]
+    split = split or choose_split(path, info)
+    if cache is None and dataset is None:
+        cache = run.config().get("cache")
+    source = open_source(
+        found, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
+    )
+    counts = read_class_counts(run)
+    evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
+    worst = worst_records(evaluation, num_worst)
+    return RunEvaluation(
+        split=split,
+        info=info,
+        evaluation=evaluation,
+        worst=worst,
+        rows=source.reader.rows(np.array(worst, np.int64)).tolist(),
+        rarity=None if counts is None else rare_classes(evaluation, info, counts),
+        is_own=is_own,
+        seen=None if is_own else count_seen(run, source.reader, info),
+    )
+
+
+def choose_split(path: str, info: DatasetInfo) -> str:
+    """Returns the split that was kept for the end: `test` if there is one, else `validation`.
+
+    Raises:
+        UsageError: A dataset has neither.
+    """
+    split = next((name for name in ("test", "validation") if name in info.splits), None)
+    if split is None:
+        raise UsageError(
+            f"{path}: neither `test` nor `validation`; the splits are {', '.join(info.splits)}. "
+            "Name one with --split."
+        )
+    return split
+
+
+def require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
+    """Checks that a dataset has the outputs, classes and image size of a run.
+
+    Args:
+        path: The dataset's folder, for messages.
+        info: The dataset.
+        trained: What the run remembers of its own.
+
+    Raises:
+        UsageError: It has others.
+    """
+    for what, ours, theirs, remedy in (
+        ("image size", trained.image_shape, info.image_shape, "the run's --size and --channels"),
+        ("outputs", list(trained.outputs), list(info.outputs), "labels of the same outputs"),
+        ("classes", _sizes(trained), _sizes(info), "--vocabulary DATASET, the run's dataset"),
+    ):
+        if ours != theirs:
+            raise UsageError(
+                f"{path}: its {what} {theirs} are not the run's {ours}. Convert it with {remedy}."
+            )
+    if trained.classes != info.classes:
+        raise UsageError(
+            f"{path}: its classes are not those of the run. "
+            "Convert it with --vocabulary DATASET, the run's dataset."
+        )
+
+
+def _sizes(info: DatasetInfo) -> list[int]:
+    return [len(classes) for classes in info.classes.values()]

@@ -1,0 +1,289 @@
+"""Opening datasets for reading: the options of `load_dataset` and its like, and what they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TypedDict, Unpack
+
+from convert.dataset.info import DatasetInfo
+from convert.dataset.read import OpenDataset, open_dataset
+from convert.storage.heap import keep_freed_memory
+from train.cache.ahead import FetchAhead
+from train.cache.open_shards import open_shards, read_indexes, wanted_folder
+from train.cache.shards import CachedShards
+from train.config import OnBadRecord, VerifyRecords
+from train.errors import UsageError
+from train.input.image_paths import source_finder
+from train.records.augment import augment as default_augment
+from train.records.batches import Ahead, Augment, BatchSource, LabelForm, Order
+from train.records.encoded import open_reader
+from train.records.mixture import MixedOrder, MixedReadAhead
+from train.records.order import RecordOrder, default_window
+from train.records.readahead import ReadAhead
+from train.records.reader import RecordReader
+from train.records.shards import ShardFile, mean_record_bytes
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class SourceOptions(TypedDict, total=False):
+    """What a user may say about the batches of a split.
+
+    Attributes:
+        shuffle: Whether to shuffle. None, the default: only the split `train`.
+        drop_remainder: Whether to leave out a last batch that is short. None: if shuffled.
+        augment: Whether to change the images at random, as a function of (seed, epoch, step); or
+            a function of your own, (uint8 images, `train.Draws`) -> uint8 images.
+        window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
+        weights: Shares of several datasets, in any unit. None: each record once an epoch.
+        rank: Which part of every batch is made here. In [0, num_ranks).
+        num_ranks: Processes that share each batch; side by side their parts are the batch.
+        labels: `dict`: {output name: int32 (batch,)}; `array`: one int32 (batch, outputs).
+        verify_records: Whether to compare a record's CRC the `first` time that it is read,
+            `always`, or never (`off`). Labels out of range are found in any case.
+        on_bad_record: `stop`, or `skip`: reads the next sound record in place of a bad one.
+        manifest: The dataset's manifest, so that messages can name a bad record's source.
+        limit: Only the first so many records of each dataset, to debug with. None: all.
+        cache: A folder on a fast disk that shards are read through. None: for a dataset on HDFS
+            `$XDG_CACHE_HOME/shardfeed` or `~/.cache/shardfeed`, for others none.
+        cache_bytes: What the cache may take. None: half of what is free there, with what it has.
+    """
+
+    shuffle: bool | None
+    drop_remainder: bool | None
+    augment: bool | Augment
+    window: int | None
+    weights: Sequence[float] | None
+    rank: int
+    num_ranks: int
+    labels: LabelForm
+    verify_records: VerifyRecords
+    on_bad_record: OnBadRecord
+    manifest: str | None
+    limit: int | None
+    cache: str | None
+    cache_bytes: int | None
+
+
+def open_source(
+    paths: Paths | OpenDataset,
+    split: str,
+    batch_size: int,
+    seed: int = 0,
+    **options: Unpack[SourceOptions],
+) -> BatchSource:
+    """Opens a split of a dataset, or of several.
+
+    Args:
+        paths: Folders that `convert` made; or a dataset that is open already.
+        split: `train`, `validation` or `test`.
+        batch_size: Records of a batch, of all ranks together. At least 1.
+        seed: Of the order and the augmentation. In [0, 2**63).
+        **options: See `SourceOptions`.
+
+    Raises:
+        FormatError: A folder is no finished dataset.
+        ReplacedError: Another dataset took a folder's name meanwhile.
+        UsageError: The options do not fit each other or the dataset.
+        TryAgainError: The cache is full of shards that other readers need.
+    """
+    datasets = _opened(paths)
+    folders = [dataset.path for dataset in datasets]
+    infos = [dataset.info for dataset in datasets]
+    _check(folders, infos, split, batch_size, options)
+    files = _files(datasets, split)
+    shuffle = options.get("shuffle")
+    shuffle = split == "train" if shuffle is None else shuffle
+    cache = wanted_folder(folders, options.get("cache"), options.get("cache_bytes"))
+    orders = _orders(files, infos, split, seed, shuffle, cache is not None, options)
+    far = None
+    with contextlib.ExitStack() as stack:
+        for dataset in datasets:
+            stack.enter_context(dataset.folder.reading())
+        if cache is not None:
+            far = open_shards(cache, options.get("cache_bytes"), files, orders)
+        reader = _open_reader(files, folders[0], infos[0], far, options)
+    order, ahead = _mixed(reader, orders, seed, options)
+    drop = options.get("drop_remainder")
+    augment = options.get("augment", False)
+    if augment:
+        keep_freed_memory()
+    source = BatchSource(
+        reader=reader,
+        order=order,
+        read_ahead=ahead,
+        output_names=tuple(infos[0].outputs),
+        batch_size=batch_size,
+        seed=seed,
+        augment=default_augment if augment is True else augment or None,
+        drop_remainder=shuffle if drop is None else drop,
+        rank=options.get("rank", 0),
+        num_ranks=options.get("num_ranks", 1),
+        label_form=options.get("labels", "dict"),
+    )
+    if not source.num_steps:
+        raise UsageError(
+            f"{folders[0]}: the split {split!r} has {order.num_records} records, fewer than one "
+            f"batch; --batch-size must be at most {order.num_records}, got {batch_size}."
+        )
+    return source
+
+
+def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
+    """Opens datasets; each is one folder for as long as something of it is read."""
+    if isinstance(paths, OpenDataset):
+        return [paths]
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return [open_dataset(os.fspath(path)) for path in several]
+
+
+def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
+    """Returns how many of each shard's records are among the first `limit` of all."""
+    sizes: list[int] = []
+    for records in shard_records:
+        left = records if limit is None else limit - sum(sizes)
+        sizes.append(max(0, min(records, left)))
+    return sizes
+
+
+def _check(
+    folders: list[str],
+    infos: list[DatasetInfo],
+    split: str,
+    batch_size: int,
+    options: SourceOptions,
+) -> None:
+    """Raises `UsageError` unless everything fits together."""
+    if not folders:
+        raise UsageError("no dataset is named; name at least one.")
+    _check_numbers(batch_size, options)
+    if options.get("manifest") and len(folders) > 1:
+        raise UsageError("a manifest belongs to one dataset; read the datasets one by one to see.")
+    if options.get("labels", "dict") not in ("dict", "array"):
+        raise UsageError(f"labels must be 'dict' or 'array', got {options['labels']!r}.")
+    for folder, info in zip(folders, infos, strict=True):
+        if split not in info.splits:
+            present = ", ".join(info.splits)
+            raise UsageError(f"{folder}: no split {split!r}; the dataset has {present}.")
+        if not sum(shard.records for shard in info.splits[split]):
+            raise UsageError(f"{folder}: the split {split!r} has no records.")
+        _require_equal(folders[0], infos[0], folder, info)
+
+
+def _check_numbers(batch_size: int, options: SourceOptions) -> None:
+    """Raises `UsageError` for numbers out of range."""
+    if batch_size < 1:
+        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
+    rank, num_ranks = options.get("rank", 0), options.get("num_ranks", 1)
+    if not 0 <= rank < num_ranks:
+        raise UsageError(f"rank must be in [0, num_ranks), got rank {rank} of {num_ranks}.")
+    if batch_size % num_ranks:
+        raise UsageError(
+            f"{num_ranks} ranks cannot share a batch of {batch_size} evenly; "
+            "the batch size, that of all ranks together, must be a multiple of num_ranks."
+        )
+    limit = options.get("limit")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1, got {limit}.")
+
+
+def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
+    """Raises `UsageError` unless two datasets can be read as one."""
+    for what, ours, theirs in (
+        ("image size", info.image_shape, other.image_shape),
+        ("encoding", info.image["encoding"], other.image["encoding"]),
+        ("outputs", list(info.outputs), list(other.outputs)),
+    ):
+        if ours != theirs:
+            raise UsageError(f"{other_path}: its {what} {theirs} is not that of {path}: {ours}.")
+    if info.classes != other.classes:
+        raise UsageError(
+            f"{other_path}: its classes are not those of {path}. "
+            "Convert both with one --vocabulary."
+        )
+
+
+def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
+    return [
+        ShardFile(folder=dataset.folder, shard=shard)
+        for dataset in datasets
+        for shard in dataset.info.splits[split]
+    ]
+
+
+def _open_reader(
+    files: list[ShardFile],
+    folder: str,
+    info: DatasetInfo,
+    far: CachedShards | None,
+    options: SourceOptions,
+) -> RecordReader:
+    more = {} if far is None or info.is_raw else {"indexes": read_indexes(files)}
+    return open_reader(
+        files,
+        info,
+        verify=options.get("verify_records", "first"),
+        on_bad=options.get("on_bad_record", "stop"),
+        source_of=source_finder(folder, info, options.get("manifest")),
+        far=far,
+        **more,
+    )
+
+
+def _orders(
+    files: list[ShardFile],
+    infos: list[DatasetInfo],
+    split: str,
+    seed: int,
+    shuffle: bool,
+    is_cached: bool,
+    options: SourceOptions,
+) -> list[RecordOrder]:
+    """Returns the order of all records, or of each dataset's, if they are weighted."""
+    record_bytes = mean_record_bytes(files)
+
+    def of(files: list[ShardFile]) -> RecordOrder:
+        sizes = [file.shard.records for file in files]
+        limited = _limited(sizes, options.get("limit"))
+        window = options.get("window")
+        if is_cached and not shuffle:  # it changes nothing but what is needed at once
+            window = max(1, *sizes)
+        if window is None:
+            window = default_window(sum(limited), record_bytes)
+        return RecordOrder(limited, seed=seed, window=window, shuffle=shuffle)
+
+    if options.get("weights") is None:
+        return [of(files)]
+    if not shuffle:
+        raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
+    ends = list(accumulate(len(info.splits[split]) for info in infos))
+    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
+
+
+def _mixed(
+    reader: RecordReader, orders: list[RecordOrder], seed: int, options: SourceOptions
+) -> tuple[Order, Ahead]:
+    """Returns the order of what is read, and what reads it ahead."""
+    numbers = accumulate((len(order.shard_records) for order in orders), initial=0)
+    aheads = [ahead_of(reader, order, first) for order, first in zip(orders, numbers, strict=False)]
+    weights = options.get("weights")
+    if weights is None:
+        return orders[0], aheads[0]
+    mixed = MixedOrder(orders, weights, seed)
+    return mixed, MixedReadAhead(mixed, aheads)
+
+
+def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
+    """Returns the reader-ahead of an order's windows, for local or remote shards.
+
+    Args:
+        reader: Has the shards.
+        order: Tells what the windows hold.
+        first_shard: The reader's number of the order's first shard.
+    """
+    if isinstance(reader.far, CachedShards):
+        return FetchAhead(reader.far, order, first_shard)
+    return ReadAhead(reader, order, first_shard)

@@ -1,0 +1,68 @@
+"""The network at work: batches of images in, the likeliest classes of each output out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from train.model.probabilities import with_probabilities
+from train.predict.inputs import Bytes
+
+Ints = np.ndarray[Any, np.dtype[np.int32]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was read in a batch, for each output.
+
+    Attributes:
+        classes: Likeliest classes, the first of them first, int32, shape (batch, k).
+        confidences: Their probabilities, float32 in [0, 1], of the same shape.
+    """
+
+    classes: Ints
+    confidences: Floats
+
+
+class BatchReader:
+    """Reads batches with a graph that is built for one size of them, once.
+
+    Args:
+        model: Predicts {output name: logits}.
+        batch_size: Images of a batch.
+        top_k: Classes to tell of each output; those with fewer tell all. At least 1.
+    """
+
+    def __init__(self, model: keras.Model, batch_size: int, top_k: int) -> None:
+        probabilities = with_probabilities(model)
+        # Chosen inside the network: 4 x 21,000 classes of each image need not come out of it.
+        best = [ops.top_k(p, min(top_k, p.shape[-1])) for p in probabilities.output.values()]
+        self._model = keras.Model(probabilities.input, [part for pair in best for part in pair])
+        self._batch_size = batch_size
+        self._built = 0
+
+    def read(self, images: Bytes) -> list[Reading]:
+        """Runs the network on images and returns the likeliest classes of each output.
+
+        Args:
+            images: uint8, shape (n, height, width, channels), n in [1, batch_size].
+        """
+        count = len(images)
+        # Another size would be another graph, which takes longer to build than a batch to read.
+        if count < self._built:
+            padding = np.zeros((self._built - count, *images.shape[1:]), np.uint8)
+            images = np.concatenate([images, padding])
+        self._built = max(self._built, count)
+        found = self._model.predict_on_batch(images)
+        return [
+            Reading(
+                classes=np.asarray(classes)[:count].astype(np.int32),
+                confidences=np.asarray(confidences)[:count],
+            )
+            for confidences, classes in zip(found[::2], found[1::2], strict=True)
+        ]

@@ -1,0 +1,114 @@
+"""Reading images with a run's best weights, from the first thread to the last line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from convert.command.streams import stdin_lines
+from convert.dataset.info import DatasetInfo
+from convert.plan.dialects.roles import ManifestOptions
+from train.predict.ahead import ready_batches
+from train.predict.config import PredictConfig
+from train.predict.image_files import FileInputs, ManifestInputs
+from train.predict.inputs import Inputs, Sample, stack
+from train.predict.network import BatchReader
+from train.predict.output import check_output, open_output
+from train.predict.paths import image_paths
+from train.predict.progress import ReadingProgress
+from train.predict.result import Prediction, Score, predictions
+from train.predict.split_records import RecordInputs
+from train.predict.tables import CsvTable, JsonTable, Table
+from train.runs.dataset_identity import dataset_of
+from train.runs.folder import RunFolder
+
+_REMEDY = "Name the original with --dataset, or this one to read it all the same."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictResult:
+    """What reading came to.
+
+    Attributes:
+        images: Images named, bad ones included.
+        errors: Those that could not be read.
+        accuracy: How much was right, as a line. None: not known.
+        summary: The rest, as a line.
+    """
+
+    images: int
+    errors: int
+    accuracy: str | None
+    summary: str
+
+
+def predict_images(
+    run: RunFolder, config: PredictConfig, say: Callable[[str], None] = lambda line: None
+) -> PredictResult:
+    """Reads images and writes what they say, in their order.
+
+    Args:
+        run: The run; its best weights read.
+        config: What to read, and where to write.
+        say: Prints a line for people now and then.
+
+    Raises:
+        UsageError: The inputs do not fit the run.
+        FormatError: The model or the dataset cannot be read.
+        TryAgainError: The output cannot be written.
+    """
+    check_output(config, run.path, config.dataset or run.config()["dataset"])
+    info = run.dataset_info()
+    inputs = _open(run, config, info)
+    reader = BatchReader(run.load_model(), config.batch_size, max(1, config.top_k))
+    table = _table(config, info, inputs)
+    score = Score(info)
+    quiet = config.output is None and sys.stdout.isatty()
+    progress = ReadingProgress(inputs.total, say, quiet=quiet)
+    batches = ready_batches(inputs.batches(config.batch_size), config.num_workers)
+    with (
+        contextlib.closing(batches),
+        contextlib.closing(progress),
+        open_output(config.output) as file,
+    ):
+        file.write(table.header())
+        for samples in batches:
+            found = list(_read(reader, samples, info))
+            file.write(table.lines(found))
+            file.flush()  # who reads along need not wait
+            score.add(samples, found)
+            progress.add(len(found), sum(bool(prediction.error) for prediction in found))
+    return PredictResult(
+        images=progress.images,
+        errors=progress.errors,
+        accuracy=score.line(),
+        summary=progress.summary(),
+    )
+
+
+def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
+    """Opens whatever is to be read."""
+    if config.reads_split:
+        dataset = dataset_of(run, config.dataset, _REMEDY)
+        return RecordInputs(dataset, config.split, config.manifest, info)
+    if config.manifest is not None:
+        options = ManifestOptions(
+            encoding=config.manifest_encoding,
+            path_column=config.path_column,
+            text_column=config.text_column,
+        )
+        return ManifestInputs(config.manifest, config.root, config.allow, info, options)
+    return FileInputs(image_paths(config.images, stdin_lines()), info)
+
+
+def _table(config: PredictConfig, info: DatasetInfo, inputs: Inputs) -> Table:
+    if config.format == "jsonl":
+        return JsonTable(info.outputs, config.top_k, inputs.has_truths)
+    return CsvTable(config.top_k, inputs.has_truths)
+
+
+def _read(reader: BatchReader, samples: list[Sample], info: DatasetInfo) -> Iterator[Prediction]:
+    images = stack(samples)
+    return predictions(samples, reader.read(images) if len(images) else [], info)

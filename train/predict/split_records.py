@@ -1,0 +1,82 @@
+"""The records of a split: images that are prepared already, with what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from convert.dataset.info import DatasetInfo
+from convert.dataset.read import OpenDataset
+from train.errors import RecordError
+from train.evaluation.evaluate import choose_split, require_fit
+from train.input.image_paths import source_finder
+from train.input.options import open_source
+from train.predict.inputs import Piece, Sample, Truth, spans
+from train.records.texts import text_of
+
+
+class RecordInputs:
+    """A split's records in the order of its shards.
+
+    Args:
+        dataset: The dataset.
+        split: None: `test` if there is one, else `validation`.
+        manifest: The manifest that it was made from; each image then has its source's path, else
+            that of its shard, `#`, and its number in it.
+        info: The dataset that the run was trained on.
+
+    Raises:
+        UsageError: The dataset does not fit the run, or has no such split.
+        FormatError: It cannot be read.
+    """
+
+    has_truths = True
+
+    def __init__(
+        self, dataset: OpenDataset, split: str | None, manifest: str | None, info: DatasetInfo
+    ) -> None:
+        path, found = dataset.path, dataset.info
+        require_fit(path, found, info)
+        self._info = info
+        split = split or choose_split(path, found)
+        # `first` would pass a bad record when it is asked for again, by itself.
+        source = open_source(dataset, split, 1, shuffle=False, verify_records="always")
+        self._reader = source.reader
+        self._starts = np.cumsum([0, *self._reader.shard_records])
+        self._source_of = source_finder(path, found, manifest) if manifest else None
+        self.total: int | None = self._reader.num_records
+
+    def batches(self, batch_size: int) -> Iterator[list[Piece]]:
+        """Yields the pieces of each batch."""
+        assert self.total is not None
+        for first in range(0, self.total, batch_size):
+            last = min(first + batch_size, self.total)
+            yield [partial(self._load, start, stop) for start, stop in spans(first, last)]
+
+    def _load(self, start: int, stop: int) -> list[Sample]:
+        """Reads some records at once; if one is bad, each by itself."""
+        records = np.arange(start, stop)
+        try:
+            images, labels = self._reader.gather(records)
+        except RecordError as error:
+            if stop - start == 1:
+                return [Sample(path=self._path(start), image=error)]
+            return [
+                sample for record in records.tolist() for sample in self._load(record, record + 1)
+            ]
+        return [
+            Sample(
+                path=self._path(start + place),
+                image=image,
+                truth=Truth(text=text_of(classes, self._info), classes=tuple(classes)),
+            )
+            for place, (image, classes) in enumerate(zip(images, labels.tolist(), strict=True))
+        ]
+
+    def _path(self, record: int) -> str:
+        if self._source_of is not None:
+            return self._source_of(int(self._reader.rows(np.array([record]))[0]))
+        shard = int(np.searchsorted(self._starts, record, side="right")) - 1
+        return f"{self._reader.files[shard].path}#{record - self._starts[shard]}"

@@ -1,0 +1,313 @@
+"""Reads any records of some shards into a batch; reports or replaces bad records.
+
+`train.records.raw` reads records whose images are pixels, `train.records.encoded` those that are
+PNG or JPEG files.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.dataset.info import DatasetInfo
+from convert.dataset.mapping import REPAIR
+from train.config import OnBadRecord, VerifyRecords
+from train.errors import RecordError
+from train.records.forks import renew_in_forks
+from train.records.shards import FarShards, ShardFile, mean_record_bytes
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Labels = np.ndarray[Any, np.dtype[np.int32]]
+
+WRONG_CRC = "is damaged: its CRC is wrong"
+LABEL_OUT_OF_RANGE = "has a label out of range"
+
+UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BadRecord:
+    """A record that cannot be read.
+
+    Attributes:
+        shard: The shard's file.
+        record: Number of the record in it.
+        row: Its manifest row; not to be trusted if the damage is there.
+        source: Path of its image in the manifest; empty if the manifest is not known.
+        reason: What is wrong, as the end of a sentence.
+    """
+
+    shard: str
+    record: int
+    row: int
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        source = f", {self.source}" if self.source else ""
+        return f"{self.shard}: record {self.record} (manifest row {self.row}{source}) {self.reason}"
+
+
+class UnreadableError(Exception):
+    """A record that looked sound cannot be read.
+
+    Args:
+        number: The record's.
+        reason: What is wrong, as the end of a sentence.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(number, reason)
+        self.number, self.reason = number, reason
+
+
+class RecordReader(ABC):
+    """Reads records of some shards in any order; threads may share it.
+
+    Args:
+        files: The shards, of one layout.
+        info: What they hold.
+        verify: Whether to compare a record's CRC: the `first` time that it is read, `always`, or
+            never (`off`). Labels out of range are found in any case.
+        on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
+        source_of: Returns the source of a manifest row, for messages.
+        far: The shards, where they have to be brought first. None: they are files of this machine.
+
+    Attributes:
+        far: What brings the shards, or None.
+        num_records: Records of all shards.
+        shard_records: Records of each shard.
+        image_shape: (height, width, channels) of every image.
+        record_bytes: Bytes of a record, frame included; the mean if they differ, rounded up.
+        bad_records: What was replaced so far; only with `skip`.
+        failure: The error that stopped the last `gather`, for callers behind a layer that
+            swallows exceptions.
+
+    Raises:
+        FormatError: A shard is missing or does not have its size.
+        RecordError: The first or last record of a shard is not one of this dataset.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[ShardFile],
+        info: DatasetInfo,
+        *,
+        verify: VerifyRecords = "first",
+        on_bad: OnBadRecord = "stop",
+        source_of: Callable[[int], str] = lambda row: "",
+        far: FarShards | None = None,
+    ) -> None:
+        self.files = list(files)
+        self.far = far
+        self.shard_records = [file.shard.records for file in files]
+        self.num_records = sum(self.shard_records)
+        self.image_shape = info.image_shape
+        self.record_bytes = mean_record_bytes(files)
+        self.bad_records: list[BadRecord] = []
+        self.failure: Exception | None = None
+        self._info = info
+        self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
+        self._num_classes = np.array([len(classes) for classes in info.classes.values()])
+        self._starts = np.cumsum([0, *self.shard_records])
+        self._state = np.full(self.num_records, UNKNOWN, np.uint8)
+        self._lock = threading.Lock()
+        renew_in_forks(self)
+
+    def after_fork(self) -> None:
+        """Replaces the lock in a forked process."""
+        self._lock = threading.Lock()
+
+    def gather(self, records: Ints) -> tuple[Bytes, Labels]:
+        """Returns the images and labels of some records.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            images: uint8, shape (batch, height, width, channels), 64-byte aligned, of the caller.
+            labels: int32, shape (batch, outputs).
+
+        Raises:
+            RecordError: A record is damaged, and `on_bad` is `stop`.
+            TryAgainError: A shard cannot be brought here now.
+        """
+        try:
+            while True:
+                try:
+                    images, labels = self._by_parts(self._read, self._sound(records))
+                    return images, labels
+                except UnreadableError as error:  # told, or replaced like any other bad record
+                    if not self._fetch_again([error.number]):
+                        self._set_bad(error.number, error.reason)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def rows(self, records: Ints) -> Ints:
+        """Returns the manifest rows of some records."""
+
+        def read(records: Ints) -> tuple[Ints]:
+            found = zip(*self._find(records), strict=True)
+            rows = [self._row(int(shard), int(place)) for shard, place in found]
+            return (np.array(rows, np.int64),)
+
+        (rows,) = self._by_parts(read, records)
+        return rows
+
+    def labels(self, records: Ints) -> Ints:
+        """Returns the labels of some records as they stand there, unchecked, and no image.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            Class indices, of a damaged record any numbers; int64, shape (batch, outputs).
+        """
+        (labels,) = self._by_parts(lambda records: (self._labels_of(records),), records)
+        return labels
+
+    @abstractmethod
+    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file its records [start, stop) begin and end."""
+
+    @abstractmethod
+    def memory(self, shard: int) -> Bytes:
+        """Returns a shard's mapped file."""
+
+    @abstractmethod
+    def _labels_of(self, records: Ints) -> Ints:
+        """Returns the labels of records whose shards are held."""
+
+    @abstractmethod
+    def _read(self, records: Ints) -> tuple[Bytes, Labels]:
+        """Returns images and labels of records that are sound, and whose shards are held.
+
+        Raises:
+            UnreadableError: One is not sound after all.
+        """
+
+    @abstractmethod
+    def _problems(self, records: Ints) -> dict[int, str]:
+        """Returns which of some records, whose shards are held, are bad, and why."""
+
+    @abstractmethod
+    def _row(self, shard: int, place: int) -> int:
+        """Returns the manifest row of a record."""
+
+    def _find(self, records: Ints) -> tuple[Ints, Ints]:
+        """Returns the shard of each record and its place in it."""
+        shards = np.searchsorted(self._starts, records, side="right") - 1
+        return shards, records - self._starts[shards]
+
+    def _by_parts(
+        self, read: Callable[[Ints], tuple[np.ndarray[Any, Any], ...]], records: Ints
+    ) -> tuple[np.ndarray[Any, Any], ...]:
+        """Calls a function with records while their shards are held, and joins what it returns.
+
+        Args:
+            read: Returns arrays that have a row a record.
+            records: Shape (batch,).
+        """
+        if self.far is None:
+            return read(records)
+        shards, _ = self._find(records)
+        parts = self.far.parts(np.flatnonzero(np.bincount(shards)))
+        whole: list[np.ndarray[Any, Any]] = []
+        for part in parts:
+            here = np.flatnonzero(np.isin(shards, part)) if len(parts) > 1 else slice(None)
+            with self.far.holding(part):
+                found = read(records[here])
+            if len(parts) == 1:
+                return found
+            whole = whole or [np.empty((len(records), *a.shape[1:]), a.dtype) for a in found]
+            for target, array in zip(whole, found, strict=True):
+                target[here] = array
+        return tuple(whole)
+
+    def _sound(self, records: Ints) -> Ints:
+        """Returns the records to read: those asked for, and others in place of bad ones."""
+        unknown = self._state[records] == UNKNOWN
+        if unknown.any():
+            self._look_at(np.unique(records[unknown]))
+        bad = self._state[records] == _BAD
+        if not bad.any():
+            return records
+        records = records.copy()
+        records[bad] = [self._stand_in(number) for number in records[bad].tolist()]
+        return records
+
+    def _look_at(self, records: Ints) -> None:
+        """Finds out which records are bad."""
+        problems = self._all_problems(records)
+        if self._fetch_again(list(problems)):  # the damage may be on the way to us only
+            problems = self._all_problems(records)
+        if self._verify != "always":
+            self._state[records] = _SOUND
+        for number, reason in problems.items():
+            self._set_bad(number, reason)
+
+    def _all_problems(self, records: Ints) -> dict[int, str]:
+        """Returns which of some records are bad, and why."""
+        problems: dict[int, str] = {}
+
+        def look(records: Ints) -> tuple[()]:
+            problems.update(self._problems(records))
+            return ()
+
+        self._by_parts(look, records)
+        return problems
+
+    def _fetch_again(self, numbers: Sequence[int]) -> bool:
+        """Lets the shards of records be brought again; False if that changes nothing."""
+        if self.far is None or not numbers:
+            return False
+        shards, _ = self._find(np.array(numbers))
+        return self.far.fetch_again(np.unique(shards))
+
+    def _set_bad(self, number: int, reason: str) -> None:
+        """Writes a bad record down, or stops."""
+        bad = self._describe(number, reason)
+        if self._on_bad == "stop":
+            raise RecordError(f"{bad}. {REPAIR}")
+        with self._lock:
+            if self._state[number] != _BAD:
+                self._state[number] = _BAD
+                self.bad_records.append(bad)
+
+    def _label_problem(self, labels: Ints) -> str:
+        """Returns which label of a record is out of range.
+
+        Args:
+            labels: The record's, of which one is; shape (outputs,).
+        """
+        index = int(np.argmax(labels >= self._num_classes))
+        output, num_classes = [*self._info.outputs][index], self._num_classes[index]
+        return f"{LABEL_OUT_OF_RANGE}: {output} is {labels[index]}, of {num_classes} classes"
+
+    def _describe(self, number: int, reason: str) -> BadRecord:
+        (shard,), (place,) = self._find(np.array([number]))
+        (row,) = self.rows(np.array([number])).tolist()
+        return BadRecord(
+            shard=self.files[shard].path,
+            record=int(place),
+            row=row,
+            source=self._source_of(row),
+            reason=reason,
+        )
+
+    def _stand_in(self, number: int) -> int:
+        """Returns the next sound record after a bad one, the first again after the last."""
+        for candidate in range(number + 1, number + self.num_records):
+            candidate %= self.num_records
+            if self._state[candidate] == UNKNOWN:
+                self._look_at(np.array([candidate]))
+            if self._state[candidate] != _BAD:
+                return candidate
+        raise RecordError(f"{self._describe(number, 'is bad, and so are all others')}. {REPAIR}")

@@ -1,0 +1,1 @@
+"""Runs on HDFS: trained on this machine, uploaded at each checkpoint."""

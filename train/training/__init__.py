@@ -1,0 +1,1 @@
+"""One session of training: `start.train_model`, `resume.resume_training`."""

@@ -1,0 +1,50 @@
+"""All histograms of a training, left out where they would cost much time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from train.model.recogniser import inference_network
+from train.records.batches import BatchSource
+from train.training.board.activations import Activations
+from train.training.board.budget import Budget
+from train.training.board.histogram import weight_histograms
+from train.training.board.norms import GradientNorms
+
+_SHARE = 0.01  # of the time, at most: what is written besides takes less than another one
+
+
+class Histograms:
+    """Histograms of weights, of gradients' norms, and of activations on a fixed batch.
+
+    Args:
+        source: Where the fixed batch comes from.
+    """
+
+    def __init__(self, source: BatchSource) -> None:
+        self._source = source
+        self._budget = Budget(_SHARE)
+        self._activations: Activations | None = None
+
+    def take(self, model: keras.Model, norms: GradientNorms, is_last: bool) -> list[Any]:
+        """Returns the `Summary` messages of an epoch's end; none if they would cost too much.
+
+        Args:
+            model: In training.
+            norms: Of the epoch.
+            is_last: Whether it is the last epoch, which always has them.
+        """
+        if not (self._budget.is_due or is_last):
+            return []
+        with self._budget.spending():
+            return [message for message in self._all(model, norms) if message is not None]
+
+    def _all(self, model: keras.Model, norms: GradientNorms) -> Iterator[Any]:
+        yield from weight_histograms(model.trainable_variables)
+        yield from norms.histograms()
+        if self._activations is None:
+            self._activations = Activations(inference_network(model), self._source)
+        yield from self._activations.histograms()

@@ -1,0 +1,113 @@
+"""The dry run: a few training steps that show whether everything fits, and write nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from train.config import TrainConfig
+from train.errors import DivergedError
+from train.input.clock import InputClock
+from train.input.feed import feed
+from train.input.tensors import reader_failure
+from train.model.recogniser import inference_network, num_parameters
+from train.training.job import Job
+from train.training.meter import memory_bytes
+
+_STEPS = 6  # the first builds the graph, the others tell how long one takes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsal:
+    """What a few steps came to.
+
+    Attributes:
+        model: Name of the network.
+        weights: Its trainable numbers.
+        steps: Steps that were taken.
+        first_seconds: What the first of them took.
+        step_seconds: What each of the others took; the first's time if there were none.
+        loss: Mean over the steps.
+        seconds: What all epochs would take at that pace, validation left out.
+        memory_bytes: Largest resident memory of the process.
+    """
+
+    model: str
+    weights: int
+    steps: int
+    first_seconds: float
+    step_seconds: float
+    loss: float
+    seconds: float
+    memory_bytes: int
+
+
+def rehearse(config: TrainConfig) -> Rehearsal:
+    """Builds a model, trains it for a few steps, and reads the validation split's first batch.
+
+    Raises:
+        ShardfeedError: As a training would.
+    """
+    job = Job.open(config)
+    model = job.model()
+    steps = min(_STEPS, job.training.num_steps)
+    times = _StepTimes()
+    with reader_failure(job.training.reader):
+        batches = feed(job.training, epoch=0, start_step=0, clock=InputClock())
+        history = model.fit(
+            batches, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[times]
+        )
+    loss = float(history.history["loss"][-1])
+    if not math.isfinite(loss):
+        raise DivergedError(f"the loss became {loss} in the first {steps} steps.")
+    if job.validation is not None:
+        network = inference_network(model)
+        network.predict_on_batch(job.validation.batch(0, 0)[0])
+    first, *others = times.seconds
+    step = sum(others) / len(others) if others else first
+    return Rehearsal(
+        model=model.name,
+        weights=num_parameters(model),
+        steps=steps,
+        first_seconds=first,
+        step_seconds=step,
+        loss=loss,
+        seconds=first + step * (config.epochs * job.training.num_steps - 1),
+        memory_bytes=memory_bytes(),
+    )
+
+
+def tell_rehearsal(config: TrainConfig, rehearsal: Rehearsal, say: Callable[[str], None]) -> None:
+    """Prints the results of a few steps."""
+    rate = config.batch_size / rehearsal.step_seconds
+    minutes = rehearsal.seconds / 60
+    say(f"{rehearsal.model}: {rehearsal.weights:,} weights; loss {rehearsal.loss:.4f}")
+    say(
+        f"{rehearsal.steps} steps: the first took {rehearsal.first_seconds:.1f} s, the others "
+        f"{rehearsal.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "
+        f"would take about {minutes:,.1f} minutes"
+    )
+    say(f"memory: at most {rehearsal.memory_bytes / 1e9:.1f} GB; nothing was written")
+
+
+class _StepTimes(keras.callbacks.Callback):
+    """Notes what each step took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._last = 0.0
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Starts the clock."""
+        self._last = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        """Notes the time since the last step."""
+        now = time.perf_counter()
+        self.seconds.append(now - self._last)
+        self._last = now

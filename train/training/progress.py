@@ -1,0 +1,126 @@
+"""The progress line of training."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from convert.command.command_line import LINE_SECONDS
+from train.runs.history import Journal, Row
+from train.training.meter import EpochMeter, memory_bytes
+from train.training.recorder import Logs
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Prints the progress of training: rewrites one line on a terminal, else adds one at times.
+
+    Args:
+        epochs: Epochs of the run.
+        steps: Steps of an epoch.
+        meter: Measures the training, and knows the step.
+        journal: Has the rows of finished epochs.
+        learning_rate: Returns that of a step.
+        say: Prints a line that stays.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        steps: int,
+        meter: EpochMeter,
+        journal: Journal,
+        learning_rate: Callable[[int], Any],
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._learning_rate = learning_rate
+        self._epochs, self._steps = epochs, steps
+        self._meter, self._journal, self._say = meter, journal, say
+        self._terminal = sys.stderr.isatty()
+        self._epoch = 0
+        self._timed_steps = -1  # the first step of a process takes long: it builds the graph
+        self._started = self._shown = time.monotonic()
+        self._bar: Any = None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Opens the epoch's bar."""
+        from tqdm import tqdm
+
+        self._epoch = epoch
+        self._bar = tqdm(
+            total=self._steps,
+            initial=self._meter.steps,
+            desc=f"epoch {epoch + 1}/{self._epochs}",
+            unit="step",
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{desc} {bar:10} {n_fmt}/{total_fmt}{postfix}",
+            disable=not self._terminal,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Moves the bar, or prints a line if the last is old enough."""
+        self._timed_steps += 1
+        if not self._timed_steps:
+            self._started = time.monotonic()
+        if self._terminal:
+            self._bar.set_postfix_str(self._now(logs or {}), refresh=False)
+            self._bar.update()
+        elif time.monotonic() - self._shown >= LINE_SECONDS:
+            self._shown = time.monotonic()
+            self._say(
+                f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
+                + self._now(logs or {})
+            )
+
+    def close(self) -> None:
+        """Takes the bar away, so that what is said next has a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Closes the bar and prints the epoch's line."""
+        self.close()
+        self._shown = time.monotonic()
+        row = self._journal.history[-1]
+        self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))
+
+    def _now(self, logs: Logs) -> str:
+        meter = self._meter
+        rate = float(self._learning_rate(meter.total_steps))
+        return (
+            f"loss {logs['loss']:.4f}"
+            + _shares("", logs["character_accuracy"], logs["exact"])
+            + f" lr {rate:.1e} {meter.images_per_second:,.0f} images/s "
+            f"input wait {meter.input_wait:.1%} {memory_bytes() / 1e9:.1f} GB "
+            f"ETA {self._time_left()}"
+        )
+
+    def _time_left(self) -> str:
+        """Returns minutes:seconds; not known after one step."""
+        if not self._timed_steps:
+            return "-:--"
+        left = (self._epochs - self._epoch) * self._steps - self._meter.steps
+        seconds = (time.monotonic() - self._started) / self._timed_steps * left
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}:{rest:02d}"
+
+
+def epoch_line(row: Row, epochs: int) -> str:
+    """Returns a finished epoch as a line."""
+    line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}  loss {row['loss']:.4f}"
+    line += _shares("  train", row["character_accuracy"], row["exact"])
+    if "validation_exact" in row:
+        characters, exact = row["validation_character_accuracy"], row["validation_exact"]
+        line += _shares("  validation", characters, exact)
+    return line + (
+        f"  {row['images_per_second']:,.0f} images/s  input wait {row['input_wait']:.1%}"
+    )
+
+
+def _shares(name: str, characters: float, exact: float) -> str:
+    return f"{name} characters {characters:.1%} exact {exact:.1%}"

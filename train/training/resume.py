@@ -1,0 +1,250 @@
+"""Goes on with a run from its newest whole checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from convert.dataset.read import OpenDataset, open_dataset
+from train.config import CHANGEABLE, TrainConfig, is_custom
+from train.errors import CheckpointError, FormatError, MismatchError, UsageError
+from train.model.build import resolved_head
+from train.model.precision import resolved_precision
+from train.model.variables import require_state
+from train.report.write import write_report
+from train.runs.checkpoint import Checkpoint, Checkpoints
+from train.runs.dataset_identity import other_dataset
+from train.runs.environment import differences, environment
+from train.runs.events import cut_back
+from train.runs.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
+from train.runs.new_folder import CONFIG
+from train.runs.open import resumed_run
+from train.training.job import Job, unchangeable
+from train.training.result import TrainResult, result_of
+from train.training.session import journal_of, train_session
+
+Say = Callable[[str], None]
+
+
+def resume_training(
+    path: str, changes: Mapping[str, Any], say: Say = lambda line: None
+) -> TrainResult:
+    """Goes on with a run until nothing is left to do.
+
+    Args:
+        path: The run's folder, or its address on HDFS.
+        changes: {option: value} for options that were asked for. Those in `config.CHANGEABLE` may
+            differ from the run's, all others must be equal.
+        say: Called with one line for each thing a user may want to know meanwhile.
+
+    Raises:
+        MismatchError: The dataset or an option is not the run's.
+        FormatError: The run or the dataset cannot be read.
+        CheckpointError: No checkpoint can be used, or the newest is of another model.
+        TryAgainError: Another process trains the run, the disk is full or damaged, or the run
+            cannot be uploaded.
+        StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
+        RecordError: A record is damaged.
+        DivergedError: The loss became infinite or not a number.
+    """
+    with resumed_run(path, say) as run:
+        stored = run.config()
+        _require_named(stored, changes, run)
+        config = _config(stored, changes, run)
+        dataset = _open_same_dataset(config, stored, run)
+        tell = run.teller(say)
+        notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
+        checkpoint = _newest(run, notes.append)
+        if checkpoint is not None:
+            _require_unedited(stored, checkpoint, run)
+            journal = journal_of(checkpoint.position)
+            if journal.is_complete(config):
+                if not os.path.exists(run.file(REPORT)):  # killed before it was written
+                    job = Job.open(config, dataset)
+                    _cut_back(run, checkpoint, tell)
+                    network, reader = run.load_model(), job.training.reader
+                    write_report(run, network, journal.best, reader, job.validation)
+                    run.upload()
+                for note in notes:
+                    tell(note)
+                say(f"{run.address} is complete: {len(journal.history)} epochs are done")
+                return result_of(run.address, journal, checkpoint.position.seconds)
+        _require_same_backend(run)
+        job = Job.open(config, dataset)
+        if checkpoint is not None:
+            checkpoint.require_fitting(job.training.num_steps)
+        model = job.model()
+        if checkpoint is not None:
+            require_state(model, checkpoint.require_headers())  # before memory is taken for them
+        # All that can be refused has been looked at: from here on the run changes.
+        for note in notes:
+            tell(note)
+        _cut_back(run, checkpoint, tell)
+        run.write_config({**job.options, "run": stored.get("run", run.address)})
+        _warn(run, tell)
+        tell(_opening(run, job, checkpoint))
+        return train_session(job, model, run, checkpoint, tell)
+
+
+def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
+    """Returns the run's options with those changed that may."""
+    names = [field.name for field in fields(TrainConfig)]
+    missing = [name for name in names if name not in stored]
+    if missing:
+        raise FormatError(
+            f"{run.shown(CONFIG)}: has no {missing[0]!r}, so another version of shardfeed wrote "
+            "it. Resume with that version, or start a new run."
+        )
+    config = TrainConfig(**{name: stored[name] for name in names})
+    asked = replace(config, **changes)
+    if asked.head == "auto":
+        asked = replace(asked, head=resolved_head(asked, run.dataset_info()))
+    if asked.precision == "auto":
+        asked = replace(asked, precision=resolved_precision("auto"))
+    different = [
+        name
+        for name in names
+        if name not in (*CHANGEABLE, "run") and getattr(asked, name) != stored[name]
+    ]
+    if different:
+        pairs = [(name, stored[name], getattr(asked, name)) for name in different]
+        allowed = ", ".join("--" + name.replace("_", "-") for name in CHANGEABLE)
+        raise MismatchError(
+            f"{run.address} was started with other options.",
+            _sides(pairs, "in the run", "asked for"),
+            f"Only {allowed} may change. Leave the others out, or start a new run.",
+        )
+    return asked
+
+
+def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> None:
+    """Raises unless a function of the user's is named again: a file may not choose what runs."""
+    name = str(stored.get("model"))
+    if is_custom(name) and "model" not in changes:
+        raise UsageError(
+            f"{run.address}: its model is built by {name}, which is imported only if it is named. "
+            f"If you trust it, repeat --model {name}."
+        )
+
+
+def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
+    """Raises unless config.json says what the checkpoint does."""
+    ours, theirs = checkpoint.position.options, unchangeable(stored)
+    names = [name for name in ours if ours[name] != theirs.get(name)]
+    if names:
+        pairs = [(name, ours[name], theirs.get(name)) for name in names]
+        raise MismatchError(
+            f"{run.shown(CONFIG)} was edited since the checkpoint was written.",
+            _sides(pairs, "in the checkpoint", f"in {CONFIG}"),
+            "Put it back as it was, or start a new run.",
+        )
+
+
+def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> list[tuple[str, str]]:
+    """Returns both values of each option, for a `MismatchError`."""
+    return [
+        (f"{name.replace('_', ' ')} {where}", str(value))
+        for name, *values in pairs
+        for where, value in zip((first, second), values, strict=True)
+    ]
+
+
+def _open_same_dataset(
+    config: TrainConfig, stored: Mapping[str, Any], run: RunFolder
+) -> OpenDataset:
+    """Opens the dataset; raises unless it is the one that the run was started on."""
+    try:
+        dataset = open_dataset(config.dataset)
+    except FormatError as error:
+        raise FormatError(
+            f"{error} If the run's dataset was moved, name it with --dataset."
+        ) from error
+    if dataset.info.dataset_id != stored["dataset_id"]:
+        remedy = "Point --dataset at the original, or start a new run."
+        raise other_dataset(run, config.dataset, dataset.info, remedy)
+    return dataset
+
+
+def _require_same_backend(run: RunFolder) -> None:
+    """Raises unless Keras runs on what it ran on before: another has other variables."""
+    then, now = run.environment().get("backend"), environment()["backend"]
+    if then is not None and then != now:
+        raise MismatchError(
+            f"{run.address} was started on another backend of Keras.",
+            [("backend of the run", str(then)), ("backend now", now)],
+            f"Resume it with KERAS_BACKEND={then}, or start a new run.",
+        )
+
+
+def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
+    """Returns the newest checkpoint that is whole; None for a run that had none yet.
+
+    Raises:
+        CheckpointError: All are damaged or gone, and starting again would delete the run's models.
+    """
+    damaged: list[tuple[str, str]] = []
+    newest = Checkpoints(run.file(CHECKPOINTS)).newest(
+        lambda name, problem: damaged.append((run.shown(f"{CHECKPOINTS}/{name}"), problem))
+    )
+    if newest is None:
+        _refuse_to_start_again(run, damaged)
+        return None
+    for path, problem in damaged:
+        tell(f"{path}: damaged: {problem}; falls back to {os.path.basename(newest.path)}")
+    return newest
+
+
+def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -> None:
+    """Raises if a run has no usable checkpoint, though it was far enough to have had one."""
+    if damaged:
+        path, problem = damaged[0]
+        what = f"{path}: damaged: {problem}; no other checkpoint is whole"
+    elif len(run.history()) > 1:  # the first epoch's row is written before its checkpoint
+        what = f"{run.shown(CHECKPOINTS)}: its checkpoints are gone"
+    else:
+        return
+    raise CheckpointError(
+        f"{what}. The run's models and history stay as they are; restore a checkpoint from a copy, "
+        "or start a new run."
+    )
+
+
+def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
+    """Brings every file of a run back to where a checkpoint stands, or to its start."""
+    journal = journal_of(checkpoint.position if checkpoint else None)
+    run.tidy()
+    with run.writing(CHECKPOINTS):
+        Checkpoints(run.file(CHECKPOINTS)).tidy(checkpoint)
+    for name in MODELS:
+        copy = os.path.join(checkpoint.path, name) if checkpoint else None
+        run.restore_model(copy if checkpoint and name in checkpoint.models else None, name)
+    run.remove(REPORT)  # it tells of fewer epochs
+    run.write_history(journal.history)
+    run.write_bad_records(journal.bad_records)
+    with run.writing(EVENTS):
+        sizes = checkpoint.position.events if checkpoint else {}
+        damaged = cut_back(run.file(EVENTS), sizes)
+    if damaged:
+        tell(f"{run.shown(EVENTS)}: {', '.join(damaged)} lost points that were in the checkpoint")
+
+
+def _warn(run: RunFolder, tell: Say) -> None:
+    """Warns of changes that may alter the last bits of the result."""
+    changed = differences(run.environment(), environment())
+    if changed:
+        tell(
+            f"not as when the run was started: {'; '.join(changed)}. "
+            "The result may differ in its last bits from that of an uninterrupted run"
+        )
+
+
+def _opening(run: RunFolder, job: Job, checkpoint: Checkpoint | None) -> str:
+    steps, epochs = job.training.num_steps, job.config.epochs
+    if checkpoint is None:
+        return f"{run.address}: no checkpoint yet; starts again: {epochs} epochs of {steps} steps"
+    epoch, step = checkpoint.position.epoch, checkpoint.position.step
+    if step == steps:
+        return f"{run.address}: goes on in epoch {epoch + 1}/{epochs}, after its last step"
+    return f"{run.address}: goes on in epoch {epoch + 1}/{epochs} after step {step}/{steps}"

@@ -1,0 +1,61 @@
+"""A training run from its start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from train.config import TrainConfig
+from train.memory import window_warning
+from train.runs.folder import RunFolder
+from train.runs.open import new_run
+from train.training.job import Job
+from train.training.result import TrainResult
+from train.training.session import train_session
+
+__all__ = ["TrainResult", "train_model"]
+
+
+def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: None) -> TrainResult:
+    """Trains a model on a dataset, into a new run folder.
+
+    Args:
+        config: What and how.
+        say: Called with one line for each thing a user may want to know meanwhile.
+
+    Raises:
+        UsageError: An option or the dataset's splits do not fit.
+        FormatError: The dataset is no valid one.
+        RecordError: A record is damaged.
+        DivergedError: The loss became infinite or not a number.
+        TryAgainError: The disk is full or damaged, or the run cannot be uploaded.
+        StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
+    """
+    job = Job.open(config)
+    # Before there is a folder: what cannot be built leaves nothing behind.
+    model = job.model()
+    with new_run(config.run, say) as run:
+        run.write_start(job.options, job.info)
+        tell = run.teller(say)
+        tell(_opening(job, run))
+        reader = job.training.reader
+        window = min(job.training.order.window, reader.num_records)
+        if warning := window_warning(window, reader.record_bytes):
+            tell(f"warning: {warning}")
+        run.upload()
+        return train_session(job, model, run, None, tell)
+
+
+def _opening(job: Job, run: RunFolder) -> str:
+    height, width, channels = job.info.image_shape
+    classes = sorted({len(classes) for classes in job.info.classes.values()})
+    held_out = (
+        f"{job.validation.reader.num_records:,} to validate on"
+        if job.validation
+        else "no validation split, so the last epoch counts as the best"
+    )
+    return (
+        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
+        f"train on, {held_out}; {len(job.info.outputs)} outputs of "
+        f"{'/'.join(map(str, classes))} classes; "
+        f"{job.config.epochs} epochs of {job.training.num_steps} steps"
+    )

@@ -1,1 +1,0 @@
-"""The verbs of the `train` command: each module has `add_parser(verbs)`."""
