@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.competitors import make_sources
 from benchmarks.hdfs_parts import convert, read, small, train
 from benchmarks.hdfs_parts.place import Place, open_place
-from convert.images.sources.read_ahead import READ_THREADS
+from convert.images.sources.prefetch import READ_THREADS
 
 AIM = "streams, and first epochs, at 0.8 times the raw client's rate"
 PARTS = ("read", "convert", "train", "small")

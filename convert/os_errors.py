@@ -1,7 +1,8 @@
 """Decides which errors of the operating system pass by themselves, and says what helps.
 
-The one place of both commands that knows: exit code 75 promises that the same command succeeds
-later without a change to it, so a scheduler repeats it for ever. Everything else is 1 or 2.
+For both commands; `storage/hdfs` turns what HDFS answers into such errors. Exit code 75 promises
+that the same command succeeds later without a change to it, so a scheduler repeats it for ever.
+Everything else is 1 or 2.
 """
 
 from __future__ import annotations

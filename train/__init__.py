@@ -3,7 +3,7 @@
 from convert import ShardfeedError, __version__
 from train.config import TrainConfig
 from train.input import load_dataset
-from train.input.arrays import load_numpy, load_pydataset
+from train.input.numpy_dataset import load_numpy, load_pydataset
 from train.input.options import SourceOptions
 from train.records.draws import Draws
 

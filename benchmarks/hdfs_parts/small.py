@@ -13,7 +13,7 @@ from hdfs_native import Client
 
 from benchmarks.hdfs_parts.place import Place
 from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
-from convert.images.sources import read_ahead as sources
+from convert.images.sources import prefetch as sources
 from convert.images.sources.hdfs_reader import HdfsSourceReader
 
 METHOD = """\

@@ -19,7 +19,7 @@ from benchmarks.hdfs_parts.rounds import Cost, alternate, fastest, ratio
 from benchmarks.readers.images import Task
 from benchmarks.readers.shards import make
 from train.cache.shards import CachedShards
-from train.input.arrays import NumpyDataset
+from train.input.numpy_dataset import NumpyDataset
 from train.input.options import open_source
 
 METHOD = """\

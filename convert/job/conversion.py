@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 import numpy as np
 
@@ -15,13 +13,13 @@ from convert.engines.engine import Engine
 from convert.errors import TooManyBadRowsError
 from convert.images.render import ImageOptions
 from convert.images.sources.reader import Reader
-from convert.job.bad_rows import check_bad, merge_bad
+from convert.job.quarantine import check_bad, merge_bad, quarantine_text
 from convert.job.report import ConvertResult
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan
+from convert.write.commit import remove_replaced
 from convert.write.describe import describe
 from convert.write.duplicates import Duplicates, find_duplicates
-from convert.write.output import remove_replaced
 from convert.write.progress import ProgressReporter
 from convert.write.retry import adopt_shards
 from convert.write.shard import ShardJob
@@ -143,11 +141,11 @@ class Conversion:
         except TooManyBadRowsError:
             self._staging.forget([s for s in summaries.values() if s.quarantined])
             raise
-        lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined]
         replaces = config.overwrite or old is not None
         origins = {file: summaries[file].origin for file in self._plan.files()}
         source = SourceNote(root=whole_root(self._root), shards=origins).to_json()
-        self._staging.commit(config.dataset, info, "".join(lines), source, overwrite=replaces)
+        bad = quarantine_text(quarantined)
+        self._staging.commit(config.dataset, info, bad, source, overwrite=replaces)
         remove_replaced(config.dataset, self._say)
 
     def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:

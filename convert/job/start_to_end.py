@@ -18,17 +18,17 @@ from convert.errors import (
     UsageError,
 )
 from convert.images.sources.hdfs_reader import allowed_folders
-from convert.job.bad_rows import check_bad
 from convert.job.conversion import Conversion
 from convert.job.label_notes import understood
+from convert.job.quarantine import check_bad
 from convert.job.report import ConvertResult
 from convert.os_errors import failure, kind_of
 from convert.plan.shard_specs import Plan, make_plan
-from convert.storage.hdfs.errors import UnavailableError
+from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote, read_lines, real_place
 from convert.storage.regular_files import IrregularFileError
-from convert.write.destination import check_destination
+from convert.write.commit import check_output, lock_path, remove_replaced
 from convert.write.inputs import (
     find_complete,
     find_label_file,
@@ -37,7 +37,7 @@ from convert.write.inputs import (
     require_inputs_outside,
     source_root,
 )
-from convert.write.output import check_output, lock_path, remove_replaced
+from convert.write.preflight import check_destination
 from convert.write.retry import retryable_rows
 from convert.write.source_note import require_same_sources
 from convert.write.staging import Staging, staging_key

@@ -15,7 +15,7 @@ from convert.plan.dialects.roles import no_labels
 from convert.plan.label_text import Changed, normal_text
 from convert.plan.manifest import BOX_COLUMNS, Manifest
 from convert.plan.output_names import check_output_names
-from convert.plan.quarantine import Problems
+from convert.plan.rejected_rows import Problems
 from convert.plan.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels
 
 if TYPE_CHECKING:

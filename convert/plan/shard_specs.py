@@ -19,7 +19,7 @@ from convert.dataset.record import RecordLayout
 from convert.plan.label_text import Changed
 from convert.plan.labels import is_empty, read_boxes, read_labels
 from convert.plan.manifest import Manifest
-from convert.plan.quarantine import Problems, Quarantined
+from convert.plan.rejected_rows import Problems, Quarantined
 from convert.plan.splits import assign_splits, record_order, split_column
 from convert.plan.vocabulary import Vocabularies
 

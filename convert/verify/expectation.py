@@ -14,7 +14,7 @@ from convert.errors import FormatError, UsageError
 from convert.images.render import recorded_options
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.plan.download import dataset_manifest
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan, ShardSpec, make_plan
 from convert.storage.places import filesystem_of
 from convert.verify.findings import Problem, first_problems, shown

@@ -13,7 +13,7 @@ from convert.dataset.folder import Folder
 from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import plan_id
 from convert.plan.vocabulary import BLANK
 from convert.verify.findings import Problem, first_problems, shown

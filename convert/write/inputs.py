@@ -17,7 +17,7 @@ from convert.plan.manifest import Manifest
 from convert.plan.shard_specs import plan_id, plan_options
 from convert.plan.vocabulary import BLANK
 from convert.storage.places import absolute, filesystem_of, sha256_file
-from convert.write.output import check_output, is_unsettled
+from convert.write.commit import check_output, is_unsettled
 from convert.write.source_note import is_of_root, whole_root
 from convert.write.staging import Staging, staging_key
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from convert.errors import PLAN_REASONS, Reason
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.storage.hdfs.address import SCHEME, split_address
 from convert.storage.places import absolute, is_remote, join
 

@@ -23,12 +23,12 @@ from convert.images.pixels.digest import image_digest
 from convert.images.render import ImageOptions, Rendered, render
 from convert.images.sources.file_versions import OriginLog
 from convert.images.sources.hdfs_reader import open_sources
-from convert.images.sources.read_ahead import Content, SourceStream
+from convert.images.sources.prefetch import Content, SourceStream
 from convert.images.sources.reader import Reader, Stamps
 from convert.images.sources.spellings import OnSpelled, SpellingReader
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import ShardSpec
-from convert.storage.hdfs.errors import PassingError
+from convert.storage.hdfs.error_translation import PassingError
 from convert.storage.places import filesystem_of, sha256_file, write_json
 from convert.write.source_census import SourceCensus
 from convert.write.summary import Progress, ShardSummary

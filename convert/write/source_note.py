@@ -23,7 +23,7 @@ from convert.dataset.info import SOURCE
 from convert.dataset.read import open_folder
 from convert.errors import FormatError, ImageError, UsageError
 from convert.images.sources.file_versions import Origin, Stamp, contents_digest, versions_digest
-from convert.images.sources.read_ahead import READ_THREADS
+from convert.images.sources.prefetch import READ_THREADS
 from convert.images.sources.reader import Reader
 from convert.plan.shard_specs import Plan
 from convert.storage.places import absolute, filesystem_of, is_remote

@@ -32,7 +32,7 @@ from convert.storage.local import PART
 from convert.storage.places import absolute, filesystem_of, is_remote, read_text, sha256_file
 from convert.storage.regular_files import file_kind
 from convert.version import __version__
-from convert.write.output import put_in_place
+from convert.write.commit import put_in_place
 from convert.write.shard import record_summary
 from convert.write.stored_summary import summary_from_json
 from convert.write.summary import ShardSummary

@@ -10,7 +10,7 @@ from typing import Any
 from convert.errors import REASONS
 from convert.images.oddities import sightings_from_json
 from convert.images.sources.file_versions import Origin
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.write.summary import ShardSummary, Sources
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -12,7 +12,7 @@ from convert.dataset.info import Shard
 from convert.dataset.record import Ints
 from convert.images.oddities import Sightings, merge_sightings
 from convert.images.sources.file_versions import Origin
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,10 +27,10 @@ from convert.config import ConvertConfig
 from convert.errors import TryAgainError, UsageError
 from convert.job import convert_dataset
 from convert.storage.hdfs import client as hdfs_client
-from convert.storage.hdfs.errors import UnavailableError
+from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.hdfs.filesystem import HdfsFileSystem
 from convert.storage.places import filesystem_of
-from convert.write import output, staging
+from convert.write import commit, staging
 
 NUM_ROWS = 60
 
@@ -248,7 +248,7 @@ def test_two_converters_of_one_dataset(hdfs, sources, expected) -> None:
 
 def test_the_loser_of_the_commit_finds_the_dataset(hdfs, sources, expected, monkeypatch) -> None:
     """The other one commits right before us, and removes the staging folder under our feet."""
-    put_in_place = output.put_in_place
+    put_in_place = commit.put_in_place
 
     def lose(folder: str, target: str, *, overwrite: bool) -> None:
         monkeypatch.setattr(staging, "put_in_place", put_in_place)

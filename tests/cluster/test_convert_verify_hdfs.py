@@ -13,10 +13,10 @@ import pytest
 from convert_cases import command
 from verify_cases import STRIDE, TRAIN, VALIDATION, copy_of, draw, flip, timeless, verify
 
-import convert.show.parts
+import convert.show.presentation
 import convert.show.sample
 import convert.storage.hdfs.filesystem
-import convert.verify.checks
+import convert.verify.verification
 from convert.dataset.info import DatasetInfo, Shard
 from convert.dataset.read import open_dataset, open_folder, read_dataset
 from convert.dataset.shard_records import FewRecords, ShardRecords
@@ -74,9 +74,9 @@ def small_pieces(monkeypatch) -> None:
 @pytest.fixture
 def spread(monkeypatch) -> None:
     """Makes a small dataset as much work as a large one."""
-    monkeypatch.setattr(convert.verify.checks, "_SPAN_BYTES", 4 * STRIDE)
-    monkeypatch.setattr(convert.verify.checks, "_DECODED_SPAN_BYTES", 4 * STRIDE)
-    monkeypatch.setattr(convert.verify.checks, "_SPANS_OF_PROCESS", 1)
+    monkeypatch.setattr(convert.verify.verification, "_SPAN_BYTES", 4 * STRIDE)
+    monkeypatch.setattr(convert.verify.verification, "_DECODED_SPAN_BYTES", 4 * STRIDE)
+    monkeypatch.setattr(convert.verify.verification, "_SPANS_OF_PROCESS", 1)
 
 
 def upload(folder: Path, address: str) -> str:
@@ -140,13 +140,13 @@ def test_a_shard_that_shrinks_meanwhile(
 ) -> None:
     folder = upload(whole / "out", f"{dataset}-shrinks")
     path = f"{folder}/{TRAIN[1]}"
-    inspect = convert.verify.checks.inspect_here
+    inspect = convert.verify.verification.inspect_here
 
     def shrink_first(*arguments: Any) -> Any:
         filesystem_of(path).replace(path, bytes(5 * STRIDE))
         return inspect(*arguments)
 
-    monkeypatch.setattr(convert.verify.checks, "inspect_here", shrink_first)
+    monkeypatch.setattr(convert.verify.verification, "inspect_here", shrink_first)
     result = verify(folder)
     assert [problem.line() for problem in result.problems] == [
         f"{TRAIN[1]}: cannot be read to its end: ends after {5 * STRIDE} bytes"
@@ -252,17 +252,17 @@ def test_trouble_of_hdfs_is_no_damage(
     draw(tmp_path)
     upload(tmp_path / "out", hdfs)
     opened = open_dataset(hdfs)
-    inspect = convert.verify.checks.inspect_in_processes
+    inspect = convert.verify.verification.inspect_in_processes
 
     def stop_first(job: Any, spans: Any, *arguments: Any) -> Any:
         hadoop.kill_datanode()
         return inspect(job, spans, *arguments)
 
-    monkeypatch.setattr(convert.verify.checks, "inspect_in_processes", stop_first)
+    monkeypatch.setattr(convert.verify.verification, "inspect_in_processes", stop_first)
     with pytest.raises(TryAgainError) as error:
         verify(hdfs, workers=2)
     assert str(error.value).startswith(f"{hdfs}/images-")
-    monkeypatch.setattr(convert.show.parts, "open_dataset", lambda path: opened)
+    monkeypatch.setattr(convert.show.presentation, "open_dataset", lambda path: opened)
     with pytest.raises(TryAgainError) as error:
         show(hdfs)
     assert str(error.value).startswith(f"{hdfs}/images-")

@@ -15,7 +15,7 @@ from hdfs_cases import put
 
 from convert.errors import UsageError
 from convert.storage.hdfs import client as hdfs_client
-from convert.storage.hdfs.errors import UnavailableError
+from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.interface import PIECE_BYTES
 from convert.storage.places import filesystem_of
 

@@ -30,7 +30,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import train", HEAVY),
         ("import train.cli.command", HEAVY),
         ("import train.records.reader, train.records.order, train.records.augment", HEAVY),
-        ("import train.input.tensors", ("tensorflow", "keras")),  # until a dataset is asked for
+        ("import train.input.tf_dataset", ("tensorflow", "keras")),  # until a dataset is asked for
     ],
 )
 def test_heavy_modules_are_not_loaded(statement, absent):

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from train.cache.part import Part
-from train.input.arrays import iterate
+from train.cache.partial_file import Part
+from train.input.numpy_dataset import iterate
 from train.input.options import open_source
 
 

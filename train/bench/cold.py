@@ -22,7 +22,7 @@ from train.bench.batches import open_training
 from train.bench.config import BenchConfig
 from train.bench.speed import Speed, timed
 from train.errors import ShardfeedError
-from train.input.arrays import iterate
+from train.input.numpy_dataset import iterate
 from train.records.reader import RecordReader
 
 _IO = Path("/proc/self/io")

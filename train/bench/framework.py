@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from train.bench.speed import Speed, timed
-from train.input.arrays import NumpyDataset
+from train.input.numpy_dataset import NumpyDataset
 from train.input.pydataset import BatchDataset
-from train.input.tensors import as_tf_dataset, reader_failure
+from train.input.tf_dataset import as_tf_dataset, reader_failure
 from train.records.batches import BatchSource
 
 _ENDLESS = 1 << 30  # more epochs than there is time for

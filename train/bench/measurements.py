@@ -20,7 +20,7 @@ from train.bench.speed import Speed
 from train.bench.warm import in_memory
 from train.input.clock import InputClock
 from train.input.feed import feed
-from train.input.tensors import reader_failure
+from train.input.tf_dataset import reader_failure
 from train.memory import available_bytes
 from train.model.build import build_compiled
 from train.records.batches import BatchSource

@@ -15,12 +15,12 @@ from convert.dataset.info import Shard
 from convert.dataset.mapping import REPAIR
 from convert.os_errors import kind_of
 from train.cache.counts import CacheCounts
+from train.cache.eviction import CachedFile, Wish, candidates
 from train.cache.folder import CacheFolder
-from train.cache.members import Member
-from train.cache.part import Part
-from train.cache.room import CachedFile, Wish, candidates
+from train.cache.partial_file import Part
+from train.cache.reservations import Member
 from train.errors import FormatError, RecordError, ShardfeedError, TryAgainError
-from train.records.readahead import read_ahead
+from train.records.prefetch import read_ahead
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # nobody tells when another process has made room

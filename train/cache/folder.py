@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterator, Sequence
 from convert.os_errors import kind_of
 from convert.storage.regular_files import file_kind, open_regular
 from train.byte_sizes import show_bytes
+from train.cache.eviction import CachedFile
 from train.cache.locked_files import has_name, holding, open_locked
-from train.cache.members import Member, Members, leave, needed
-from train.cache.part import SUFFIX, Part
-from train.cache.room import CachedFile
+from train.cache.partial_file import SUFFIX, Part
+from train.cache.reservations import Member, Members, leave, needed
 from train.errors import FormatError, TryAgainError, UsageError
 
 MARKER = "SHARDFEED_CACHE"

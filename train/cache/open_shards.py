@@ -14,7 +14,7 @@ from convert.storage.places import is_remote
 from train.byte_sizes import show_bytes
 from train.cache.fetch import Item
 from train.cache.folder import CacheFolder
-from train.cache.members import Member, this_process
+from train.cache.reservations import Member, this_process
 from train.cache.shards import CachedShards
 from train.cache.window_bytes import largest_window
 from train.errors import FormatError, UsageError

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from convert.dataset.mapping import Bytes
-from train.cache.addresses import Addresses
+from train.cache.address_space import Addresses
 from train.cache.counts import CacheCounts, CacheTotals
 from train.cache.fetch import Fetcher, Item
+from train.cache.fetch_threads import Streams
 from train.cache.folder import CacheFolder
-from train.cache.streams import Streams
 from train.errors import UsageError
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]

@@ -8,7 +8,7 @@ import keras
 
 from train.input.clock import InputClock
 from train.input.pydataset import BatchDataset
-from train.input.tensors import as_tf_dataset
+from train.input.tf_dataset import as_tf_dataset
 from train.records.batches import BatchSource
 
 

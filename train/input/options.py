@@ -11,8 +11,8 @@ from typing import TypedDict, Unpack
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.heap import keep_freed_memory
-from train.cache.ahead import FetchAhead
 from train.cache.open_shards import open_shards, read_indexes, wanted_folder
+from train.cache.prefetch import FetchAhead
 from train.cache.shards import CachedShards
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import UsageError
@@ -22,7 +22,7 @@ from train.records.batches import Ahead, Augment, BatchSource, LabelForm, Order
 from train.records.encoded import open_reader
 from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
-from train.records.readahead import ReadAhead
+from train.records.prefetch import ReadAhead
 from train.records.reader import RecordReader
 from train.records.shards import ShardFile, mean_record_bytes
 

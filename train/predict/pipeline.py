@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from convert.command.streams import stdin_lines
 from convert.dataset.info import DatasetInfo
 from convert.plan.dialects.roles import ManifestOptions
-from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
 from train.predict.image_files import FileInputs, ManifestInputs
 from train.predict.inputs import Inputs, Sample, stack
 from train.predict.network import BatchReader
 from train.predict.output import check_output, open_output
 from train.predict.paths import image_paths
+from train.predict.prefetch import ready_batches
 from train.predict.progress import ReadingProgress
 from train.predict.result import Prediction, Score, predictions
 from train.predict.split_records import RecordInputs

@@ -41,7 +41,7 @@ class Order(Protocol):
 
 
 class Ahead(Protocol):
-    """Reads from disk what will be asked for; see `train.records.readahead`."""
+    """Reads from disk what will be asked for; see `train.records.prefetch`."""
 
     def using(self, epoch: int, position: int) -> AbstractContextManager[None]:
         """Surrounds the making of a batch that starts at a position of an epoch."""

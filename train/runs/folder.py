@@ -42,8 +42,8 @@ from convert.storage.regular_files import open_regular
 from train.config import is_custom
 from train.errors import FormatError, TryAgainError
 from train.runs.archives import require_real_model
-from train.runs.entries import require_own, require_plain
 from train.runs.environment import environment
+from train.runs.file_kinds import require_own, require_plain
 from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder
 from train.runs.stored_files import read_environment, read_history, read_options
 

@@ -13,7 +13,7 @@ from train.config import TrainConfig
 from train.errors import DivergedError
 from train.input.clock import InputClock
 from train.input.feed import feed
-from train.input.tensors import reader_failure
+from train.input.tf_dataset import reader_failure
 from train.model.recogniser import inference_network, num_parameters
 from train.training.job import Job
 from train.training.meter import memory_bytes

@@ -11,7 +11,7 @@ from train.evaluation.evaluate import evaluate_source
 from train.evaluation.predictions import Evaluation
 from train.input.clock import InputClock
 from train.input.feed import feed
-from train.input.tensors import reader_failure
+from train.input.tf_dataset import reader_failure
 from train.model.build import schedule
 from train.model.recogniser import inference_network
 from train.model.variables import METRICS, WEIGHTS, write_state

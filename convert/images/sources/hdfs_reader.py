@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from convert.errors import ImageError, Reason, UsageError
-from convert.images.sources.fence import Fence
+from convert.images.sources.allowed_paths import Fence
 from convert.images.sources.file_versions import Stamp
 from convert.images.sources.reader import BAD_SOURCE, Answer, Reader, SourceReader, Stamps, bad_name
 from convert.os_errors import kind_of

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from convert.errors import ImageError, Reason, TryAgainError
-from convert.images.sources.fence import Fence
+from convert.images.sources.allowed_paths import Fence
 from convert.images.sources.file_versions import Stamp
 from convert.os_errors import failure, passes
 from convert.storage.interface import WRITE_BYTES

@@ -14,8 +14,8 @@ import numpy as np
 
 from convert.errors import UsageError
 from convert.plan.dialects.columns import as_text, check_header
+from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.roles import ManifestOptions, Roles, find_roles
-from convert.plan.dialects.text import LabelText
 
 if TYPE_CHECKING:
     import pyarrow as pa

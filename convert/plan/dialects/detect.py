@@ -8,10 +8,10 @@ from typing import Literal
 
 from convert.errors import UsageError
 from convert.plan.dialects.delimited import split_header
-from convert.plan.dialects.lists import begins_with_image, is_icdar, is_list_of_paths
+from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.objects import Pairs, parse
+from convert.plan.dialects.ocr_lists import begins_with_image, is_icdar, is_list_of_paths
 from convert.plan.dialects.roles import ManifestOptions, has_labels, path_column
-from convert.plan.dialects.text import LabelText
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".list")
 """Names of label files end so; others are read as their content shows."""

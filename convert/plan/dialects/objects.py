@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UsageError
+from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.roles import ManifestOptions, Roles, find_roles
-from convert.plan.dialects.text import LabelText
 
 if TYPE_CHECKING:
     import pyarrow as pa

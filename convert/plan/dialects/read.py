@@ -16,7 +16,7 @@ from convert.errors import UsageError
 from convert.plan.dialects.columns import as_text, check_header
 from convert.plan.dialects.delimited import numbered_rows, read_delimited
 from convert.plan.dialects.detect import Kind, detect
-from convert.plan.dialects.lists import read_icdar, read_list
+from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.objects import (
     Pairs,
     read_document,
@@ -25,8 +25,8 @@ from convert.plan.dialects.objects import (
     read_mmocr,
     table_of_objects,
 )
+from convert.plan.dialects.ocr_lists import read_icdar, read_list
 from convert.plan.dialects.roles import PATH, ManifestOptions, Roles, find_roles
-from convert.plan.dialects.text import LabelText
 from convert.plan.manifest import Manifest
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""HDFS as a file system: its client, its settings, and its errors as exit codes."""
+"""HDFS as a file system: its client, its settings, and its errors as those of a local disk."""

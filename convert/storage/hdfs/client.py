@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from convert.errors import UsageError
-from convert.storage.hdfs.errors import PassingError, UnavailableError, translate
+from convert.storage.hdfs.error_translation import PassingError, UnavailableError, translate
 from convert.storage.hdfs.settings import default_authority, namenodes, read_settings
 from convert.storage.hdfs.threads import Threads
 from convert.storage.heap import keep_freed_memory

@@ -11,7 +11,7 @@ from convert.dataset.info import DatasetInfo
 from convert.errors import ImageError, Reason
 from convert.images.open_image import decode_error, open_image
 from convert.images.render import recorded_options, render
-from convert.images.sources.read_ahead import Content
+from convert.images.sources.prefetch import Content
 from convert.verify.findings import Kind
 
 _GONE: frozenset[Reason] = frozenset(

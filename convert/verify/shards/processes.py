@@ -16,7 +16,7 @@ from typing import Any
 from convert.engines.local import start_process
 from convert.engines.worker import OUT_OF_MEMORY, settle
 from convert.errors import ShardfeedError, TryAgainError
-from convert.verify.shards.inspection import inspect
+from convert.verify.shards.record_checks import inspect
 from convert.verify.shards.spans import Inspection, Span, SpanReport
 
 _REPORT_SECONDS = 0.2  # between two messages of a worker on how far it is

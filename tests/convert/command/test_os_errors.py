@@ -14,7 +14,7 @@ from convert.errors import ImageError, ShardfeedError, TryAgainError, UsageError
 from convert.images.sources.reader import SourceReader
 from convert.os_errors import failure, kind_of
 from convert.storage.places import read_text
-from convert.write.destination import check_destination
+from convert.write.preflight import check_destination
 from train.cli import main
 from train.predict.output import open_output
 from train.predict.paths import image_paths

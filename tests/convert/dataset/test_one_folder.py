@@ -31,7 +31,7 @@ from convert.dataset.shard_records import FewRecords, ShardRecords
 from convert.errors import FormatError, ReplacedError
 from convert.show import ShowConfig, show_dataset
 from convert.verify import VerifyConfig, verify_dataset
-from convert.verify import checks as verify_run
+from convert.verify import verification as verify_run
 from train.bench.cold import read_cold
 from train.bench.config import BenchConfig
 from train.input.options import open_source

@@ -11,7 +11,7 @@ from convert.dataset.read import read_dataset
 from convert.errors import ShardfeedError, UsageError
 from convert.job import convert_dataset
 from convert.storage.local import exchange
-from convert.write import output as module
+from convert.write import commit as module
 
 OURS = ["i", "m.csv", "out"]
 

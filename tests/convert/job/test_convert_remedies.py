@@ -12,8 +12,8 @@ from convert_cases import command, png, write_manifest
 
 from convert.config import ConvertConfig
 from convert.errors import REASONS, Reason, TooManyBadRowsError
-from convert.job.bad_rows import check_bad
-from convert.plan.quarantine import Quarantined
+from convert.job.quarantine import check_bad
+from convert.plan.rejected_rows import Quarantined
 from convert.storage.hdfs.address import SCHEME
 from convert.write.remedies import place_of, remedies
 

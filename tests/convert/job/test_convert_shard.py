@@ -12,7 +12,7 @@ from convert_cases import PATIENCE, draw_sources, plan_of
 
 from convert.errors import TryAgainError
 from convert.images.render import ImageOptions
-from convert.images.sources import read_ahead as module
+from convert.images.sources import prefetch as module
 from convert.images.sources.reader import SourceReader
 from convert.plan.shard_specs import Plan
 from convert.storage.places import sha256_file

@@ -152,7 +152,7 @@ def test_lines_are_counted_across_pieces(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """In pieces of any length: empty lines, all kinds of ends, no end at the end."""
     rng = np.random.default_rng(0)
     for _ in range(60):
-        monkeypatch.setattr("convert.plan.dialects.text._PIECE_BYTES", int(rng.integers(1, 9)))
+        monkeypatch.setattr("convert.plan.dialects.encoding._PIECE_BYTES", int(rng.integers(1, 9)))
         lines = ["x" * int(n) for n in rng.integers(0, 3, 12)]
         ends = rng.choice(["\n", "\r\n", "\n\n", "\r\n\r\n", "\r"], 12)
         body = "".join(f"p{line}{end}" for line, end in zip(lines, ends, strict=True))

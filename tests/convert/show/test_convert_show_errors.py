@@ -204,7 +204,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
         (tmp_path / "other").rename(dataset)
         raise FormatError("a shard of the old dataset is gone")
 
-    monkeypatch.setattr("convert.show.parts.take_census", replace_and_fail)
+    monkeypatch.setattr("convert.show.presentation.take_census", replace_and_fail)
     with pytest.raises(TryAgainError) as caught:
         show(dataset)
     assert str(caught.value) == (

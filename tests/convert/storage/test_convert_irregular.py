@@ -19,7 +19,7 @@ from convert.storage import regular_files as regular_module
 from convert.storage.local import LocalFileSystem, locked
 from convert.storage.places import sha256_file
 from convert.storage.regular_files import IrregularFileError, open_regular
-from convert.write.output import lock_path
+from convert.write.commit import lock_path
 from convert.write.staging import Staging, are_intact
 
 SHARD = "images-train.tfrecord-00000-of-00001"

@@ -27,8 +27,8 @@ from verify_cases import (
     verify,
 )
 
-import convert.verify.checks
 import convert.verify.throughput
+import convert.verify.verification
 from convert.dataset.record import layout_of_image
 from convert.errors import FormatError, TryAgainError, UsageError
 from convert.verify import VerifyConfig
@@ -207,13 +207,13 @@ def test_a_disk_that_fails(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_shard_that_shrinks_meanwhile(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = convert.verify.checks.inspect_here
+    whole = convert.verify.verification.inspect_here
 
     def inspect(*arguments: Any) -> Any:
         os.truncate(dataset / TRAIN[1], 5 * STRIDE)
         return whole(*arguments)
 
-    monkeypatch.setattr(convert.verify.checks, "inspect_here", inspect)
+    monkeypatch.setattr(convert.verify.verification, "inspect_here", inspect)
     assert problems(dataset) == [
         f"{TRAIN[1]}: cannot be read to its end: it became shorter while it was read"
     ]
@@ -222,7 +222,7 @@ def test_a_shard_that_shrinks_meanwhile(dataset: Path, monkeypatch: pytest.Monke
 def test_a_dataset_that_is_replaced_meanwhile(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = convert.verify.checks.inspect_here
+    whole = convert.verify.verification.inspect_here
 
     def inspect(*arguments: Any) -> Any:
         options = {"order": "source", "shard_bytes": 10 * STRIDE, "seed": 1}
@@ -230,7 +230,7 @@ def test_a_dataset_that_is_replaced_meanwhile(
         (dataset / TRAIN[0]).unlink()
         return whole(*arguments)
 
-    monkeypatch.setattr(convert.verify.checks, "inspect_here", inspect)
+    monkeypatch.setattr(convert.verify.verification, "inspect_here", inspect)
     with pytest.raises(TryAgainError) as error:
         verify(dataset)
     assert str(error.value) == (

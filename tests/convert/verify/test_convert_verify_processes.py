@@ -27,7 +27,7 @@ from verify_cases import (
     write_description,
 )
 
-import convert.verify.checks
+import convert.verify.verification
 from convert.dataset.record import layout_of_image
 
 PIXEL = layout_of_image(2, 12 * 8 * 3).image_offset + 100
@@ -46,9 +46,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a small dataset as much work as a large one."""
-    monkeypatch.setattr(convert.verify.checks, "_SPAN_BYTES", 4 * STRIDE)
-    monkeypatch.setattr(convert.verify.checks, "_DECODED_SPAN_BYTES", 4 * STRIDE)
-    monkeypatch.setattr(convert.verify.checks, "_SPANS_OF_PROCESS", 1)
+    monkeypatch.setattr(convert.verify.verification, "_SPAN_BYTES", 4 * STRIDE)
+    monkeypatch.setattr(convert.verify.verification, "_DECODED_SPAN_BYTES", 4 * STRIDE)
+    monkeypatch.setattr(convert.verify.verification, "_SPANS_OF_PROCESS", 1)
 
 
 def damage(dataset: Path) -> None:
@@ -80,14 +80,14 @@ def test_one_large_shard_is_divided(
     draw(tmp_path, encoding=encoding, shard_bytes=10**6)
     name = "images-train.tfrecord-00000-of-00001"
     spans: list[Any] = []
-    whole = convert.verify.checks.divide
+    whole = convert.verify.verification.divide
 
     def divide(*arguments: Any) -> Iterator[Any]:
         for span in whole(*arguments):
             spans.append((span.file, span.first, span.records, span.is_hashed))
             yield span
 
-    monkeypatch.setattr(convert.verify.checks, "divide", divide)
+    monkeypatch.setattr(convert.verify.verification, "divide", divide)
     assert problems(tmp_path / "out", workers=2) == []
     mine = [span[1:] for span in spans if span[0] == name]
     assert mine[0] == (0, 0, True)  # its digest, beside its records

@@ -12,7 +12,7 @@ from cache_cases import SHARD, cached_files, fill, require_same, through, used_b
 from convert.dataset.read import read_dataset
 from train.config import TrainConfig
 from train.errors import UsageError
-from train.input.arrays import load_numpy
+from train.input.numpy_dataset import load_numpy
 from train.input.options import open_source
 from train.records.class_counts import count_classes
 from train.training.job import Job, unchangeable

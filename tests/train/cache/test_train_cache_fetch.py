@@ -15,8 +15,8 @@ from convert.dataset.info import Shard
 from convert.dataset.read import open_folder
 from train.cache.counts import CacheCounts
 from train.cache.fetch import Fetcher, Item
+from train.cache.fetch_threads import Streams
 from train.cache.folder import CacheFolder
-from train.cache.streams import Streams
 
 
 def test_giving_up_leaves_alone_who_asked_later():

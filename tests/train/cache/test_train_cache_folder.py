@@ -11,8 +11,8 @@ import pytest
 from cache_cases import everything, names, put, used_bytes
 
 from train.cache.folder import MARKER, CacheFolder, Refusal
-from train.cache.members import Member, needed, this_process
-from train.cache.part import Part
+from train.cache.partial_file import Part
+from train.cache.reservations import Member, needed, this_process
 from train.errors import TryAgainError, UsageError
 
 
@@ -181,7 +181,7 @@ def test_readers_of_dead_processes_count_no_more(tmp_path):
     folder = CacheFolder(str(tmp_path), 100)
     code = (
         "from train.cache.folder import CacheFolder;"
-        "from train.cache.members import Member;"
+        "from train.cache.reservations import Member;"
         f"folder = CacheFolder({str(tmp_path)!r}, 100);"
         "folder.admit(Member(process='q', shards='q', need=90, whole=90, budget=100, names=()))"
     )

@@ -11,7 +11,7 @@ import pytest
 from irregular import KINDS, LARGE
 
 from train.cache.folder import CacheFolder
-from train.cache.members import Member
+from train.cache.reservations import Member
 from train.errors import FormatError, UsageError
 
 READER = {"process": "1", "shards": "s", "need": 1, "whole": 1, "budget": 9, "names": ["a"]}

@@ -12,7 +12,7 @@ from cache_cases import SHARD, through
 from irregular import KINDS
 
 from train.cache.folder import CacheFolder
-from train.cache.members import Member, Members
+from train.cache.reservations import Member, Members
 from train.errors import FormatError, ShardfeedError
 
 MEMBER = Member(process="1-a", shards="ab", need=5, whole=9, budget=90, names=("a-5", "b-4"))

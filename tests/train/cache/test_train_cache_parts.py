@@ -7,9 +7,9 @@ import random
 import pytest
 
 from train.byte_sizes import parse_bytes, show_bytes
-from train.cache.addresses import Addresses
+from train.cache.address_space import Addresses
 from train.cache.counts import CacheTotals
-from train.cache.room import CachedFile, Wish, candidates
+from train.cache.eviction import CachedFile, Wish, candidates
 from train.cache.window_bytes import largest_window
 from train.errors import UsageError
 from train.records.order import RecordOrder

@@ -12,10 +12,10 @@ from predict_cases import predict
 from train_cases import run_main
 
 from train.errors import RecordError, UsageError
-from train.predict.ahead import ready_batches
 from train.predict.config import PredictConfig
 from train.predict.inputs import Sample
 from train.predict.pipeline import predict_images
+from train.predict.prefetch import ready_batches
 
 
 def test_order_is_kept_whatever_thread_is_slow():

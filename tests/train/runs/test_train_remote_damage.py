@@ -19,7 +19,7 @@ from remote_cases import (
     two_checkpoints,
 )
 
-from convert.storage.hdfs.errors import PassingError
+from convert.storage.hdfs.error_translation import PassingError
 from train.errors import TryAgainError
 from train.runs.checkpoint import Checkpoints
 from train.runs.remote import transfer

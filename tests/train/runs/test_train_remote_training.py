@@ -15,7 +15,7 @@ from remote_cases import ADDRESS, ROOT, Killed, Store
 from resume_cases import FLAGS, assert_same, at_step, content, newest, points, resumed, send
 
 from convert.storage import places as storage
-from convert.storage.hdfs.errors import PassingError
+from convert.storage.hdfs.error_translation import PassingError
 from train.config import TrainConfig
 from train.errors import DivergedError, OvertakenError, StoppedError, TryAgainError
 from train.evaluation.evaluate import evaluate_run

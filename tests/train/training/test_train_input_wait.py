@@ -10,7 +10,7 @@ import pytest
 
 from train.input.clock import InputClock
 from train.input.options import open_source
-from train.input.tensors import as_tf_dataset
+from train.input.tf_dataset import as_tf_dataset
 from train.training.meter import EpochMeter
 
 BATCH_SIZE = 10

@@ -11,9 +11,9 @@ from keras import layers
 from convert.plan.output_names import name_problem
 from train.config import ModelName
 from train.model.networks.cnn import cnn
-from train.model.networks.columns import columns_of, read
+from train.model.networks.column_reader import columns_of, read
 from train.model.networks.heads import separate_heads, shared_head
-from train.model.networks.parts import he, layer_seeds, normalise, poolings
+from train.model.networks.layers import he, layer_seeds, normalise, poolings
 from train.model.networks.resnet import BLOCKS, resnet
 
 # Channels of the stages at width 1. (32, 64, 128, 192) cost three times the CPU time of an image,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from train.model.networks.parts import Pooling, convolve, normalise, pool, stem
+from train.model.networks.layers import Pooling, convolve, normalise, pool, stem
 
 
 def cnn(x: Any, filters: Sequence[int], poolings: Sequence[Pooling], seeds: Iterator[int]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import layers
 
-from train.model.networks.parts import Pooling, convolve, normalise, pool, stem
+from train.model.networks.layers import Pooling, convolve, normalise, pool, stem
 
 BLOCKS = {"resnet10": (1, 1, 1), "resnet18": (2, 2, 3), "resnet34": (4, 5, 6)}
 """Blocks of the stages after the stem. The names count the layers with weights: two for each

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from convert.errors import TryAgainError
-from convert.storage.hdfs.errors import PassingError
+from convert.storage.hdfs.error_translation import PassingError
 from convert.storage.interface import PIECE_BYTES, FileSystem
 from convert.storage.places import filesystem_of
 from convert.storage.regular_files import open_regular

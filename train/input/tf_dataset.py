@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from train.errors import UsageError
-from train.input.arrays import check_start_step
 from train.input.clock import InputClock
+from train.input.numpy_dataset import check_start_step
 from train.input.options import Paths, SourceOptions, open_source
 from train.records.batches import MAKERS, BatchSource
 from train.records.reader import RecordReader

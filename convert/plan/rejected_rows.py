@@ -1,4 +1,4 @@
-"""Rows that are left out: each is written down with its reason."""
+"""Rows that the manifest alone rules out, each with its reason."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""The rows that a conversion leaves out: all of them in order, and whether they are too many."""
+"""The rows that a conversion leaves out: their order, quarantine.jsonl, their limit."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from convert.errors import TooManyBadRowsError
-from convert.plan.quarantine import Quarantined
+from convert.plan.rejected_rows import Quarantined
 from convert.write.remedies import remedies
 from convert.write.summary import ShardSummary
 
@@ -22,6 +24,11 @@ def merge_bad(planned: list[Quarantined], summaries: Iterable[ShardSummary]) -> 
     """
     met = [row for summary in summaries for row in summary.quarantined]
     return sorted([*planned, *met], key=lambda quarantined: quarantined.row)
+
+
+def quarantine_text(quarantined: Iterable[Quarantined]) -> str:
+    """Returns the content of quarantine.jsonl: a JSON object a line for each row left out."""
+    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in quarantined)
 
 
 def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float, root: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from train.model.networks.parts import he, normalise
+from train.model.networks.layers import he, normalise
 
 READS_PER_OUTPUT = 3  # places at which each output looks at the columns
 READ_WIDTH = 0.7  # standard deviation of a first look, in distances between places

@@ -1,4 +1,4 @@
-"""Label files without a header, a line an image: lists, and those of the ICDAR competitions."""
+"""Label files without a header, a line an image: of PaddleOCR and its like, and of ICDAR."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from convert.errors import UsageError
 from convert.images.formats.suffixes import SUFFIXES
-from convert.plan.dialects.text import LabelText
+from convert.plan.dialects.encoding import LabelText
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,10 +10,10 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from convert.errors import ImageError
-from convert.images.sources.read_ahead import Content, SourceStream
+from convert.images.sources.prefetch import Content, SourceStream
 from convert.verify.findings import shown
-from convert.verify.shards.columns import Columns, columns_of_equal, columns_of_unequal
 from convert.verify.shards.pictures import compare, decode
+from convert.verify.shards.record_columns import Columns, columns_of_equal, columns_of_unequal
 from convert.verify.shards.shard_bytes import open_reader
 from convert.verify.shards.spans import Inspection, Span, SpanReport, empty_report, pieces
 
