@@ -182,7 +182,7 @@ def test_a_dependency_that_is_not_packed_is_left_out_on_purpose() -> None:
         for requirement in metadata.requires("shardfeed")
         if "extra ==" not in requirement
     }
-    of_train = {"tensorflow", "keras", "tensorboardx"}
+    of_train = {"tensorflow", "keras", "h5py", "tensorboardx"}
     assert required - of_train <= {*pack._ROOTS, *pack._OPTIONAL}
 
 

@@ -57,6 +57,8 @@ def case_of(what: str, folder: Path) -> Case:
 
         return folder_case(SEED, folder)
     warnings.simplefilter("ignore")  # as in a worker
+    # TensorFlow leaves the bytecode of functions that it generates in the temporary folder.
+    sys.dont_write_bytecode = True
     from fuzz_images import image_case
     from fuzz_texts import dataset_case, manifest_case
 

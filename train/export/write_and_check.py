@@ -99,6 +99,7 @@ class _Exporter:
         self._about = real_place(f"{self._stem}.json")
         paths = [self._about, *map(self._path, config.formats)]
         require_no_input(paths, run.path, config.dataset or run.config()["dataset"])
+        model = run.load_model()  # before its digest is made: it may be a file without an end
         self._description = describe(run)
         self._was_there = {  # looked at before the first is written: it will be described
             name: check_place(
@@ -107,7 +108,6 @@ class _Exporter:
             for name in config.formats
         }
         self._info: DatasetInfo = run.dataset_info()
-        model = run.load_model()
         self._model = with_probabilities(model)
         self._expected: Expected = expect(run, model, config.dataset)
 
