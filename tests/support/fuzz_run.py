@@ -31,6 +31,8 @@ def main(what: str, first: int, last: int, folder: Path) -> None:
     most = MEMORY_BYTES.get(what, USUAL_MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, resource.RLIM_INFINITY))
+    # TensorFlow leaves the bytecode of functions that it generates in the temporary folder.
+    sys.dont_write_bytecode = True
     run = case_of(what, folder)
     counts: Counter[str] = Counter()
     problems: dict[int, str] = {}
@@ -57,8 +59,6 @@ def case_of(what: str, folder: Path) -> Case:
 
         return folder_case(SEED, folder)
     warnings.simplefilter("ignore")  # as in a worker
-    # TensorFlow leaves the bytecode of functions that it generates in the temporary folder.
-    sys.dont_write_bytecode = True
     from fuzz_images import image_case
     from fuzz_texts import dataset_case, manifest_case
 
