@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from train.errors import CheckpointError, MismatchError, ShardfeedError
+from train.runs.archives import ArrayHeader
 from train.runs.checkpoint import Checkpoint
 from train.training.resume import resume_training
 
@@ -43,13 +44,13 @@ def test_another_backend(finished):
 
 @pytest.mark.parametrize("group", ["trainable", "non-trainable", "optimizer", "metrics"])
 def test_a_checkpoint_of_another_model(group, finished, monkeypatch):
-    arrays = Checkpoint.arrays
+    headers = Checkpoint.require_headers
     name = f"{group.replace('-', '_')}/0"
 
     def others(checkpoint):
-        return {**arrays(checkpoint), name: np.zeros((3, 5, 7), np.float32)}
+        return {**headers(checkpoint), name: ArrayHeader((3, 5, 7), np.dtype(np.float32))}
 
-    monkeypatch.setattr(Checkpoint, "arrays", others)
+    monkeypatch.setattr(Checkpoint, "require_headers", others)
     message = refusal(finished, CheckpointError, epochs=5)
     assert message.startswith(
         f"the checkpoint's {group} variables are not those of this model: number 0 is "
@@ -61,9 +62,17 @@ def test_damage_that_is_passed_over_is_told_once_nothing_is_refused(finished, mo
     newest = max((finished / "checkpoints").iterdir())
     (newest / "state.npz").write_bytes(b"damaged")
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "arrays", lambda checkpoint: {})
+        patch.setattr(Checkpoint, "require_headers", lambda checkpoint: {})
         refusal(finished, CheckpointError, epochs=5)
     said: list[str] = []
     resume_training(str(finished), {"epochs": 4}, said.append)
     assert said[0].startswith(f"{newest}: damaged: ")
     assert said[0] in (finished / "log.txt").read_text().splitlines()
+
+
+def test_arrays_that_cannot_be_read(finished, monkeypatch):
+    def fail(checkpoint):
+        raise CheckpointError("no memory is left for them")
+
+    monkeypatch.setattr(Checkpoint, "require_arrays", fail)
+    assert refusal(finished, CheckpointError, epochs=5) == "no memory is left for them"
