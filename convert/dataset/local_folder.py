@@ -139,7 +139,11 @@ class LocalFolder(Folder):
     @contextlib.contextmanager
     def _listed(self) -> Iterator[int]:
         """Lends a descriptor to list the folder by; each has a position of its own."""
-        descriptor = os.open(".", _OPEN_FOLDER | os.O_RDONLY, dir_fd=self._held())
+        try:
+            descriptor = os.open(".", _OPEN_FOLDER | os.O_RDONLY, dir_fd=self._held())
+        except OSError as error:
+            error.filename = self.path
+            raise
         try:
             yield descriptor
         finally:

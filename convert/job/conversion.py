@@ -69,12 +69,9 @@ class Conversion:
         plan, config = self._plan, self._config
         self._staging.prepare()
         files = plan.files()
-        if old is None:
-            summaries = self._of_the_plan(self._staging.finished(files, self._engine.intact))
-        else:
-            summaries = adopt_shards(
-                config.dataset, old, plan, retry, self._staging, self._engine.intact
-            )
+        summaries = self._of_the_plan(self._staging.finished(files, self._engine.intact))
+        if old is not None:
+            summaries |= adopt_shards(config.dataset, old, plan, retry, self._staging, summaries)
         summaries = self._without_changed(summaries)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:

@@ -98,6 +98,8 @@ def show_dataset(config: ShowConfig) -> ShowResult:
                 notes=notes,
             )
     except FormatError as error:
+        if folder.change() is not None:  # the error says so, and there is nothing to verify
+            raise
         raise FormatError(
             f"{error} `convert verify {config.dataset}` finds all that is damaged."
         ) from error

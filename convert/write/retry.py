@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from convert.images.pixels.digest import image_digest
 from convert.plan.shard_specs import Plan
 from convert.storage.places import read_text
 from convert.write.source_note import read_note
-from convert.write.staging import Intact, Staging, is_intact
+from convert.write.staging import Staging, is_intact
 from convert.write.summary import ShardSummary, merge_sources
 
 
@@ -47,7 +48,12 @@ def retryable_rows(output: str) -> list[int]:
 
 
 def adopt_shards(
-    output: str, info: DatasetInfo, plan: Plan, rows: list[int], to: Staging, intact: Intact
+    output: str,
+    info: DatasetInfo,
+    plan: Plan,
+    rows: list[int],
+    to: Staging,
+    finished: Collection[str],
 ) -> dict[str, ShardSummary]:
     """Takes a dataset's shards over into staging, but those in which some rows belong.
 
@@ -59,22 +65,22 @@ def adopt_shards(
         plan: The plan that it was made by.
         rows: Manifest rows whose shards are to be written again.
         to: Where they go.
-        intact: Compares sizes and digests.
+        finished: Shards that are in staging already, and stay.
 
     Returns:
-        The summaries of all shards that are in staging then.
+        The summaries of the shards that were taken over, by file.
     """
     shards = {shard.file: shard for listed in info.splits.values() for shard in listed}
     folder = open_folder(output)
-    finished, note = to.finished(plan.files(), intact), read_note(folder)
+    adopted, note = {}, read_note(folder)
     for file, place in plan.files().items():
         if file in finished or np.isin(plan.shard_rows(*place), rows).any():
             continue
         if is_intact(output, shards[file]):
             origin = None if note is None else note.shards.get(file)
-            finished[file] = replace(_summary(folder, info, shards[file]), origin=origin)
-            to.adopt(output, finished[file])
-    return finished
+            adopted[file] = replace(_summary(folder, info, shards[file]), origin=origin)
+            to.adopt(output, adopted[file])
+    return adopted
 
 
 def _summary(folder: Folder, info: DatasetInfo, shard: Shard) -> ShardSummary:

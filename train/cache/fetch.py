@@ -65,7 +65,7 @@ class Fetcher:
 
     Args:
         folder: The cache.
-        rank_of: Returns a file's place among those that the reader uses next; see `room`.
+        rank_of: Returns a file's place among those that the reader uses next; see `eviction`.
         counts: Told of what is done.
 
     Attributes:

@@ -3,7 +3,7 @@
     SHARDFEED_CACHE       without it nothing here is touched
     lock                  held for a moment by whoever makes room, or changes a name
     wanted                held by whoever cannot go on without room: nobody fetches ahead meanwhile
-    readers/              see `members`
+    readers/              see `reservations`
     shards/DIGEST-SIZE    whole and checked; whoever looks at it holds a shared lock on it
     shards/*.part         being fetched, of full size from the start
 

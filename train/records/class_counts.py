@@ -23,7 +23,7 @@ def count_classes(reader: RecordReader, info: DatasetInfo) -> dict[str, Ints]:
     """
     counts = {name: np.zeros(len(classes), np.int64) for name, classes in info.vocabularies.items()}
     sizes = np.array([len(classes) for classes in info.classes.values()])
-    for _, labels in label_chunks(reader):
+    for _, labels in label_chunks(reader, reader.num_records):
         sound = labels[((labels >= 0) & (labels < sizes)).all(axis=1)]
         for position, name in enumerate(info.outputs.values()):
             counts[name] += np.bincount(sound[:, position], minlength=len(counts[name]))

@@ -33,8 +33,8 @@ def require_sense(path: str, info: DatasetInfo) -> None:
         )
 
 
-def require_labels(reader: RecordReader, info: DatasetInfo) -> None:
-    """Checks that all labels are classes; no image is read.
+def require_labels(reader: RecordReader, info: DatasetInfo, num_records: int) -> None:
+    """Checks that the labels of a split's first records are classes; no image is read.
 
     Shards that have to be brought from far are left out, and so are very large splits: of these
     each record is checked when it is first read.
@@ -42,28 +42,31 @@ def require_labels(reader: RecordReader, info: DatasetInfo) -> None:
     Args:
         reader: The records of a split; one that stops at bad records.
         info: Their dataset.
+        num_records: How many are read. In [1, the split's].
 
     Raises:
         RecordError: One is none, or its record is damaged.
     """
-    if reader.far is not None or sum(file.shard.bytes for file in reader.files) > _MOST_BYTES:
+    split_bytes = sum(file.shard.bytes for file in reader.files)
+    if reader.far is not None or split_bytes * num_records > _MOST_BYTES * reader.num_records:
         return
     sizes = np.array([len(classes) for classes in info.classes.values()])
-    for start, labels in label_chunks(reader):
+    for start, labels in label_chunks(reader, num_records):
         bad = np.flatnonzero((labels >= sizes).any(axis=1))
         if len(bad):
             reader.gather(start + bad[:1])  # says of it what is wrong
 
 
-def label_chunks(reader: RecordReader) -> Iterator[tuple[int, Ints]]:
-    """Yields the labels of all records, unchecked, some thousand at a time.
+def label_chunks(reader: RecordReader, num_records: int) -> Iterator[tuple[int, Ints]]:
+    """Yields the labels of a split's first records, unchecked, some thousand at a time.
 
     Args:
         reader: The records.
+        num_records: How many of them. In [1, the split's].
 
     Yields:
         Number of the first record, and labels, int64, shape (records, outputs).
     """
-    for start in range(0, reader.num_records, _CHUNK_RECORDS):
-        records = np.arange(start, min(start + _CHUNK_RECORDS, reader.num_records))
+    for start in range(0, num_records, _CHUNK_RECORDS):
+        records = np.arange(start, min(start + _CHUNK_RECORDS, num_records))
         yield start, reader.labels(records)

@@ -6,6 +6,7 @@ A header of 128 bytes can claim terabytes, which NumPy takes from the memory bef
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import zipfile
@@ -83,8 +84,9 @@ def require_real_model(file: BinaryIO) -> None:
     """
     import h5py
 
-    with _opened(file) as archive, archive.open(_WEIGHTS) as stream:
-        with h5py.File(stream, "r") as weights:
+    with _opened(file) as archive:
+        # Each step back in a member of an archive reads it again from its start.
+        with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as weights:
             sizes: list[int] = []
 
             def add(name: str, item: object) -> None:

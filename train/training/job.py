@@ -84,9 +84,10 @@ class Job:
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)
-        for source in (training, validation):
+        read = (training, validation) if config.overfit is None else (training,)  # of one split
+        for source in read:
             if source is not None and config.on_bad_record == "stop":
-                require_labels(source.reader, info)
+                require_labels(source.reader, info, source.order.num_records)
         return cls(config=config, info=info, training=training, validation=validation)
 
     @property

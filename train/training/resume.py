@@ -78,6 +78,7 @@ def resume_training(
         model = job.model()
         if checkpoint is not None:
             require_state(model, checkpoint.require_headers())  # before memory is taken for them
+        arrays = checkpoint.require_arrays() if checkpoint else {}
         # All that can be refused has been looked at: from here on the run changes.
         for note in notes:
             tell(note)
@@ -85,7 +86,7 @@ def resume_training(
         run.write_config({**job.options, "run": stored.get("run", run.address)})
         _warn(run, tell)
         tell(_opening(run, job, checkpoint))
-        return train_session(job, model, run, checkpoint, tell)
+        return train_session(job, model, run, checkpoint, arrays, tell)
 
 
 def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:

@@ -37,6 +37,7 @@ def train_session(
     model: keras.Model,
     run: RunFolder,
     checkpoint: Checkpoint | None,
+    arrays: Arrays,
     say: Callable[[str], None],
 ) -> TrainResult:
     """Trains until nothing is left to do.
@@ -46,6 +47,7 @@ def train_session(
         model: Its model, with fresh weights.
         run: Where to; its files are as they were at the checkpoint.
         checkpoint: Where to begin. None: at the start.
+        arrays: The variables' values there; at the start none.
         say: Prints a line that stays.
 
     Raises:
@@ -73,7 +75,6 @@ def train_session(
         )
         board = Board(job, run, events, journal, meter, rate, is_fresh=checkpoint is None)
         validate = _validator(job, keeper.stop_if_asked, board.keep, best.keep)
-        arrays = checkpoint.require_arrays() if checkpoint else {}
         if checkpoint:
             write_state(model, arrays, WEIGHTS)
         progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)

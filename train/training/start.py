@@ -42,7 +42,7 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         if warning := window_warning(window, reader.record_bytes):
             tell(f"warning: {warning}")
         run.upload()
-        return train_session(job, model, run, None, tell)
+        return train_session(job, model, run, None, {}, tell)
 
 
 def _opening(job: Job, run: RunFolder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import pickle
@@ -338,3 +339,16 @@ def test_hdfs_can_be_packed_for_another_process(place, monkeypatch):
     with pytest.raises(OSError, match="not supported"):
         twin.open("dataset.json")
     assert np.array_equal(twin.map("_SUCCESS", 0), np.empty(0, np.uint8))
+
+
+def test_a_folder_that_may_not_be_listed_is_named(place, monkeypatch):
+    folder = open_folder(place.dataset)
+
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for act in (folder.names, folder.sizes):
+        with pytest.raises(PermissionError) as caught:
+            act()
+        assert caught.value.filename == place.dataset

@@ -160,3 +160,22 @@ def test_a_damaged_quarantine_file(tmp_path: Path, text: str, problem: str) -> N
     with pytest.raises(FormatError) as caught:
         retryable_rows(str(tmp_path))
     assert str(caught.value) == f"{path}: {problem}. Convert again with --overwrite."
+
+
+def test_a_note_of_other_rows_is_not_gone_by(manifest: Path) -> None:
+    """A staged shard whose note leaves out a row of another shard is written again."""
+    out, fresh = manifest.parent / "out", manifest.parent / "fresh"
+    convert(manifest, out, **options())
+    repair(manifest, BAD[:1])  # its shard stays in staging, the other is forgotten
+    with pytest.raises(TooManyBadRowsError):
+        convert(manifest, out, **options(retry_quarantined=True, max_bad_fraction=0.05))
+    notes = sorted(manifest.parent.glob(".out.staging-*/done/*.json"))
+    assert notes
+    for note in notes:
+        content = json.loads(note.read_text("utf-8"))
+        content["quarantined"] = [{"row": 999, "path": "x", "reason": "missing", "detail": "x"}]
+        note.write_text(json.dumps(content), "utf-8")
+    repair(manifest)
+    convert(manifest, out, **options(retry_quarantined=True))
+    convert(manifest, fresh, **options())
+    assert digests(out) == digests(fresh)

@@ -272,3 +272,18 @@ def test_a_full_disk(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         f"{tmp_path}/sheets/texts-train.png: cannot be written: No space left on device."
     )
     assert os.listdir(tmp_path / "sheets") == []
+
+
+def test_a_dataset_that_is_moved_meanwhile_is_not_for_verify(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move_and_fail(*_: object) -> None:
+        dataset.rename(tmp_path / "moved")
+        raise FormatError("a shard is gone")
+
+    monkeypatch.setattr("convert.show.presentation.take_census", move_and_fail)
+    with pytest.raises(FormatError) as caught:
+        show(dataset)
+    assert str(caught.value) == (
+        f"{dataset}: was moved or deleted while it was read. Name its new place, or restore it."
+    )

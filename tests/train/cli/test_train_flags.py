@@ -13,6 +13,7 @@ from train_cases import BASE, learn
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import StoppedError
 from train.model.recogniser import plain
+from train.records.reader import RecordReader
 from train.runs.folder import RunFolder
 from train.training.dry_run import rehearse
 from train.training.job import Job
@@ -166,3 +167,16 @@ def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path):
 
 def test_only_what_cannot_change_the_weights_may_change_in_a_resume():
     assert set(CHANGEABLE) & set(CHANGES) == {"epochs"}
+
+
+def test_overfitting_checks_the_labels_that_are_read_once(tiny_dataset, monkeypatch):
+    asked = []
+    labels = RecordReader.labels
+
+    def counted(reader, records):
+        asked.append(records.tolist())
+        return labels(reader, records)
+
+    monkeypatch.setattr(RecordReader, "labels", counted)
+    Job.open(TrainConfig(dataset=str(tiny_dataset), **{**BASE, "overfit": 8}))
+    assert asked == [[*range(8)]]

@@ -105,15 +105,17 @@ def test_the_commands_tell_it_in_one_line(dataset, tmp_path, capfd):
 def test_the_largest_class_is_one(encoded_datasets):
     for path in encoded_datasets.values():
         source = open_source(str(path), "train", 1)
-        require_labels(source.reader, read_dataset(str(path)))
-        found = np.concatenate([labels for _, labels in label_chunks(source.reader)])
+        count = source.reader.num_records
+        require_labels(source.reader, read_dataset(str(path)), count)
+        found = np.concatenate([labels for _, labels in label_chunks(source.reader, count)])
         sizes = found.max(axis=0) + 1
         info = SimpleNamespace(classes=dict(enumerate(map(range, sizes))))
-        require_labels(source.reader, info)
+        require_labels(source.reader, info, count)
         sizes[2] -= 1
         asked = []
         source.reader.gather = lambda records, asked=asked: asked.append(records.tolist())
-        require_labels(source.reader, SimpleNamespace(classes=dict(enumerate(map(range, sizes)))))
+        info = SimpleNamespace(classes=dict(enumerate(map(range, sizes))))
+        require_labels(source.reader, info, count)
         first = int(np.argmax(found[:, 2] == sizes[2]))
         assert asked[0] == [first]
 
@@ -121,7 +123,7 @@ def test_the_largest_class_is_one(encoded_datasets):
 def test_each_chunk_is_looked_at(encoded_datasets, monkeypatch):
     monkeypatch.setattr(labels, "_CHUNK_RECORDS", 7)
     reader = open_source(str(encoded_datasets["raw"]), "train", 1).reader
-    chunks = [*label_chunks(reader)]
+    chunks = [*label_chunks(reader, reader.num_records)]
     assert [start for start, _ in chunks] == [*range(0, reader.num_records, 7)]
     every = reader.labels(np.arange(reader.num_records))
     assert np.array_equal(np.concatenate([found for _, found in chunks]), every)
@@ -139,7 +141,7 @@ def test_what_takes_long_to_bring_is_left_to_reading(far, monkeypatch):
         num_records=3,
         labels=refuse,
     )
-    require_labels(reader, SimpleNamespace(classes={"y0": ("a",)}))
+    require_labels(reader, SimpleNamespace(classes={"y0": ("a",)}), 3)
 
 
 def test_one_class_is_nothing_to_learn():
@@ -193,5 +195,5 @@ def test_the_record_that_is_bad_is_asked_for(monkeypatch):
         labels=lambda records: 5 * (records == 17)[:, None],
         gather=lambda records: asked.append(records.tolist()),
     )
-    require_labels(reader, SimpleNamespace(classes={"y0": tuple("abcde")}))
+    require_labels(reader, SimpleNamespace(classes={"y0": tuple("abcde")}), reader.num_records)
     assert asked == [[17]]

@@ -229,3 +229,14 @@ def test_the_process_of_a_vast_claim_stays_small(tmp_path):
     command = [sys.executable, "-c", program, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "an array claims 17,179,869,184 bytes, of 16\n"
+
+
+def test_the_weights_are_read_once_from_start_to_end(saved, monkeypatch):
+    """Each step back in an archive's member would read all before it again."""
+
+    def refuse(*_):
+        raise AssertionError("seeks")
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "seek", refuse)
+    with open(saved.file(BEST), "rb") as file:
+        require_real_model(file)

@@ -68,3 +68,11 @@ def test_damage_that_is_passed_over_is_told_once_nothing_is_refused(finished, mo
     resume_training(str(finished), {"epochs": 4}, said.append)
     assert said[0].startswith(f"{newest}: damaged: ")
     assert said[0] in (finished / "log.txt").read_text().splitlines()
+
+
+def test_arrays_that_cannot_be_read(finished, monkeypatch):
+    def fail(checkpoint):
+        raise CheckpointError("no memory is left for them")
+
+    monkeypatch.setattr(Checkpoint, "require_arrays", fail)
+    assert refusal(finished, CheckpointError, epochs=5) == "no memory is left for them"
