@@ -18,6 +18,7 @@ TJPARAM_SCANLIMIT in its fuzzers). libjpeg itself writes 10, encoders that searc
 
 _SCANS_OF_LARGEST = 32  # of an image of as many pixels as are allowed; smaller ones may have more
 _SMALL_BYTES = 1 << 20  # of a file in which segments take no time
+_SEARCHED_BYTES = 8 << 10  # of a file that is searched in less time than its segments are read
 _MOST_FILL_BYTES = 1 << 20  # Pillow passes over them one by one
 _EXIF, _APP1 = b"Exif\0\0", 0xE1
 
@@ -90,6 +91,8 @@ def check_header(data: bytes) -> None:
         ImageError: It has too many segments, too many bytes between them, or its EXIF names far
             more bytes than it has.
     """
+    if len(data) < _SEARCHED_BYTES and _EXIF not in data:
+        return
     exif = bytearray()
     marker = num_segments = num_fill_bytes = 0
     end = 2

@@ -98,6 +98,7 @@ def test_what_is_merely_unusual_is_an_image(data, options):
     render(data, options)
 
 
+@pytest.mark.filterwarnings("ignore")  # as in use; else the first would end the decoding
 def test_the_index_of_a_camera_is_not_decoded_if_its_tags_share_values():
     data = mpf(1000)
     tracemalloc.start()
