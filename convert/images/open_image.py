@@ -23,7 +23,7 @@ from convert.images.formats.codec_support import require_tiff_codec, require_web
 from convert.images.formats.foreign_formats import foreign_format
 from convert.images.formats.gif_blocks import check_gif
 from convert.images.jpeg.kinds import check_jpeg
-from convert.images.jpeg.scans import check_header, check_scans
+from convert.images.jpeg.scans import NUM_SCAN_MARKERS, check_header, check_scans
 from convert.images.jpeg.segments import JPEG_SIGNATURE
 from convert.images.png.content import has_profiles, without_texts
 from convert.images.png.decoder import PNG_SIGNATURE, check_png
@@ -94,7 +94,7 @@ def _check_work(image: Image.Image, data: bytes, max_pixels: int) -> None:
             "too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels"
         )
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        check_scans(data, num_pixels, max_pixels)
+        image.info[NUM_SCAN_MARKERS] = check_scans(data, num_pixels, max_pixels)
     is_bmp = isinstance(image, BmpImagePlugin.BmpImageFile)
     most_bytes = _RUN_BYTES * (num_pixels + 2 * image.height) + _RUN_FREE_BYTES
     # Pillow goes through runs of pixels one by one, also through those of none.

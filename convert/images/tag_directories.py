@@ -1,7 +1,7 @@
 """Checks the directories of tags in TIFF files and EXIF blocks before Pillow reads them.
 
 A tag names the place of its values, and Pillow copies these for each tag: thousands of tags that
-name one place make gigabytes of a small file.
+name one place make gigabytes of a small file. Of some directories it also decodes all values.
 
 Source of the structure: TIFF 6.0, section 2; BigTIFF has longer numbers.
 """
@@ -9,6 +9,7 @@ Source of the structure: TIFF 6.0, section 2; BigTIFF has longer numbers.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from convert.errors import ImageError
@@ -18,9 +19,19 @@ _VALUE_BYTES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
 }  # fmt: skip
 """Type of a tag -> bytes of one value; Pillow skips tags of other types."""
+_BYTE_KINDS = (1, 2, 7)  # that stay bytes or text
+_NUMBER_BYTES = 32  # of memory for each byte in the file; a rational's 8 become about 200
+_OFFSET_FORMS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q"}
+"""Type of a tag -> how a place is written, where Pillow takes it for one."""
+_EXIF_TAG, _GPS_TAG, _INTEROP_TAG = 34665, 34853, 40965  # Exif 2.32, section 4.6.3
+# Maker notes, the largest values there, are bytes of the file itself; all others are a few numbers.
+_DECODED_BYTES = 4 << 20
 # Damaged tags name places at random, and their images are fine: so much may be copied for them.
 _SHARED_BYTES = 64 << 20
 _MOST_TAGS = 4096  # of a page; libtiff sorts all again for each that it does not know
+_CUT_TAGS = (
+    1 << 16
+)  # of a directory that the file cuts off: more than one could have before BigTIFF
 # A picture of 50 million pixels has 195,000 tiles of the smallest size that the format has.
 _MOST_PARTS = 250_000
 _PARTS = (273, 279, 324, 325)  # places and sizes of strips and tiles
@@ -54,30 +65,39 @@ def first_page(data: bytes) -> int:
     return _number(data, 8 if _form(data) is _BIG_FORM else 4, _form(data).place)
 
 
-def check_page(data: bytes, start: int) -> int:
-    """Checks the directory of one page of a TIFF.
+def next_page(data: bytes, start: int) -> int:
+    """Returns where the directory after the one at `start` stands.
+
+    Returns:
+        0 if there is none, or that cannot be read.
+    """
+    form = _form(data)
+    num_tags = _number(data, start, form.num_tags)
+    end = start + struct.calcsize(f"={form.num_tags}") + num_tags * struct.calcsize(f"={form.tag}")
+    return _number(data, end, form.place)
+
+
+def check_page(data: bytes, start: int) -> None:
+    """Checks the directory of one page of a TIFF, and those of EXIF and GPS that it names.
 
     Args:
         data: The file.
         start: Where the directory stands.
 
-    Returns:
-        Where the next page's stands. 0: there is none, or that cannot be read.
-
     Raises:
         ImageError: Its tags would take far more memory or time than the file lets expect.
     """
     form = _form(data)
-    num_tags = _number(data, start, form.num_tags)
-    if num_tags > _MOST_TAGS:
-        raise ImageError("too_large", f"a page of {num_tags:,} tags, at most {_MOST_TAGS:,}")
+    _check_num_tags(data, start, form, _MOST_TAGS)
     for tag, count in _check_values(data, start, form).items():
         if tag in _PARTS and count > _MOST_PARTS:
             raise ImageError(
                 "too_large", f"{count:,} strips or tiles, at most {_MOST_PARTS:,}; save it in fewer"
             )
-    end = start + struct.calcsize(f"={form.num_tags}") + num_tags * struct.calcsize(f"={form.tag}")
-    return _number(data, end, form.place)
+    for place in _places(data, start, form, (_EXIF_TAG, _GPS_TAG)):
+        _check_decoded(data, place, form)
+        for inner in _places(data, place, form, (_INTEROP_TAG,)):
+            _check_decoded(data, inner, form)
 
 
 def check_exif(block: bytes) -> None:
@@ -94,19 +114,79 @@ def check_exif(block: bytes) -> None:
     _check_values(block, first_page(block), _form(block))
 
 
+def check_index(block: bytes) -> None:
+    """Checks the directory that lists the pictures in a camera's JPEG (MPF).
+
+    Args:
+        block: The index, a TIFF without a picture.
+
+    Raises:
+        ImageError: Its tags would take far more memory than the block lets expect.
+    """
+    _check_decoded(block, first_page(block), _form(block))
+
+
+def _check_num_tags(data: bytes, start: int, form: _Form, most: int) -> None:
+    """Refuses a directory of too many tags; what does not fit into the file is none."""
+    num_tags = _number(data, start, form.num_tags)
+    room = len(data) - start - struct.calcsize(f"={form.num_tags}")
+    if num_tags > most and room // struct.calcsize(f"={form.tag}") >= min(num_tags, _CUT_TAGS):
+        raise ImageError("too_large", f"a page of {num_tags:,} tags, at most {most:,}")
+
+
+def _check_decoded(data: bytes, start: int, form: _Form) -> None:
+    """Checks a directory of which Pillow decodes all values, not only those that it is asked for.
+
+    Raises:
+        ImageError: They would take far more memory than the file lets expect.
+    """
+    _check_num_tags(data, start, form, _CUT_TAGS)
+    _check_values(data, start, form)
+    total = 0
+    for _, kind, count, value in _tags(data, start, form):
+        size = count * _VALUE_BYTES.get(kind, 0)
+        if size <= len(value) or _number(value, 0, form.place, _order(data)) + size <= len(data):
+            total += size if kind in _BYTE_KINDS else size * _NUMBER_BYTES
+    if total > len(data) + _DECODED_BYTES:
+        raise ImageError(
+            "too_large", f"its tags decode to {total:,} bytes of values, of a file of {len(data):,}"
+        )
+
+
+def _places(data: bytes, start: int, form: _Form, wanted: tuple[int, ...]) -> list[int]:
+    """Returns where the directories stand that tags of a directory name.
+
+    Of equal tags the last counts, and tags whose values are cut off do not, as for Pillow.
+    """
+    places = {}
+    for tag, kind, count, value in _tags(data, start, form):
+        if tag in wanted and kind in _OFFSET_FORMS and count:
+            size = count * _VALUE_BYTES[kind]
+            source, at = value, 0
+            if size > len(value):
+                source, at = data, _number(value, 0, form.place, _order(data))
+            if at + size <= len(source):
+                places[tag] = _number(source, at, _OFFSET_FORMS[kind], _order(data))
+    return [place for place in places.values() if place > 0]
+
+
+def _tags(data: bytes, start: int, form: _Form) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yields the tag, type, number of values and value or its place of each tag that is there."""
+    tag_form = struct.Struct(_order(data) + form.tag)
+    first = start + struct.calcsize(f"={form.num_tags}")
+    num_tags = min(_number(data, start, form.num_tags), max(0, len(data) - first) // tag_form.size)
+    yield from tag_form.iter_unpack(memoryview(data)[first : first + num_tags * tag_form.size])
+
+
 def _check_values(data: bytes, start: int, form: _Form) -> dict[int, int]:
     """Returns the number of values of each tag in a directory, if they can be copied.
 
     Raises:
         ImageError: They would take far more bytes than there are.
     """
-    tag_form = struct.Struct(_order(data) + form.tag)
-    first = start + struct.calcsize(f"={form.num_tags}")
-    num_tags = min(_number(data, start, form.num_tags), max(0, len(data) - first) // tag_form.size)
     counts: dict[int, int] = {}
     total = 0
-    tags = memoryview(data)[first : first + num_tags * tag_form.size]
-    for tag, kind, count, value in tag_form.iter_unpack(tags):
+    for tag, kind, count, value in _tags(data, start, form):
         size = count * _VALUE_BYTES.get(kind, 0)
         counts[tag] = max(count, counts.get(tag, 0))
         if size > len(value):

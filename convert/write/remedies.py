@@ -22,6 +22,9 @@ _NAMED = 3  # reasons: who has more kinds of trouble mends the commonest first
 _OF_IMAGES = re.compile(r"(?i)ima?ge?s?")
 _LOOKED_AT = 1000  # names in a folder, in search of one with the images
 
+# The details of files that have too many pixels, or more bytes than those can take.
+_MORE_THAN_ALLOWED = re.compile(r"(is|are) more than \d+( pixels)?$")
+
 _DAMAGE = "fetch or make these files again; --lenient keeps images that decoders only warn about"
 _REMEDIES: dict[Reason, str] = {
     "label_missing": "give each row a label; with --from-names, an expression that each name "
@@ -36,7 +39,6 @@ _REMEDIES: dict[Reason, str] = {
     "save it as PNG or JPEG",
     "truncated": _DAMAGE,
     "damaged": _DAMAGE,
-    "too_large": "--max-pixels N takes larger images",
     "unsupported_mode": "save these images as RGB or grey PNGs",
     "unsupported_here": "`convert --version` lists what this installation can decode, "
     "`make system-packages` prints what to install",
@@ -74,6 +76,8 @@ def _remedy(reason: Reason, rows: Rows, quarantined: Rows, num_rows: int, root: 
     """
     if reason == "label_length":
         return _other_length(rows)
+    if reason == "too_large":
+        return _fewer_parts_or_more_pixels(rows)
     if reason == "outside_root":
         return _wider_fence(rows[0].path, root)
     if reason == "missing":
@@ -92,6 +96,18 @@ def _other_length(rows: Rows) -> str:
         "characters) and fills the shorter ones up with a blank class, or --text-length N chooses "
         "another length"
     )
+
+
+def _fewer_parts_or_more_pixels(rows: Rows) -> str:
+    """Returns what helps images of too many pixels, and those of too many other things."""
+    num_by_pixels = sum(bool(_MORE_THAN_ALLOWED.search(row.detail)) for row in rows)
+    texts = []
+    if num_by_pixels:
+        texts.append("--max-pixels N takes larger images")
+    if num_by_pixels < len(rows):
+        others = "the others" if num_by_pixels else "these images"
+        texts.append(f"save {others} again in an image editor")
+    return ", ".join(texts)
 
 
 def _other_root(rows: Rows, root: str, *, is_all: bool) -> str:

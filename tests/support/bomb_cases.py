@@ -10,6 +10,7 @@ from convert_cases import encoded
 from image_cases import chunk, jpeg, picture
 from PIL import Image
 
+EXIF_TAG, GPS_TAG, INTEROP_TAG = 34665, 34853, 40965
 GREY = Image.new("L", (16, 16), 7)
 Tags = Sequence[tuple[int, int, int, int]]
 
@@ -37,21 +38,63 @@ def directory(tags: Tags, start: int = 8, further: int = 0) -> bytes:
 
 
 def tiff(
-    size: tuple[int, int], rows: int, strip: bytes, compression: int = 1, more: Tags = ()
+    size: tuple[int, int],
+    rows: int,
+    strip: bytes,
+    compression: int = 1,
+    more: Tags = (),
+    claimed: int | None = None,
 ) -> bytes:
-    """Returns a grey TIFF all of whose strips are one and the same."""
+    """Returns a grey TIFF all of whose strips are one and the same.
+
+    Args:
+        size: (width, height) in pixels.
+        rows: Of a strip.
+        strip: Its bytes.
+        compression: As the tag says it.
+        more: Further tags, after the usual ones.
+        claimed: Bytes of the strip as its tag says. None: as many as there are.
+    """
+    stored = len(strip) if claimed is None else claimed
     width, height = size
     count = -(-height // rows)
     at = 8 + 2 + 12 * (9 + len(more)) + 4
     places = struct.pack("<I", at + 8 * count) * count
-    sizes = struct.pack("<I", len(strip)) * count
+    sizes = struct.pack("<I", stored) * count
     one = count == 1
     tags = [
         (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, compression),
         (262, 3, 1, 1), (273, 4, count, at + 8 if one else at), (277, 3, 1, 1), (278, 4, 1, rows),
-        (279, 4, count, len(strip) if one else at + 4 * count), *more,
+        (279, 4, count, stored if one else at + 4 * count), *more,
     ]  # fmt: skip
     return directory(tags) + places + sizes + strip
+
+
+def tiff_directory(pointer: int, num_tags: int, kind: int, inner: bool = False) -> bytes:
+    """Returns a TIFF with a directory of EXIF or GPS whose tags all name its 4,000 bytes after it.
+
+    Args:
+        pointer: The tag that names the directory.
+        num_tags: Its tags.
+        kind: Their type.
+        inner: Whether an EXIF directory without other tags names it in its turn.
+    """
+    more = [(EXIF_TAG if inner else pointer, 4, 1, 0)]
+    start = len(tiff((16, 16), 16, GREY.tobytes(), more=more))
+    at = start + 18 * inner  # an EXIF directory of one tag
+    count = {5: 500, 3: 2000, 7: 4000}[kind]
+    values = at + 6 + 12 * num_tags
+    tags = [(1000 + number, kind, count, values) for number in range(num_tags)]
+    data = tiff((16, 16), 16, GREY.tobytes(), more=[(*more[0][:3], start)])
+    outer = directory([(pointer, 4, 1, at)])[8:] if inner else b""
+    return data + outer + directory(tags)[8:] + bytes(4000)
+
+
+def mpf(num_tags: int) -> bytes:
+    """Returns a camera's JPEG whose index has tags that all name the same 500 fractions."""
+    tags = [(0xB100 + number, 5, 500, 8 + 6 + 12 * num_tags) for number in range(num_tags)]
+    block = b"MPF\0" + directory(tags) + bytes(4000)
+    return jpeg_with(b"\xff\xe2" + struct.pack(">H", len(block) + 2) + block)
 
 
 def gif(extension: bytes) -> bytes:
@@ -144,6 +187,18 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: tiff((16, 16), 16, b"\0" * 256, more=[(1000 + i, 4, 1, 5) for i in range(5000)]),
         "too_large: a page of 5,009 tags, at most 4,096",
     ),
+    "fractions of an EXIF directory": (
+        lambda: tiff_directory(EXIF_TAG, 400, 5),
+        "too_large: its tags decode to 51,200,000 bytes of values, of a file of 9,204",
+    ),
+    "numbers of a GPS directory": (
+        lambda: tiff_directory(GPS_TAG, 400, 3),
+        "too_large: its tags decode to 51,200,000 bytes of values, of a file of 9,204",
+    ),
+    "fractions of a directory in an EXIF directory": (
+        lambda: tiff_directory(INTEROP_TAG, 400, 5, inner=True),
+        "too_large: its tags decode to 51,200,000 bytes of values, of a file of 9,222",
+    ),
     "strips in vast numbers": (
         lambda: tiff((1, 250_001), 1, b"\0"),
         "too_large: 250,001 strips or tiles, at most 250,000; save it in fewer",
@@ -175,6 +230,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "blocks of nothing": (
         lambda: gif(b"\x21\xf9\4\0\0\0\0\0" * 200_000),
         "too_large: more than 125,001 blocks of data",
+    ),
+    "bytes between blocks": (
+        lambda: gif(b"")[:13] + bytes(2_000_000),
+        "too_large: more than 131,250 blocks of data",
     ),
     "a column": (
         lambda: tiff((1, 7_000_000), 7_000_000, bytes(7_000_000)),

@@ -15,6 +15,7 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.record import VARINT_BYTES, RecordLayout, from_padded_varints
 from convert.dataset.shard_records import ShardRecords
 from convert.images.jpeg.scans import check_header, check_scans
+from convert.images.jpeg.segments import JPEG_SIGNATURE
 from convert.images.png.decoder import plain_pixels, png_size
 from train.records.raw import RawReader
 from train.records.reader import WRONG_CRC, Bytes, Ints, Labels, RecordReader, UnreadableError
@@ -115,8 +116,9 @@ class EncodedReader(RecordReader):
         try:
             pixels = plain_pixels(content) if png_size(content) == size else None
             if pixels is None:
-                check_header(content)
-                check_scans(content, size[0] * size[1], size[0] * size[1])
+                if content.startswith(JPEG_SIGNATURE):
+                    check_header(content)
+                    check_scans(content, size[0] * size[1], size[0] * size[1])
                 with Image.open(BytesIO(content), formats=_FORMATS) as decoded:
                     if decoded.size != size:
                         raise ValueError(f"it is of {decoded.size}, expected {size}")

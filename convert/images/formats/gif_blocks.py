@@ -11,7 +11,7 @@ _SMALL_BYTES = 1 << 20  # of a file in which nothing takes long
 _COMMENT_BYTES = 1 << 20  # Pillow copies a comment again for each 255 bytes of it
 _FREE_BLOCKS, _BYTES_PER_BLOCK = 100_000, 64  # blocks have 255 bytes but for each list's last
 _HEADER_BYTES, _FLAGS_AT = 13, 10
-_EXTENSION, _PICTURE, _COMMENT = 0x21, 0x2C, 0xFE
+_EXTENSION, _PICTURE, _COMMENT, _TRAILER = 0x21, 0x2C, 0xFE, 0x3B
 _PICTURE_BYTES = 10  # of a picture's own header; its flags are the last
 
 
@@ -31,6 +31,11 @@ def check_gif(data: bytes) -> None:
     num_pictures = num_blocks = comment_bytes = 0
     while at + _PICTURE_BYTES < len(data) and num_pictures < 2:
         kind, is_comment = data[at], data[at] == _EXTENSION and data[at + 1] == _COMMENT
+        if kind == _TRAILER:  # what follows is not read
+            return
+        num_blocks += 1
+        if num_blocks > most_blocks:
+            raise ImageError("too_large", f"more than {most_blocks:,} blocks of data")
         if kind == _PICTURE:
             num_pictures += 1
             flags = data[at + _PICTURE_BYTES - 1]
@@ -39,19 +44,15 @@ def check_gif(data: bytes) -> None:
             at += 2
         else:  # Pillow looks for the next block byte by byte
             at += 1
-            num_blocks += 1
             continue
         start = at
         while at < len(data) and data[at] and num_blocks <= most_blocks:
             at += data[at] + 1
             num_blocks += 1
         at += 1
-        num_blocks += 1
         comment_bytes += is_comment * (at - start)
         if comment_bytes > _COMMENT_BYTES:
             raise ImageError("too_large", f"comments of more than {_COMMENT_BYTES:,} bytes")
-        if num_blocks > most_blocks:
-            raise ImageError("too_large", f"more than {most_blocks:,} blocks of data")
 
 
 def _table_bytes(flags: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import GifImagePlugin, Image, JpegImagePlugin, TiffImagePlugin
 
 from convert.images.jpeg.segments import read_header
-from convert.images.tag_directories import check_page, first_page
+from convert.images.tag_directories import check_index, check_page, first_page, next_page
 
 _SUBFILE_TYPE = 254  # TIFF 6.0, section 8; bit 0: a page at a reduced resolution, a preview
 _PAGES = 64  # looked at in search of one that is no preview
@@ -43,10 +43,11 @@ def has_further_pages(image: Image.Image, data: bytes) -> bool:
 
 def _has_further_page(data: bytes) -> bool:
     pages = TiffImagePlugin.TiffImageFile(BytesIO(data))
-    page = first_page(data)
+    page = next_page(data, first_page(data))  # the first was checked before the file was opened
     for number in range(1, _PAGES):
-        page = check_page(data, page)
-        check_page(data, page)
+        if page:
+            check_page(data, page)
+            page = next_page(data, page)
         try:
             pages.seek(number)
         except EOFError:
@@ -59,6 +60,7 @@ def _has_further_page(data: bytes) -> bool:
 
 def _has_further_picture(image: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
     """Returns whether a JPEG's index lists a second picture with as many pixels as the first."""
+    check_index(image.info["mp"])
     index: Any = image._getmp()
     start = image.info["mpoffset"]
     size = _num_pixels(data, 0)

@@ -13,7 +13,7 @@ from PIL import JpegImagePlugin, features
 
 from convert.errors import ImageError, Reason
 from convert.images.jpeg.kinds import require_known
-from convert.images.jpeg.scans import count_scans
+from convert.images.jpeg.scans import NUM_SCAN_MARKERS, count_scans
 from convert.images.jpeg.segments import (
     Header,
     lacks_scans,
@@ -82,7 +82,7 @@ def decode_jpeg(
     """Decodes a JPEG and judges it.
 
     Args:
-        source: Its header, as Pillow read it; a reduced scale may have been set by `draft`.
+        source: Its header, as `open_image` read it; a reduced scale may have been set by `draft`.
         data: The whole file.
         full_size: (width, height) without that.
         lenient: Keep a damaged file, as far as it can be decoded.
@@ -119,7 +119,9 @@ def _is_usual(source: JpegImagePlugin.JpegImageFile, data: bytes) -> bool:
     """
     if _BASELINE_RGB not in data and _BASELINE_GREY not in data:
         return False
-    return data.count(_SCAN) == 1 and data[data.find(_SCAN) + 4] == source.layers
+    if source.info.get(NUM_SCAN_MARKERS) != 1:
+        return False
+    return data[data.find(_SCAN) + 4] == source.layers
 
 
 def _size(pixels: Pixels | None) -> tuple[int, ...]:

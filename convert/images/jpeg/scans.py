@@ -18,15 +18,19 @@ TJPARAM_SCANLIMIT in its fuzzers). libjpeg itself writes 10, encoders that searc
 
 _SCANS_OF_LARGEST = 32  # of an image of as many pixels as are allowed; smaller ones may have more
 _SMALL_BYTES = 1 << 20  # of a file in which segments take no time
+_SEARCHED_BYTES = 8 << 10  # of a file that is searched in less time than its segments are read
 _MOST_FILL_BYTES = 1 << 20  # Pillow passes over them one by one
 _EXIF, _APP1 = b"Exif\0\0", 0xE1
+
+NUM_SCAN_MARKERS = "num_scan_markers"
+"""Where an opened image's `info` holds what `check_scans` returned, so that they count once."""
 
 _SCAN_MARKER = b"\xff\xda"
 # What ends the data of a scan: neither a value of 255, nor a fill byte, nor a restart.
 _END_OF_DATA = re.compile(rb"\xff(?=[^\x00\x01\xff\xd0-\xd7])")
 
 
-def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> None:
+def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> int:
     """Refuses a JPEG with so many scans that decoding it would take far more than its pixels do.
 
     Args:
@@ -34,16 +38,20 @@ def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> None:
         num_pixels: Width times height.
         max_pixels: Of the largest image that is allowed.
 
+    Returns:
+        How often a scan's marker stands in the file, also where it means nothing. At least the
+        number of scans.
+
     Raises:
         ImageError: It has too many.
     """
     most = min(MOST_SCANS, _SCANS_OF_LARGEST * max(1, max_pixels // max(1, num_pixels)))
-    if data.count(_SCAN_MARKER) <= most:  # the pair may also stand where it means nothing
-        return
-    if count_scans(data, most + 1) > most:
+    num_markers = data.count(_SCAN_MARKER)
+    if num_markers > most and count_scans(data, most + 1) > most:
         raise ImageError(
             "too_large", f"a JPEG of more than {most} scans; save it as a usual JPEG or PNG"
         )
+    return num_markers
 
 
 def count_scans(data: bytes, most: int) -> int:
@@ -83,8 +91,7 @@ def check_header(data: bytes) -> None:
         ImageError: It has too many segments, too many bytes between them, or its EXIF names far
             more bytes than it has.
     """
-    has_exif = _EXIF in data
-    if len(data) < _SMALL_BYTES and not has_exif:
+    if len(data) < _SEARCHED_BYTES and _EXIF not in data:
         return
     exif = bytearray()
     marker = num_segments = num_fill_bytes = 0
@@ -93,8 +100,10 @@ def check_header(data: bytes) -> None:
         num_segments += 1
         num_fill_bytes += start - 4 - end
         end = stop
-        if has_exif and marker == _APP1 and data.startswith(_EXIF, start):
+        if marker == _APP1 and data.startswith(_EXIF, start):
             exif += data[start + len(_EXIF) : stop]  # Pillow joins those of several
+    if len(data) < _SMALL_BYTES and not exif:
+        return
     if num_segments > MOST_SEGMENTS:
         raise ImageError("too_large", f"a JPEG of more than {MOST_SEGMENTS:,} segments")
     if marker != SOS:

@@ -103,7 +103,8 @@ def _require_apart(parts: list[_Part], data: bytes, num_pixels: int) -> None:
 
     Some writers store what is all blank once; that takes less than uncompressed pixels do.
     """
-    stored = sum(part.stored or 0 for part in parts)
+    # Decoders read no further than the file goes, whatever it says.
+    stored = sum(min(part.stored or 0, max(0, len(data) - part.offset)) for part in parts)
     if stored > max(len(data), _PIXEL_BYTES * num_pixels):
         raise ImageError(
             "too_large", f"strips or tiles of {stored:,} bytes in a file of {len(data):,}"

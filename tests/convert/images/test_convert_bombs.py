@@ -1,5 +1,6 @@
 """Small files that would take long, or much memory, are refused before they are decoded."""
 
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -10,16 +11,20 @@ import numpy as np
 import pytest
 from bomb_cases import (
     BOMBS,
+    EXIF_TAG,
     GREY,
+    INTEROP_TAG,
     SHARED_SAID,
     bmp,
     exif,
     gif,
     jpeg_exif,
     jpeg_with,
+    mpf,
     png,
     scans,
     tiff,
+    tiff_directory,
 )
 from convert_cases import ALL, convert, encoded, write_manifest
 from fault_cases import quarantine
@@ -27,10 +32,12 @@ from image_cases import chunk, jpeg, picture
 from PIL import Image, ImageFile
 
 from convert.errors import ImageError
+from convert.images.formats import pages as further_pages
 from convert.images.jpeg.scans import check_scans, count_scans
 from convert.images.jpeg.segments import header_segments, without_padding
 from convert.images.png.content import without_texts
 from convert.images.render import ImageOptions, render
+from convert.images.tag_directories import first_page, next_page
 
 OPTIONS = ImageOptions(crop=None, size=(8, 8))
 
@@ -76,12 +83,57 @@ def test_a_bomb_takes_little_memory(name):
         # The last strip has the rows of the others, though the image ends before.
         (tiff((64, 70), 60, zlib.compress(bytes(range(64)) * 60), 8), OPTIONS),
         (gif(b"\x21\xfe" + (b"\xff" + b"a" * 255) * 2_000 + b"\0"), OPTIONS),
+        (gif(b"") + b"\x21\xf9\4\0\0\0\0\0" * 200_000, OPTIONS),  # nobody reads after its end
+        (tiff_directory(EXIF_TAG, 400, 7), OPTIONS),  # bytes as they are
+        (tiff_directory(EXIF_TAG, 20, 5), OPTIONS),
+        (tiff_directory(INTEROP_TAG, 20, 5, inner=True), OPTIONS),
+        # Pillow ignores how many bytes an uncompressed strip claims.
+        (tiff((20, 10), 10, bytes(200), claimed=4096), OPTIONS),
+        (tiff((20, 10), 10, bytes(200), claimed=0xFFFFFFFF), OPTIONS),
         (bmp((64, 64), (b"\1\5" * 64 + b"\0\0") * 64 + b"\0\1"), OPTIONS),
         (jpeg("RGB", (64, 48), progressive=True), OPTIONS),
     ],
 )
 def test_what_is_merely_unusual_is_an_image(data, options):
     render(data, options)
+
+
+@pytest.mark.filterwarnings("ignore")  # as in use; else the first would end the decoding
+def test_the_index_of_a_camera_is_not_decoded_if_its_tags_share_values():
+    data = mpf(1000)
+    tracemalloc.start()
+    render(data, OPTIONS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_a_directory_that_the_file_cuts_off_is_damage():
+    pixels = struct.pack("<H", 7452).ljust(60_000, b"\x07")
+    data = tiff((200, 300), 300, pixels)
+    at = len(data) - len(pixels)
+    for room, reason in ((60_000, "damaged"), (90_000, "too_large")):
+        broken = data[:4] + struct.pack("<I", at) + data[8:].ljust(room + at - 8, b"\x07")
+        with pytest.raises(ImageError) as caught:
+            render(broken, OPTIONS)
+        assert caught.value.reason == reason
+
+
+def test_each_page_is_checked_once(monkeypatch):
+    pages = [Image.new("L", (17, 16))] * 3  # of odd widths, which are taken for previews' flags
+    file = BytesIO()
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    data = file.getvalue()
+    starts = [first_page(data)]
+    while start := next_page(data, starts[-1]):
+        starts.append(start)
+    assert len(starts) == 3
+    checked = []
+    monkeypatch.setattr(further_pages, "check_page", lambda _, start: checked.append(start))
+    monkeypatch.setattr(further_pages, "_SUBFILE_TYPE", 256)
+    image = Image.open(BytesIO(data))
+    assert not further_pages.has_further_pages(image, data)
+    assert checked == starts[1:]
 
 
 def test_a_column_of_an_honest_height_is_resized():
@@ -214,6 +266,16 @@ def test_a_record_of_many_scans_is_not_decoded(monkeypatch):
         with pytest.raises(reading.UnreadableError) as caught:
             reader._decode_into(image, 0, data)
         assert isinstance(caught.value.__cause__, ImageError)
+
+
+def test_a_record_that_is_no_jpeg_is_not_checked_as_one(monkeypatch):
+    from train.records import encoded as reading
+
+    monkeypatch.setattr(reading, "plain_pixels", lambda _: None)
+    monkeypatch.setattr(reading, "check_header", lambda _: pytest.fail("checked"))
+    image = np.zeros((16, 16, 3), np.uint8)
+    object.__new__(reading.EncodedReader)._decode_into(image, 0, png(b"", "RGB"))
+    assert image.any()
 
 
 def test_the_pictures_of_these_tests_are_images():

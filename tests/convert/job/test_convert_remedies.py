@@ -60,7 +60,6 @@ def test_each_reason_has_a_remedy(reason: Reason, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("too_large", "--max-pixels N"),
         ("box_outside", "--pad-crop"),
         ("damaged", "--lenient"),
         ("truncated", "--lenient"),
@@ -73,6 +72,32 @@ def test_it_names_what_helps(reason: Reason, words: str) -> None:
     assert words in remedies(rows_of(reason), 100, "/data")
 
 
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("10x10 is more than 50 pixels", "--max-pixels N takes larger images"),
+        ("the box, 30x34, is more than 1000 pixels", "--max-pixels N takes larger images"),
+        ("901048576 bytes are more than 801048576", "--max-pixels N takes larger images"),
+        ("a PNG of more than 102,578 chunks", "save these images again in an image editor"),
+        ("a BMP of 9,000 bytes for 4 pixels", "save these images again in an image editor"),
+    ],
+)
+def test_more_pixels_are_advised_only_where_they_help(detail: str, words: str) -> None:
+    text = remedies(rows_of("too_large", detail=detail), 100, "/data")
+    assert text == f"for too_large, {words}"
+
+
+def test_large_and_costly_images_are_advised_of_together() -> None:
+    rows = [
+        *rows_of("too_large", detail="10x10 is more than 50 pixels"),
+        *rows_of("too_large", detail="a JPEG of more than 10,000 segments"),
+    ]
+    assert remedies(rows, 100, "/data") == (
+        "for too_large, --max-pixels N takes larger images, save the others again in an image "
+        "editor"
+    )
+
+
 def test_the_commonest_reasons_come_first_and_last_the_limit() -> None:
     rows = rows_of("empty_file", "too_large", "too_large", "damaged", "damaged", "damaged")
     with pytest.raises(TooManyBadRowsError) as caught:
@@ -80,8 +105,9 @@ def test_the_commonest_reasons_come_first_and_last_the_limit() -> None:
     helps = str(caught.value).split(" What helps: ")[1]
     assert helps == (
         "for damaged, fetch or make these files again; --lenient keeps images that decoders only "
-        "warn about; for too_large, --max-pixels N takes larger images; for empty_file, fetch or "
-        "make the empty files again. Or raise --max-bad-fraction, which leaves all these rows out."
+        "warn about; for too_large, save these images again in an image editor; for empty_file, "
+        "fetch or make the empty files again. Or raise --max-bad-fraction, which leaves all these "
+        "rows out."
     )
 
 
