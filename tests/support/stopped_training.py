@@ -22,10 +22,12 @@ from train.cli import command as cli
 
 def start(run: Path, words: list[str]) -> int:
     """Starts `train` with its stderr in a file; returns the process's number."""
+    err = os.open(f"{run}.err", os.O_WRONLY | os.O_CREAT)  # before a signal can come
     child = os.fork()
     if not child:
-        os.dup2(os.open(f"{run}.err", os.O_WRONLY | os.O_CREAT), 2)
+        os.dup2(err, 2)
         cli.main([*words, "--run", str(run)])
+    os.close(err)
     return child
 
 
