@@ -18,8 +18,7 @@ from collections.abc import Iterator
 
 from convert.dataset.mapping import REPAIR, Bytes
 from convert.errors import FormatError, ReplacedError, ShardfeedError, TryAgainError, UsageError
-from convert.storage.lines import MOST_BYTES, lines_of
-from convert.storage.regular_files import IrregularFileError
+from convert.storage.lines import MOST_BYTES, lines_of, require_at_most
 
 
 class Folder(ABC):
@@ -129,12 +128,8 @@ class Folder(ABC):
         Raises:
             OSError: It cannot be read, or has more bytes.
         """
-        size = 0
         with contextlib.suppress(FileNotFoundError):  # reading it tells more
-            _, size = self.look(name)
-        if size > most_bytes:
-            problem = f"{size:,} bytes, expected at most {most_bytes:,}"
-            raise IrregularFileError(errno.EOVERFLOW, problem, self.file(name))
+            require_at_most(self.look(name)[1], most_bytes, self.file(name))
         return self.read(name)
 
     def lines(self, name: str) -> Iterator[bytes]:

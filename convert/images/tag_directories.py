@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from convert.errors import ImageError
 
-_EXIF = b"Exif\0\0"
+EXIF = b"Exif\0\0"
+"""What stands before an EXIF block in a JPEG."""
+
 _VALUE_BYTES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
 }  # fmt: skip
@@ -29,9 +31,7 @@ _DECODED_BYTES = 4 << 20
 # Damaged tags name places at random, and their images are fine: so much may be copied for them.
 _SHARED_BYTES = 64 << 20
 _MOST_TAGS = 4096  # of a page; libtiff sorts all again for each that it does not know
-_CUT_TAGS = (
-    1 << 16
-)  # of a directory that the file cuts off: more than one could have before BigTIFF
+_CUT_TAGS = 1 << 16  # of a directory that the file cuts off; before BigTIFF none could have more
 # A picture of 50 million pixels has 195,000 tiles of the smallest size that the format has.
 _MOST_PARTS = 250_000
 _PARTS = (273, 279, 324, 325)  # places and sizes of strips and tiles
@@ -109,8 +109,8 @@ def check_exif(block: bytes) -> None:
     Raises:
         ImageError: Its tags would take far more memory than the block lets expect.
     """
-    while block.startswith(_EXIF):
-        block = block[len(_EXIF) :]
+    while block.startswith(EXIF):
+        block = block[len(EXIF) :]
     _check_values(block, first_page(block), _form(block))
 
 

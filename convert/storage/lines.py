@@ -12,6 +12,22 @@ MOST_BYTES = 1 << 29
 _LONGEST_LINE = 1 << 24  # of a file that is read by lines: many times the longest path and label
 
 
+def require_at_most(size: int, most_bytes: int, path: str) -> None:
+    """Refuses a text that is too large to be what its name says.
+
+    Args:
+        size: Its bytes.
+        most_bytes: That it may have.
+        path: Its path; the error names it.
+
+    Raises:
+        OSError: It has more bytes.
+    """
+    if size > most_bytes:
+        problem = f"{size:,} bytes, expected at most {most_bytes:,}"
+        raise IrregularFileError(errno.EOVERFLOW, problem, path)
+
+
 def lines_of(pieces: Iterable[bytes], path: str) -> Iterator[bytes]:
     """Yields a file's lines, each with its end; only a part is in memory.
 

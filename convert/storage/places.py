@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -13,9 +12,9 @@ from convert.errors import UsageError
 from convert.storage.hdfs.address import SCHEME, split_address
 from convert.storage.hdfs.filesystem import HdfsFileSystem
 from convert.storage.interface import FileSystem
-from convert.storage.lines import MOST_BYTES, lines_of
+from convert.storage.lines import MOST_BYTES, lines_of, require_at_most
 from convert.storage.local import LocalFileSystem
-from convert.storage.regular_files import IrregularFileError, open_regular
+from convert.storage.regular_files import open_regular
 
 _LOCAL = LocalFileSystem()
 _remote: dict[tuple[int, str], HdfsFileSystem] = {}
@@ -101,9 +100,8 @@ def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:
     """
     files = filesystem_of(path)
     status = files.status(path)
-    if status is not None and status.size > most_bytes:
-        problem = f"{status.size:,} bytes, expected at most {most_bytes:,}"
-        raise IrregularFileError(errno.EOVERFLOW, problem, path)
+    if status is not None:
+        require_at_most(status.size, most_bytes, path)
     return files.read(path)
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from convert.dataset.folder import Folder
+from convert.dataset.folder import Folder, unreadable
 from convert.dataset.index import SUFFIX, most_bytes
 from convert.dataset.mapping import REPAIR
 from convert.storage.places import is_remote
@@ -107,7 +107,7 @@ def _read_index(file: ShardFile) -> bytes:
     try:
         content = file.folder.read_text(file.shard.file + SUFFIX, most_bytes(file.shard.records))
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}. {REPAIR}") from error
+        raise unreadable(path, error) from error
     if hashlib.sha256(content).hexdigest() != file.shard.index_sha256:
         raise FormatError(f"{path}: its sha256 is not that of its dataset.json. {REPAIR}")
     return content
@@ -121,9 +121,7 @@ def _require_files(files: Sequence[ShardFile]) -> None:
             try:
                 found[file.folder] = file.folder.sizes()
             except OSError as error:
-                raise FormatError(
-                    f"{file.folder.path}: cannot be read: {error.strerror}. {REPAIR}"
-                ) from error
+                raise unreadable(file.folder.path, error) from error
         size = found[file.folder].get(file.shard.file)
         if size is None:
             raise FormatError(f"{file.path}: no such file. {REPAIR}")

@@ -14,7 +14,6 @@ _REMEDY = "install {package} and reinstall pillow-simd: make system-packages"
 _NO_WEBP = "this Pillow was built without libwebp; " + _REMEDY.format(package="libwebp-dev")
 _NO_TIFF = "this Pillow was built without libtiff; " + _REMEDY.format(package="libtiff-dev")
 
-_COMPRESSION = 259  # TIFF 6.0, section 8
 _UNCOMPRESSED = 1
 _OLD_JPEG, _JPEG = 6, 7
 _NAMES = {

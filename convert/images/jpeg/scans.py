@@ -9,7 +9,7 @@ import re
 
 from convert.errors import ImageError
 from convert.images.jpeg.segments import EOI, MOST_SEGMENTS, SOS, fill_end, header_segments
-from convert.images.tag_directories import check_exif
+from convert.images.tag_directories import EXIF, check_exif
 
 MOST_SCANS = 500
 """Of any JPEG: the limit that libjpeg-turbo has for files that nobody vouches for (TurboJPEG's
@@ -20,7 +20,7 @@ _SCANS_OF_LARGEST = 32  # of an image of as many pixels as are allowed; smaller 
 _SMALL_BYTES = 1 << 20  # of a file in which segments take no time
 _SEARCHED_BYTES = 8 << 10  # of a file that is searched in less time than its segments are read
 _MOST_FILL_BYTES = 1 << 20  # Pillow passes over them one by one
-_EXIF, _APP1 = b"Exif\0\0", 0xE1
+_APP1 = 0xE1
 
 NUM_SCAN_MARKERS = "num_scan_markers"
 """Where an opened image's `info` holds what `check_scans` returned, so that they count once."""
@@ -91,7 +91,7 @@ def check_header(data: bytes) -> None:
         ImageError: It has too many segments, too many bytes between them, or its EXIF names far
             more bytes than it has.
     """
-    if len(data) < _SEARCHED_BYTES and _EXIF not in data:
+    if len(data) < _SEARCHED_BYTES and EXIF not in data:
         return
     exif = bytearray()
     marker = num_segments = num_fill_bytes = 0
@@ -100,8 +100,8 @@ def check_header(data: bytes) -> None:
         num_segments += 1
         num_fill_bytes += start - 4 - end
         end = stop
-        if marker == _APP1 and data.startswith(_EXIF, start):
-            exif += data[start + len(_EXIF) : stop]  # Pillow joins those of several
+        if marker == _APP1 and data.startswith(EXIF, start):
+            exif += data[start + len(EXIF) : stop]  # Pillow joins those of several
     if len(data) < _SMALL_BYTES and not exif:
         return
     if num_segments > MOST_SEGMENTS:

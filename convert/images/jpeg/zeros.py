@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from convert.images.jpeg.segments import EOI, header_segments, without_padding
+from convert.images.jpeg.segments import EOI, SOS, header_segments, without_padding
 
 _HUFFMAN = frozenset((0xC0, 0xC1))  # baseline and extended: each block comes as a whole
 _PROCESSES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
-_TABLES, _SCAN = 0xC4, 0xDA
+_TABLES = 0xC4
 _CODE_LENGTHS = 16
 _AC = 0x10  # a bit of a table's number
 _END_OF_BLOCK = 0
@@ -54,7 +54,7 @@ def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
                 return
             if marker == _TABLES:
                 first_symbols |= _first_symbols(data[content:stop])
-            elif marker == _SCAN:
+            elif marker == SOS:
                 end = _END_OF_SCAN.search(data, stop)
                 start = end.start() if end else len(data)
                 table = _AC | data[content + 2] & 15
