@@ -38,7 +38,7 @@ from PIL import Image, _imaging
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from convert.dataset.record import RecordLayout
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 from convert.plan.shard_specs import ShardSpec
 from convert.write.shard import ShardJob, write_shard
 

@@ -25,7 +25,7 @@ from PIL import Image
 # First, since this folder has a convert.py too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from convert.images.render import ImageOptions, render, to_array
+from convert.images import ImageOptions, render, to_array
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
 PAGE = (1240, 1754)

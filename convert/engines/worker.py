@@ -16,7 +16,7 @@ from typing import Any
 
 from convert.config import Box
 from convert.errors import ImageError, ShardfeedError
-from convert.images.render import render
+from convert.images import render
 from convert.os_errors import failure
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.hdfs.client import use_settings

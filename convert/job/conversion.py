@@ -11,7 +11,7 @@ from convert.config import SPLITS, ConvertConfig
 from convert.dataset.info import DatasetInfo
 from convert.engines.engine import Engine
 from convert.errors import TooManyBadRowsError
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 from convert.images.sources.reader import Reader
 from convert.job.quarantine import check_bad, merge_bad, quarantine_text
 from convert.job.report import ConvertResult

@@ -14,7 +14,7 @@ from convert.dataset.info import DatasetInfo, Shard
 from convert.dataset.read import OpenDataset
 from convert.dataset.shard_records import FewRecords, ShardRecords
 from convert.errors import FormatError, ImageError
-from convert.images.open_image import open_image
+from convert.images import open_image
 
 _READ_BYTES = 1 << 20  # of a shard on HDFS stream in the time that reading one record takes
 

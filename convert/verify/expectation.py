@@ -11,7 +11,7 @@ import numpy as np
 from convert.config import ConvertConfig
 from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
-from convert.images.render import recorded_options
+from convert.images import recorded_options
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.plan.download import dataset_manifest
 from convert.plan.rejected_rows import Quarantined

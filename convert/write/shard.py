@@ -18,9 +18,9 @@ import numpy as np
 from convert.dataset.index import SUFFIX, index_text
 from convert.dataset.record import layout_of_image, padded_varints
 from convert.errors import ImageError, TryAgainError
+from convert.images import ImageOptions, Rendered, render
 from convert.images.oddities import Oddity
 from convert.images.pixels.digest import image_digest
-from convert.images.render import ImageOptions, Rendered, render
 from convert.images.sources.file_versions import OriginLog
 from convert.images.sources.hdfs_reader import open_sources
 from convert.images.sources.prefetch import Content, SourceStream

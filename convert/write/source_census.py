@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from convert.images import Rendered
 from convert.images.oddities import Oddity, Sighting
-from convert.images.render import Rendered
 from convert.write.summary import Sources
 
 

@@ -26,8 +26,8 @@ from convert.dataset.index import SUFFIX
 from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import FormatError, TryAgainError
-from convert.images.jpeg.decoder import JPEG_DECODER_VERSION
-from convert.images.png.decoder import DECODER_VERSION
+from convert.images.formats.jpeg.decoder import JPEG_DECODER_VERSION
+from convert.images.formats.png.fast_decoder import DECODER_VERSION
 from convert.storage.local import PART
 from convert.storage.places import absolute, filesystem_of, is_remote, read_text, sha256_file
 from convert.storage.regular_files import file_kind

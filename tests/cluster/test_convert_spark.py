@@ -20,7 +20,7 @@ from hadoop_conf import NAMESERVICE
 from convert.engines.spark import SparkEngine
 from convert.engines.spark_task import ShardTask, pack
 from convert.errors import TryAgainError, UsageError
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 from convert.job import convert_dataset
 from convert.job.start_to_end import ConvertResult
 from convert.storage.hdfs import client as hdfs_client

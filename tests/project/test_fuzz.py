@@ -14,7 +14,7 @@ from fuzz_images import UNSTEADY, outcome
 from fuzz_seeds import image_seeds
 from PIL import features
 
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 
 # Ten million pixels, several times; of folders TensorFlow and the networks of all cases.
 KILOBYTES = {"images": 400_000, "manifests": 400_000, "datasets": 400_000, "folders": 3_000_000}

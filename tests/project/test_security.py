@@ -21,8 +21,7 @@ from train_cases import learn
 
 from convert.dataset.read import read_dataset
 from convert.errors import FormatError, ImageError, UsageError
-from convert.images.options import ImageOptions
-from convert.images.render import render
+from convert.images import ImageOptions, render
 from convert.images.sources.reader import SourceReader
 from convert.storage.regular_files import open_regular
 from train.cache.folder import CacheFolder

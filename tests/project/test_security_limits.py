@@ -21,9 +21,8 @@ from PIL import Image
 from convert.command.printed import without_controls
 from convert.dataset.read import read_dataset
 from convert.errors import FormatError, ImageError, ShardfeedError, UsageError
-from convert.images.jpeg.scans import check_scans
-from convert.images.options import ImageOptions
-from convert.images.render import render
+from convert.images import ImageOptions, render
+from convert.images.formats.jpeg.scans import check_scans
 from convert.storage.places import MOST_BYTES, read_lines, read_text
 from train import load_numpy
 from train.cli.startup import say

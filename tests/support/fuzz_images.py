@@ -10,9 +10,9 @@ from fuzz_seeds import SIGNATURE, image_seeds
 
 from convert.config import Alpha, Encoding, Resample
 from convert.errors import REASONS, ImageError
+from convert.images import ImageOptions, Rendered, render
+from convert.images.formats.png import fast_decoder as png
 from convert.images.oddities import ODDITIES
-from convert.images.png import decoder as png
-from convert.images.render import ImageOptions, Rendered, render
 
 # About one damaged file in 400 still makes these codecs of libtiff give up without a word, and
 # then Pillow leaves what was in memory.

@@ -11,7 +11,7 @@ from convert_cases import encoded
 from PIL import Image
 
 from convert.errors import ImageError
-from convert.images.render import ImageOptions, Rendered, render
+from convert.images import ImageOptions, Rendered, render
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from convert.config import Box
 from convert.dataset.info import DatasetInfo
-from convert.images.render import ImageOptions, recorded_options, render, to_array
+from convert.images import ImageOptions, recorded_options, render, to_array
 from convert.images.sources.hdfs_reader import allowed_folders, open_sources
 from convert.images.sources.reader import SourceReader
 from convert.images.sources.spellings import SpellingReader

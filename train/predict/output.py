@@ -13,7 +13,7 @@ from PIL import Image
 
 from convert.command.signals import undone_by_signals
 from convert.command.streams import Result
-from convert.images.open_image import FORMATS
+from convert.images import FORMATS
 from convert.os_errors import failure
 from convert.storage.local import PART, sync_folder
 from convert.storage.places import is_remote, real_place

@@ -14,9 +14,9 @@ from convert.config import usable_cores
 from convert.dataset.info import DatasetInfo
 from convert.dataset.record import VARINT_BYTES, RecordLayout, from_padded_varints
 from convert.dataset.shard_records import ShardRecords
-from convert.images.jpeg.scans import check_header, check_scans
-from convert.images.jpeg.segments import JPEG_SIGNATURE
-from convert.images.png.decoder import plain_pixels, png_size
+from convert.images.formats.jpeg.scans import check_header, check_scans
+from convert.images.formats.jpeg.segments import JPEG_SIGNATURE
+from convert.images.formats.png.fast_decoder import plain_pixels, plain_size
 from train.records.raw import RawReader
 from train.records.reader import WRONG_CRC, Bytes, Ints, Labels, RecordReader, UnreadableError
 from train.records.shards import ShardFile
@@ -114,7 +114,7 @@ class EncodedReader(RecordReader):
         """Decodes a file into an image's place in a batch; of another size, it is not decoded."""
         size = image.shape[1], image.shape[0]
         try:
-            pixels = plain_pixels(content) if png_size(content) == size else None
+            pixels = plain_pixels(content) if plain_size(content) == size else None
             if pixels is None:
                 if content.startswith(JPEG_SIGNATURE):
                     check_header(content)

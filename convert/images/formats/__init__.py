@@ -1,1 +1,1 @@
-"""Formats of image files: which are known, and which this installation decodes."""
+"""The formats of image files: one module or folder each, all behind `image_format`."""

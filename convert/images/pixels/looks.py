@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from convert.images.oddities import Oddity
+from convert.images.pixels.colours import SIXTEEN_BIT_GREY
 
 NEARLY_BLACK = 31
 """No value of a nearly black image is above this one, of 255: an eighth of the range."""
 
+_TWELVE_BITS = 1 << 12
 _PROBES = 17  # values looked at first; an ordinary picture shows there that it is not dark
 
 
@@ -46,3 +49,13 @@ def shape_of(shape: tuple[int, int], size: tuple[int, int]) -> tuple[Oddity, ...
     if (shape[0] - shape[1]) * (size[0] - size[1]) < 0:
         return ("other_shape", "turned_shape")
     return ("other_shape",)
+
+
+def uses_few_bits(image: Image.Image) -> bool:
+    """Returns whether 16-bit values, some of which are not 0, are all below 4096."""
+    if image.mode in SIXTEEN_BIT_GREY:
+        return bool(0 < np.asarray(image).max() < _TWELVE_BITS)
+    # Of other modes Pillow has kept the high byte.
+    bands = [band for band in image.getbands() if band != "A"]
+    high = max(int(np.asarray(image.getchannel(band)).max()) for band in bands)
+    return bool(0 < high < _TWELVE_BITS >> 8)

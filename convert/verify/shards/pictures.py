@@ -9,8 +9,7 @@ import numpy as np
 from convert.config import Box
 from convert.dataset.info import DatasetInfo
 from convert.errors import ImageError, Reason
-from convert.images.open_image import decode_error, open_image
-from convert.images.render import recorded_options, render
+from convert.images import decode_error, open_image, recorded_options, render
 from convert.images.sources.prefetch import Content
 from convert.verify.findings import Kind
 

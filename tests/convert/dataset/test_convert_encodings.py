@@ -27,7 +27,7 @@ from convert.dataset.parser import parse_dataset
 from convert.dataset.read import open_folder, read_dataset
 from convert.dataset.shard_records import ShardRecords
 from convert.errors import FormatError, UsageError
-from convert.images.render import ImageOptions, render, to_array
+from convert.images import ImageOptions, render, to_array
 
 NUM_ROWS = 40
 ENCODED = pytest.mark.parametrize("encoding", ["png", "jpeg"])

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 import zlib
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,12 +33,12 @@ from image_cases import chunk, jpeg, picture
 from PIL import Image, ImageFile
 
 from convert.errors import ImageError
-from convert.images.formats import pages as further_pages
-from convert.images.jpeg.scans import check_scans, count_scans
-from convert.images.jpeg.segments import header_segments, without_padding
-from convert.images.png.content import without_texts
-from convert.images.render import ImageOptions, render
-from convert.images.tag_directories import first_page, next_page
+from convert.images import ImageOptions, render
+from convert.images.formats.jpeg.scans import check_scans, count_scans
+from convert.images.formats.jpeg.segments import header_segments, without_padding
+from convert.images.formats.png.chunks import without_texts
+from convert.images.formats.tag_directories import first_page, next_page
+from convert.images.formats.tiff import tiff_format
 
 OPTIONS = ImageOptions(crop=None, size=(8, 8))
 
@@ -129,10 +130,9 @@ def test_each_page_is_checked_once(monkeypatch):
         starts.append(start)
     assert len(starts) == 3
     checked = []
-    monkeypatch.setattr(further_pages, "check_page", lambda _, start: checked.append(start))
-    monkeypatch.setattr(further_pages, "_SUBFILE_TYPE", 256)
-    image = Image.open(BytesIO(data))
-    assert not further_pages.has_further_pages(image, data)
+    monkeypatch.setattr(tiff_format, "check_page", lambda _, start: checked.append(start))
+    monkeypatch.setattr(tiff_format, "Tag", SimpleNamespace(SUBFILE_TYPE=256))
+    assert not tiff_format.TiffFormat().has_further_pages(Image.open(BytesIO(data)), data)
     assert checked == starts[1:]
 
 
@@ -155,7 +155,7 @@ def test_a_run_of_zeros_is_looked_at_once():
     """A run once took the square of its length."""
     hole = jpeg("L", (300, 300))[:-2] + bytes(300_000) + b"\x11\x11\xff\xd9"
     program = (
-        "import sys; from convert.images.render import ImageOptions, render\n"
+        "import sys; from convert.images import ImageOptions, render\n"
         "try: render(sys.stdin.buffer.read(), ImageOptions(crop=None, size=(8, 8)))\n"
         "except Exception as error: print(error)"
     )

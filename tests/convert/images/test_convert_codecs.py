@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin, features
 
 from convert.images.formats import codec_support
 from convert.images.formats.foreign_formats import foreign_format
+from convert.images.formats.tiff import tiff_format
 from convert.version import __version__
 
 needs_tiff = pytest.mark.skipif(
@@ -83,7 +84,7 @@ def test_a_compression_that_libtiff_lacks(compression: int, name: str) -> None:
 def test_a_codec_that_was_left_out_of_libtiff(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(picture(), "TIFF", compression="tiff_lzw")
     assert outcome(data) == "converted"
-    monkeypatch.setattr(codec_support, "is_configured", lambda compression: compression != 5)
+    monkeypatch.setattr(tiff_format, "is_configured", lambda compression: compression != 5)
     assert outcome(data).startswith("unsupported_here: a TIFF compressed by LZW, which this")
 
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from convert.dataset.parser import parse_dataset
 from convert.errors import FormatError
+from convert.images import ImageOptions, recorded_options, render, to_array
 from convert.images.pixels.fit import border_colour, inner_size
-from convert.images.render import ImageOptions, recorded_options, render, to_array
 
 
 def padded(image: Image.Image, size: tuple[int, int]) -> np.ndarray:

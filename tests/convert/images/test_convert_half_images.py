@@ -12,8 +12,8 @@ from convert_cases import encoded
 from image_cases import SIGNATURE, chunk, edit_tag, outcome, picture, png, reason, rendered
 from PIL import Image, features
 
-from convert.images.png import decoder as png_module
-from convert.images.png.content import has_all_rows
+from convert.images.formats.png import fast_decoder as png_module
+from convert.images.formats.png.chunks import has_all_rows
 
 WIDTH, HEIGHT = 64, 48
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}

@@ -8,7 +8,7 @@ from convert_cases import encoded
 from image_cases import jpeg, outcome, png, reason
 from PIL import Image
 
-from convert.images.jpeg.zeros import is_zeroed
+from convert.images.formats.jpeg.zeros import is_zeroed
 
 WIDTH, HEIGHT = 64, 48
 # First column and row of each pass of an interlaced PNG, and the steps between them.

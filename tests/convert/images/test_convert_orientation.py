@@ -11,8 +11,8 @@ from convert_cases import command, encoded, write_manifest
 from PIL import Image, ImageOps, features
 
 from convert.errors import ImageError
-from convert.images.png.decoder import png_rows
-from convert.images.render import ImageOptions, render, to_array
+from convert.images import ImageOptions, render, to_array
+from convert.images.formats.png.chunks import first_rows
 
 WIDTH, HEIGHT = 64, 48
 needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
@@ -125,23 +125,21 @@ def test_a_png_is_decoded_to_the_crop_and_no_further(mode: str) -> None:
     data = encoded(image, "PNG")
     options = {"crop": (3, 10, 40, 30), "size": (20, 10)}
     assert np.array_equal(pixels(data, fast_decode=True, **options), pixels(data, **options))
-    with Image.open(BytesIO(png_rows(data, 30))) as less:
+    with Image.open(BytesIO(first_rows(data, 30))) as less:
         assert less.size == (60, 30)
         less.load()
 
 
 def test_pngs_that_must_be_decoded_whole() -> None:
     plain = encoded(grain(20, 40), "PNG")
-    assert png_rows(plain, 40) is plain
-    assert png_rows(plain, 99) is plain
-    jpeg = encoded(grain(20, 40), "JPEG")
-    assert png_rows(jpeg, 4) is jpeg
+    assert first_rows(plain, 40) is plain
+    assert first_rows(plain, 99) is plain
     frames = [grain(20, 40), scene(20, 40)]
     moving = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    assert png_rows(moving, 4) is moving
+    assert first_rows(moving, 4) is moving
     interlaced = bytearray(plain)
     interlaced[28] = 1  # the last byte of IHDR
-    assert png_rows(bytes(interlaced), 4) == bytes(interlaced)
+    assert first_rows(bytes(interlaced), 4) == bytes(interlaced)
 
 
 def test_fast_decoding_still_sees_wrong_checksums() -> None:

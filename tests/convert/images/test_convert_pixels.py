@@ -11,7 +11,7 @@ from convert_cases import BOX, ROOT, SAMPLE, SIZE, encoded, png, sample_rows
 from PIL import Image
 
 from convert.errors import ImageError
-from convert.images.render import ImageOptions, Rendered, render, to_array
+from convert.images import ImageOptions, Rendered, render, to_array
 
 SHARED = ROOT.parent / "shared" / "data"
 RED, GREEN, BLUE = [200, 10, 20], [10, 180, 30], [20, 30, 220]

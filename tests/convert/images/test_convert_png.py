@@ -10,13 +10,12 @@ from io import BytesIO
 import numpy as np
 import pytest
 from convert_cases import SAMPLE, encoded, sample_rows
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from convert.errors import ImageError
-from convert.images import region as region_module
-from convert.images.png import decoder as png
-from convert.images.png.decoder import PNG_SIGNATURE, plain_png
-from convert.images.render import ImageOptions, render
+from convert.images import ImageOptions, render
+from convert.images.formats.png import fast_decoder as png
+from convert.images.formats.png.chunks import PNG_SIGNATURE
 
 WIDTH, HEIGHT = 24, 16
 BOX = (3, 2, 20, 15)
@@ -57,12 +56,11 @@ PLAIN = list(FILES)[:4]
 @pytest.mark.skipif(png.pyspng is None, reason="pyspng is not installed")
 @pytest.mark.parametrize("name", FILES)
 def test_plain_files_are_decoded_and_others_left(name: str) -> None:
-    found = plain_png(FILES[name], BOX)
+    found = png.plain_pixels(FILES[name])
     assert (found is not None) == (name in PLAIN)
     if found is not None:
         with Image.open(BytesIO(FILES[name])) as expected:
-            assert found.mode == expected.mode
-            assert found.tobytes() == expected.crop(BOX).tobytes()
+            np.testing.assert_array_equal(found, np.asarray(expected))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -138,16 +136,10 @@ def outcome(data: bytes, options: ImageOptions) -> object:
 
 def test_it_is_really_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were it not, conversion would be slower and nothing else would tell."""
-    calls = []
-
-    def spy(data: bytes, box: tuple[int, int, int, int]) -> Image.Image | None:
-        calls.append(plain_png(data, box))
-        return calls[-1]
-
-    monkeypatch.setattr(region_module, "plain_png", spy)
-    render(FILES["RGB"], ImageOptions(crop=BOX, size=(9, 7)))
-    installed = sys.platform == "linux" and png.pyspng is not None
-    assert (calls[0] is not None) == installed
+    if sys.platform == "linux" and png.pyspng is not None:
+        monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("by Pillow"))
+    for options in ({}, {"fast_decode": True}):
+        render(FILES["RGB"], ImageOptions(crop=BOX, size=(9, 7), **options))
 
 
 # Header chunks with a right CRC that Pillow refuses, and that libspng overlooks.
@@ -187,7 +179,7 @@ def test_a_malformed_chunk_has_one_verdict(
     place = len(data) - 12 if is_last else data.index(b"IDAT") - 4
     data = data[:place] + chunk(*{**MALFORMED, **WHOLE}[name]) + data[place:]
     if png.pyspng is not None:
-        assert (plain_png(data, BOX) is None) == (name in MALFORMED)
+        assert (png.plain_pixels(data) is None) == (name in MALFORMED)
     options = ImageOptions(crop=BOX, size=(9, 7), exif=True)
     ours = outcome(data, options)
     monkeypatch.setattr(png, "pyspng", None)

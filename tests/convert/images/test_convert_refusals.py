@@ -11,7 +11,7 @@ from convert_cases import encoded, png
 from PIL import Image, features
 
 from convert.errors import ImageError
-from convert.images.render import ImageOptions, render, to_array
+from convert.images import ImageOptions, render, to_array
 
 OPTIONS = ImageOptions(crop=None, size=(12, 8))
 PNG = png()

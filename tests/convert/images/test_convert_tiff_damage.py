@@ -10,7 +10,7 @@ from convert_cases import encoded
 from image_cases import edit_tag, outcome, picture, reason, rendered
 from PIL import Image, features
 
-from convert.images.tiff import fax as tiff_fax
+from convert.images.formats.tiff import fax as tiff_fax
 
 pytestmark = pytest.mark.skipif(
     not features.check("libtiff"), reason="Pillow was built without libtiff"

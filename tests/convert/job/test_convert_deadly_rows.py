@@ -11,7 +11,7 @@ from fault_cases import quarantine
 from fault_injection import faulty
 from PIL import Image, JpegImagePlugin
 
-from convert.images.render import ImageOptions, render
+from convert.images import ImageOptions, render
 
 NUM_ROWS = 20
 DEADLY = ("i/4.png", "i/5.png")

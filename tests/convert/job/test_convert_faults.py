@@ -18,7 +18,7 @@ from fault_injection import faulty
 
 from convert.dataset.read import read_dataset
 from convert.errors import TryAgainError
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 from convert.storage.local import locked
 from convert.write.shard import ShardJob, write_shard
 

@@ -11,7 +11,7 @@ import pytest
 from convert_cases import PATIENCE, draw_sources, plan_of
 
 from convert.errors import TryAgainError
-from convert.images.render import ImageOptions
+from convert.images import ImageOptions
 from convert.images.sources import prefetch as module
 from convert.images.sources.reader import SourceReader
 from convert.plan.shard_specs import Plan

@@ -16,8 +16,8 @@ from PIL import Image
 from convert.config import ConvertConfig
 from convert.dataset.read import read_dataset
 from convert.errors import UsageError
+from convert.images import FORMATS
 from convert.images.formats.suffixes import SUFFIXES
-from convert.images.open_image import FORMATS
 from convert.plan.file_names import manifest_from_names
 from convert.write.inputs import open_manifest
 

@@ -12,7 +12,7 @@ from convert_cases import png
 from image_cases import bomb
 
 from convert.dataset.read import read_dataset
-from convert.images.png.decoder import png_size
+from convert.images.formats.png.fast_decoder import plain_size
 from train import load_numpy
 from train.errors import UsageError
 from train.predict.image_files import FileInputs, raw_options
@@ -66,9 +66,9 @@ def test_a_record_of_another_size_is_not_decoded(size, monkeypatch):
 
 
 def test_the_size_in_a_png_header():
-    assert png_size(png((12, 8))) == (12, 8)
-    assert png_size(b"\x89PNG\r\n\x1a\n") is None
-    assert png_size(b"\xff\xd8\xff") is None
+    assert plain_size(png((12, 8))) == (12, 8)
+    assert plain_size(b"\x89PNG\r\n\x1a\n") is None
+    assert plain_size(b"\xff\xd8\xff") is None
 
 
 def test_predict_reads_no_vast_file(small_dataset, tmp_path):

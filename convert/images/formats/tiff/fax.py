@@ -14,13 +14,13 @@ import os
 from typing import Any
 
 from convert.errors import ImageError
-from convert.images.tiff.libtiff_errors import LIBRARY
+from convert.images.formats.tags import Compression, Tag
+from convert.images.formats.tiff.libtiff_errors import LIBRARY
 
-FAX = frozenset((2, 3, 4, 32771))
-"""Numbers in the Compression tag: ITU-T T.4 without ends of lines, with them, T.6, word-aligned."""
+_NO_ENDS = (Compression.FAX_NO_ENDS, Compression.FAX_WORDS)  # of lines
+FAX = frozenset((*_NO_ENDS, Compression.FAX_GROUP3, Compression.FAX_GROUP4))
+"""The compressions of ITU-T T.4 and T.6."""
 
-_GROUP4, _NO_ENDS = 4, (2, 32771)
-_ROWS, _HEIGHT = 278, 257  # tags
 _MORE_ROWS = 16  # asked for beyond the last one
 _MOST_BYTES = 1 << 28  # 2 billion pixels; tiles may be larger than their image
 _SLACK_ROWS = 2  # what follows the last row may be taken for one that is not whole
@@ -93,7 +93,7 @@ def has_damaged_fax(data: bytes, compression: int, width: int, heights: list[int
         # Without ends of lines it may warn of the end of a strip that is whole.
         has_warnings = num_warnings > (len(heights) if compression in _NO_ENDS else 0)
         # Of the others libtiff says that they do not end with their last row.
-        if compression != _GROUP4 or LIBRARY.TIFFIsTiled(file):
+        if compression != Compression.FAX_GROUP4 or LIBRARY.TIFFIsTiled(file):
             _require_written(parts, _decoded(file, b"\0"), heights)
             return has_warnings
         return _goes_on(parts, _with_more_rows(file, heights), heights) or has_warnings
@@ -141,9 +141,9 @@ def _decoded(file: int, fill: bytes) -> list[bytes]:
 def _with_more_rows(file: int, heights: list[int]) -> list[bytes]:
     """Returns the pixels of each strip with some rows beyond its last one, or zeros there."""
     rows = max(heights) + _MORE_ROWS
-    LIBRARY.TIFFSetField(ctypes.c_void_p(file), _Number(_ROWS), _Number(rows))
+    LIBRARY.TIFFSetField(ctypes.c_void_p(file), _Number(Tag.STRIP_ROWS), _Number(rows))
     height = _Number(rows * len(heights))
-    LIBRARY.TIFFSetField(ctypes.c_void_p(file), _Number(_HEIGHT), height)
+    LIBRARY.TIFFSetField(ctypes.c_void_p(file), _Number(Tag.HEIGHT), height)
     return _decoded(file, b"\0")
 
 

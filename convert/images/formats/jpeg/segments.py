@@ -12,21 +12,22 @@ from typing import NamedTuple
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
-_APP0, _APP14, _COMMENT = 0xE0, 0xEE, 0xFE
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-SOS, EOI = 0xDA, 0xD9
-"""Second bytes of the markers of a scan and of the file's end."""
+# Second bytes of markers, after 0xFF; T.81, table B.1.
+SOF, DHT, EOI, SOS, APP0, APP1, APP14, COMMENT = 0xC0, 0xC4, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
+JPEG_LS = 0xF7
+SOI_MARKER, EOI_MARKER, SOS_MARKER = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 MOST_SEGMENTS = 10_000
 """Before a scan: profiles of colours come in at most 255, those of editors in some hundred."""
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # SOFn; 0xF7 is JPEG-LS
+_FRAMES = frozenset(range(SOF, SOF + 16)) - {DHT, 0xC8, 0xCC} | {JPEG_LS}
 _FRAME_HEADER = 6  # precision, height, width, number of components; then 3 bytes for each
 _COEFFICIENTS = 64
-_SCAN_HEADER = re.compile(rb"\xff\xda")
+_SCAN_HEADER = re.compile(SOS_MARKER)
 # A whole run of zeros and fill bytes, and of the marker after it that may follow compressed data.
 # Nothing is tried twice, since runs can be as long as the file.
 _PADDING = re.compile(rb"(?<![\x00\xff])[\x00\xff]{2,}+(?<=\xff)(?=[\xc4\xd0-\xd7\xd9\xda])")
 _FILL = re.compile(rb"[\x00\xff]*+")
-
+# What ends the data of a scan: neither a value of 255, nor a fill byte, nor a restart.
+_END_OF_DATA = re.compile(rb"\xff(?=[^\x00\x01\xff\xd0-\xd7])")
 
 _MARKER = struct.Struct(">BBH").unpack_from  # 0xFF, marker, length
 _FRAME = struct.Struct(">BHHB").unpack_from  # precision, height, width, number of components
@@ -70,7 +71,7 @@ class Header(NamedTuple):
     @property
     def is_progressive(self) -> bool:
         """Whether coefficients come in several scans, coarse ones first."""
-        return self.process in (0xC2, 0xCA)
+        return self.process in (SOF + 2, SOF + 10)
 
 
 def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
@@ -97,6 +98,22 @@ def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
             start += 2 + length
 
 
+def scans(data: bytes) -> Iterator[tuple[list[Segment], int]]:
+    """Yields, for each scan: the segments before its data, its own last; and where its data end.
+
+    A decoder passes over whatever else stands there, too; then the last segment is none of a scan.
+    """
+    start = 2
+    while True:
+        segments = list(header_segments(data, start))
+        first = segments[-1].stop if segments else start
+        end = _END_OF_DATA.search(data, max(first, start + 1))
+        yield segments, end.start() if end else len(data)
+        if end is None or data[end.end()] == EOI:
+            return
+        start = end.start()
+
+
 def fill_end(data: bytes, start: int) -> int:
     """Returns where zeros and fill bytes end; the last 0xFF begins a marker."""
     match = _FILL.match(data, start)
@@ -114,12 +131,12 @@ def read_header(data: bytes, start: int = 0) -> Header | None:
     frame = b""
     process = scan = scan_channels = 0
     has_adobe = False
-    for marker, content, stop in header_segments(data, start + len(_SOI)):
+    for marker, content, stop in header_segments(data, start + len(SOI_MARKER)):
         if marker == SOS and stop <= len(data):
             scan, scan_channels = content - 4, data[content]
         elif marker in _FRAMES:
             process, frame = marker, data[content:stop]
-        elif marker == _APP14:
+        elif marker == APP14:
             has_adobe |= data.startswith(b"Adobe", content)
     if len(frame) < _FRAME_HEADER or len(frame) < _FRAME_HEADER + 3 * frame[5]:
         return None
@@ -134,20 +151,20 @@ def with_plain_header(data: bytes) -> bytes:
     Comments, profiles, EXIF and padding go. A JFIF version and an Adobe transform that nobody
     knows become those that libjpeg takes for them.
     """
-    parts = [_SOI]
+    parts = [SOI_MARKER]
     header = read_header(data)
     for segment in header_segments(data):
         content = bytearray(data[segment.start - 2 : segment.stop])
-        if segment.marker == _APP0:
+        if segment.marker == APP0:
             if content[2:7] != b"JFIF\0" or len(content) < 9:
                 continue
             content[7:9] = b"\x01\x01"
-        elif segment.marker == _APP14:
+        elif segment.marker == APP14:
             if content[2:7] != b"Adobe" or len(content) < 14:
                 continue
             if content[13] > 2:
                 content[13] = 2 if header is not None and len(header.channels) == 4 else 1
-        elif _APP0 <= segment.marker <= 0xEF or segment.marker == _COMMENT:
+        elif APP0 <= segment.marker <= 0xEF or segment.marker == COMMENT:
             continue
         parts += [bytes((0xFF, segment.marker)), bytes(content)]
         if segment.marker == SOS:
@@ -157,7 +174,7 @@ def with_plain_header(data: bytes) -> bytes:
 
 def with_end_marker(data: bytes) -> bytes:
     """Returns a JPEG that lacks its end marker, or half of it, with one."""
-    return data.rstrip(b"\xff") + _EOI
+    return data.rstrip(b"\xff") + EOI_MARKER
 
 
 def without_padding(data: bytes) -> bytes:
@@ -186,7 +203,7 @@ def lacks_scans(data: bytes, header: Header) -> bool:
         return False  # the usual file: one scan has all
     # Channel -> how many of the lowest bits of each coefficient have not come.
     missing = {channel: bytearray(b"\xff" * _COEFFICIENTS) for channel in header.channels}
-    end = data.find(_EOI, header.scan)
+    end = data.find(EOI_MARKER, header.scan)
     for match in _SCAN_HEADER.finditer(data, header.scan, end + 1):
         start = match.end() + 2
         channels = 2 * data[start]

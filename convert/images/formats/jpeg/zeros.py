@@ -5,20 +5,14 @@ Source of the structure: ITU-T T.81, annexes B and F.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from convert.images.jpeg.segments import EOI, SOS, header_segments, without_padding
+from convert.images.formats.jpeg.segments import DHT, SOF, SOS, scans, without_padding
 
-_HUFFMAN = frozenset((0xC0, 0xC1))  # baseline and extended: each block comes as a whole
-_PROCESSES = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
-_TABLES = 0xC4
+_OTHER_PROCESSES = frozenset((SOF + 2, SOF + 9, SOF + 10))  # their blocks do not come as a whole
 _CODE_LENGTHS = 16
 _AC = 0x10  # a bit of a table's number
 _END_OF_BLOCK = 0
-_END = bytes((EOI,))
-# A marker that ends a scan: neither a value of 255, nor a fill byte, nor a restart.
-_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 # Zeros decode to the first symbol of each table. Where that is not the end of a block, so many of
 # them are a block or more whose 63 values are all the same; no picture has one.
@@ -46,21 +40,15 @@ def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
     Yields none of a JPEG whose blocks do not come as a whole.
     """
     first_symbols: dict[int, int] = {}
-    start: int | None = 2
-    while start is not None:
-        segments, start = header_segments(data, start), None
+    for segments, end in scans(data):
         for marker, content, stop in segments:
-            if marker in _PROCESSES and marker not in _HUFFMAN:
+            if marker in _OTHER_PROCESSES:
                 return
-            if marker == _TABLES:
+            if marker == DHT:
                 first_symbols |= _first_symbols(data[content:stop])
             elif marker == SOS:
-                end = _END_OF_SCAN.search(data, stop)
-                start = end.start() if end else len(data)
                 table = _AC | data[content + 2] & 15
-                yield first_symbols.get(table, _END_OF_BLOCK), stop, start
-                if data[start + 1 : start + 2] in (b"", _END):  # what follows is no part of it
-                    return
+                yield first_symbols.get(table, _END_OF_BLOCK), stop, end
 
 
 def _first_symbols(content: bytes) -> dict[int, int]:

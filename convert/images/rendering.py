@@ -15,16 +15,12 @@ from PIL import Image
 
 from convert.config import Box, Resample
 from convert.errors import ImageError
+from convert.images.decoding import Decoded, decode
 from convert.images.oddities import Oddity
-from convert.images.open_image import decode_error, open_image
-from convert.images.options import ImageOptions as ImageOptions
-from convert.images.options import recorded_options as recorded_options
+from convert.images.options import ImageOptions
 from convert.images.pixels.alpha import flatten
 from convert.images.pixels.fit import fit_to, inner_size
 from convert.images.pixels.looks import look_of, shape_of
-from convert.images.png.content import with_all_rows
-from convert.images.png.decoder import PNG_SIGNATURE, png_size
-from convert.images.region import Region, decode_region, plain_region
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Resample)}
 _RESIZED_PIXELS = 50_000_000  # that resizing may go through, however few a source may have
@@ -61,78 +57,47 @@ def render(data: bytes, options: ImageOptions, box: Box | None = None) -> Render
         ImageError: The image cannot be converted; `reason` tells why.
         MemoryError: It does not fit in memory.
     """
-    region, source_format, source_size, oddities = _decode(data, box or options.crop, options)
-    image, dropped_alpha = flatten(region.image, options.alpha, region.content)
-    _require_resizable(region, options)
+    decoded = decode(data, box or options.crop, options)
+    image, dropped_alpha = flatten(decoded.image, options.alpha, decoded.content)
+    _require_resizable(decoded, options)
     filter_ = _FILTERS[options.resample]
-    image = fit_to(image, region.part, region.shape, options.size, options.fit, filter_)
+    image = fit_to(image, decoded.part, decoded.shape, options.size, options.fit, filter_)
     pixels = _pixels(image, options.channels)
+    oddities = _about(decoded, pixels, options)
     if dropped_alpha:
-        oddities.append("dropped_alpha")
-    oddities += _about(region, pixels, options)
+        oddities.insert(0, "dropped_alpha")
     return Rendered(
         content=pixels if options.encoding == "raw" else _encode(pixels, options),
         oddities=tuple(dict.fromkeys(oddities)) if oddities else (),
-        source_format=source_format,
-        source_size=source_size,
+        source_format=decoded.source_format,
+        source_size=decoded.source_size,
     )
 
 
-def _require_resizable(region: Region, options: ImageOptions) -> None:
+def _require_resizable(decoded: Decoded, options: ImageOptions) -> None:
     """Refuses a column so high that what it is resized through would be a vast image.
 
     Pillow brings the width to that of the result first, with all rows.
     """
-    _, top, _, bottom = region.part
+    _, top, _, bottom = decoded.part
     size = options.size
-    columns, _ = inner_size(region.shape, size) if options.fit == "pad" else size
+    columns, _ = inner_size(decoded.shape, size) if options.fit == "pad" else size
     if columns * (bottom - top) > max(options.max_pixels, _RESIZED_PIXELS):
-        width, height = region.shape
+        width, height = decoded.shape
         raise ImageError(
             "too_large", f"{width}x{height} is too narrow to be resized to {columns} columns"
         )
 
 
-def _decode(
-    data: bytes, box: Box | None, options: ImageOptions
-) -> tuple[Region, str, tuple[int, int], list[Oddity]]:
-    """Returns the region of a source inside a box, and the source's format, size and oddities."""
-    plain = None if options.fast_decode else plain_region(data, box, options.max_pixels)
-    if plain is not None:
-        return plain, "PNG", png_size(data) or (0, 0), []
-    source, data, oddities = _open(data, options)
-    source_format, source_size = source.format or "image", source.size
-    try:
-        region = decode_region(source, data, box, options)
-    except (ImageError, MemoryError):
-        raise
-    except Exception as error:  # whatever the decoder stumbles over
-        raise decode_error(source, error) from error
-    return region, source_format, source_size, oddities
-
-
-def _open(data: bytes, options: ImageOptions) -> tuple[Image.Image, bytes, list[Oddity]]:
-    """Opens a source; with `lenient` also a PNG that was cut off, with the rest of it black."""
-    try:
-        return open_image(data, options.max_pixels), data, []
-    except ImageError as error:
-        if error.reason != "truncated" or not options.lenient:
-            raise
-        whole = with_all_rows(data, options.max_pixels) if data.startswith(PNG_SIGNATURE) else None
-        if whole is None:
-            raise
-    return open_image(whole, options.max_pixels), whole, ["damaged_kept"]
-
-
-def _about(region: Region, pixels: bytes, options: ImageOptions) -> list[Oddity]:
+def _about(decoded: Decoded, pixels: bytes, options: ImageOptions) -> list[Oddity]:
     """Returns the oddities of a source's region and of the record's image made of it."""
-    oddities = list(region.oddities)
-    if region.orientation > 1:
+    oddities = list(decoded.oddities)
+    if decoded.orientation > 1:
         oddities.append("oriented")
     look = look_of(pixels, options.channels)
     if look is not None:
         oddities.append(look)
-    shape = shape_of(region.shape, options.size)
+    shape = shape_of(decoded.shape, options.size)
     # Padding distorts nothing, but hides that width and height of the size were swapped.
     oddities += shape if options.fit == "stretch" else shape[1:]
     return oddities

@@ -10,17 +10,12 @@ from typing import Any, NamedTuple
 
 from PIL import TiffImagePlugin
 
-from convert.errors import ImageError
-from convert.images.jpeg.decoder import has_warnings
-from convert.images.tiff.fax import FAX, has_damaged_fax
+from convert.errors import ImageError, Reason
+from convert.images.formats.jpeg.decoder import has_warnings
+from convert.images.formats.tags import Compression, Tag
+from convert.images.formats.tiff.fax import FAX, has_damaged_fax
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
-    256, 257, 258, 259, 262, 273, 277, 278, 279,
-)  # fmt: skip
-_PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 284, 322, 323, 324, 325
-_UNCOMPRESSED, _JPEG, _DEFLATE = 1, 7, (8, 32946)
-_PACKBITS, _NO_PACKET = 32773, 128
-_JPEG_TABLES, _FILL_ORDER = 347, 266
+_NO_PACKET = 128  # of PackBits
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _YCBCR = 6  # its chroma may be stored at a lower resolution
 _SLACK_BYTES = 4096  # that a stream may hold beyond its rows
@@ -46,8 +41,8 @@ class _Part(NamedTuple):
     width: int
 
 
-def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Returns whether strips or tiles of a TIFF are missing or hold fewer rows than they should.
+def find_flaw(image: TiffImagePlugin.TiffImageFile, data: bytes) -> Reason | None:
+    """Looks for strips or tiles that lack rows, or are damaged in a way that Pillow passes over.
 
     Decoders make such rows black, or leave what was in memory before.
 
@@ -55,41 +50,37 @@ def lacks_rows(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
         image: Its header, as Pillow read it.
         data: The whole file.
 
+    Returns:
+        "truncated", "damaged", or None.
+
     Raises:
         ImageError: They name the same bytes again and again.
     """
     tags: Any = image.tag_v2
-    compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
+    compression = tags.get(Tag.COMPRESSION, Compression.NONE)
     parts = _parts(tags)
     _require_apart(parts or [], data, image.width * image.height)
     if parts is None:
-        return True
+        return "truncated"
     # Some writers fill up the last strip, of which the image has fewer rows.
     slack = _SLACK_BYTES + max(part.needed or 0 for part in parts)
-    return any(_is_short(part, compression, data, slack) for part in parts)
+    if any(_is_short(part, compression, data, slack) for part in parts):
+        return "truncated"
+    return "damaged" if _is_damaged(parts, tags, compression, data) else None
 
 
-def is_damaged(image: TiffImagePlugin.TiffImageFile, data: bytes) -> bool:
-    """Returns whether a strip or tile is damaged in a way that Pillow passes over.
-
-    Args:
-        image: Its header, as Pillow read it; no strip is missing.
-        data: The whole file.
-    """
-    tags: Any = image.tag_v2
-    compression = tags.get(_COMPRESSION, _UNCOMPRESSED)
-    parts = _parts(tags) or []
+def _is_damaged(parts: list[_Part], tags: Any, compression: int, data: bytes) -> bool:
     if compression in FAX:
-        width = _number(tags.get(_WIDTH, 0))
+        width = _number(tags.get(Tag.WIDTH, 0))
         return has_damaged_fax(data, compression, width, [part.height for part in parts])
     streams = (data[part.offset : part.offset + (part.stored or 0)] for part in parts)
-    if compression == _JPEG:
-        tables = tags.get(_JPEG_TABLES, b"")
+    if compression == Compression.JPEG:
+        tables = tags.get(Tag.JPEG_TABLES, b"")
         rows = max(part.height for part in parts)
         most = (parts[0].width + _JPEG_ROUNDING) * (rows + _JPEG_ROUNDING)
         return any(has_warnings(_joined(tables, stream), most) for stream in streams)
-    if compression == _PACKBITS:
-        is_reversed = tags.get(_FILL_ORDER, 1) == 2
+    if compression == Compression.PACKBITS:
+        is_reversed = tags.get(Tag.FILL_ORDER, 1) == 2
         return not all(
             _unpacks_to(stream.translate(_REVERSED) if is_reversed else stream, part.needed)
             for part, stream in zip(parts, streams, strict=True)
@@ -119,13 +110,13 @@ def _joined(tables: bytes, stream: bytes) -> bytes:
 def _is_short(part: _Part, compression: int, data: bytes, slack: int) -> bool:
     if not 0 < part.offset < len(data):
         return True  # at 0 stands the header
-    if compression != _UNCOMPRESSED and part.offset + (part.stored or 0) > len(data):
+    if compression != Compression.NONE and part.offset + (part.stored or 0) > len(data):
         return True
     if part.needed is None or not part.stored:  # some writers leave the count at 0
         return False
-    if compression == _UNCOMPRESSED:
+    if compression == Compression.NONE:
         return part.stored < part.needed
-    if compression in _DEFLATE:
+    if compression in (Compression.DEFLATE, Compression.OLD_DEFLATE):
         return not _holds(data[part.offset : part.offset + part.stored], part.needed, slack)
     return False  # libtiff tells
 
@@ -163,23 +154,23 @@ def _holds(stream: bytes, needed: int, slack: int) -> bool:
 
 def _parts(tags: Any) -> list[_Part] | None:
     """Returns all strips or tiles that a file should have; None if it lists fewer."""
-    width, height = _number(tags.get(_WIDTH, 0)), _number(tags.get(_HEIGHT, 0))
-    is_tiled = _TILE_OFFSETS in tags
-    across, down = width, min(_number(tags.get(_ROWS, height)) or height, height)
+    width, height = _number(tags.get(Tag.WIDTH, 0)), _number(tags.get(Tag.HEIGHT, 0))
+    is_tiled = Tag.TILE_OFFSETS in tags
+    across, down = width, min(_number(tags.get(Tag.STRIP_ROWS, height)) or height, height)
     if is_tiled:
-        across, down = _number(tags.get(_TILE_WIDTH, 0)), _number(tags.get(_TILE_HEIGHT, 0))
+        across, down = _number(tags.get(Tag.TILE_WIDTH, 0)), _number(tags.get(Tag.TILE_HEIGHT, 0))
     if across < 1 or down < 1:
         return None
-    samples = _number(tags.get(_SAMPLES, 1))
-    planes = samples if tags.get(_PLANAR, 1) == 2 else 1
+    samples = _number(tags.get(Tag.SAMPLES, 1))
+    planes = samples if tags.get(Tag.PLANAR, 1) == 2 else 1
     row_bytes = (across * _pixel_bits(tags, samples // planes) + 7) // 8
     columns, rows = -(-width // across), -(-height // down)
     heights = [down if is_tiled else min(down, height - row * down) for row in range(rows)]
-    offsets = tags.get(_TILE_OFFSETS if is_tiled else _OFFSETS, ())
-    counts = tags.get(_TILE_COUNTS if is_tiled else _COUNTS, ())
+    offsets = tags.get(Tag.TILE_OFFSETS if is_tiled else Tag.STRIP_OFFSETS, ())
+    counts = tags.get(Tag.TILE_COUNTS if is_tiled else Tag.STRIP_COUNTS, ())
     if len(offsets) < columns * rows * planes:
         return None
-    is_known = tags.get(_PHOTOMETRIC) != _YCBCR
+    is_known = tags.get(Tag.PHOTOMETRIC) != _YCBCR
     return [
         _Part(
             offset=offsets[number],
@@ -193,7 +184,7 @@ def _parts(tags: Any) -> list[_Part] | None:
 
 
 def _pixel_bits(tags: Any, samples: int) -> int:
-    bits = tags.get(_BITS, (1,))
+    bits = tags.get(Tag.BITS, (1,))
     return sum(bits) if len(bits) == samples else bits[0] * samples
 
 

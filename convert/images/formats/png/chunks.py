@@ -1,6 +1,6 @@
-"""What a PNG's chunks hold: whether all of its rows are there, and texts that may be left out.
+"""The chunks of a PNG: checked, cut to the first rows, completed, or without texts.
 
-Source of the structure: PNG specification, third edition, sections 7 to 11.
+Source of the structure: PNG specification, third edition, sections 5 to 11.
 """
 
 from __future__ import annotations
@@ -9,11 +9,19 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from convert.images.png.decoder import ORIENTED_TEXTS, PNG_SIGNATURE
+from convert.errors import ImageError
 
-_CHUNK = struct.Struct(">I4s").unpack_from  # length, type
-_HEADER = struct.Struct(">II5B")  # width, height, depth, colour, compression, filter, interlace
-_HEADER_AT = len(PNG_SIGNATURE) + 8
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+IHDR = struct.Struct(">II5B")
+"""Width, height, depth, colour, compression, filter, interlace."""
+IHDR_AT = len(PNG_SIGNATURE) + 8
+ORIENTED_TEXTS = (b"Raw profile type", b"XML:com.adobe.xmp", b"exif\0")
+"""How texts begin that may hold an orientation."""
+
+CHUNK = struct.Struct(">I4s").unpack_from  # length, type
+_CRC = struct.Struct(">I").unpack_from
+# Encoders put 8,192 bytes of pixels and more into a chunk; Pillow takes a moment for each of them.
+_FREE_CHUNKS, _BYTES_PER_CHUNK = 100_000, 512
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of each colour type
 # First column and row of each pass of an interlaced image, and the steps between them.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
@@ -23,6 +31,50 @@ _PROFILE = b"iCCP"
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", _PROFILE))
 _TEXT_BYTES = 64 * 1024  # an orientation takes a few hundred
 _PIECE_BYTES = 1 << 20
+
+
+def check_chunks(data: bytes) -> None:
+    """Compares the CRC of every chunk up to IEND; Pillow skips those of the pixels.
+
+    Args:
+        data: A file that starts with `PNG_SIGNATURE`.
+
+    Raises:
+        ImageError: It ends too early, a CRC is wrong, or it has too many chunks.
+    """
+    view = memoryview(data)
+    start = len(PNG_SIGNATURE)
+    most = _FREE_CHUNKS + len(data) // _BYTES_PER_CHUNK
+    for _ in range(most):
+        if start + 8 > len(data):
+            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, before its IEND")
+        length, kind = CHUNK(data, start)
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise ImageError("truncated", f"the PNG ends after {len(data)} bytes, inside a chunk")
+        if zlib.crc32(view[start + 4 : end]) != _CRC(data, end)[0]:
+            name = kind.decode("ascii", "replace")
+            raise ImageError("damaged", f"the CRC of PNG chunk {name!r} is wrong")
+        if kind == b"IEND":
+            return
+        start = end + 4
+    raise ImageError("too_large", f"a PNG of more than {most:,} chunks")
+
+
+def first_rows(data: bytes, rows: int) -> bytes:
+    """Returns a PNG that ends after its first rows, for a decoder that then stops there.
+
+    Args:
+        data: A PNG whose chunks were checked. Of interlaced and of animated ones all is returned.
+        rows: Rows to keep.
+    """
+    if b"acTL" in data[:1024]:
+        return data
+    width, height, *rest, interlace = IHDR.unpack_from(data, IHDR_AT)
+    if interlace or rows >= height:
+        return data
+    header = framed(b"IHDR", IHDR.pack(width, rows, *rest, interlace))
+    return data[: IHDR_AT - 8] + header + data[IHDR_AT + IHDR.size + 4 :]
 
 
 def has_all_rows(data: bytes) -> bool:
@@ -56,9 +108,9 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
     Returns:
         None if not even a part of its rows can be read.
     """
-    if len(data) < _HEADER_AT + _HEADER.size or data[_HEADER_AT - 4 : _HEADER_AT] != b"IHDR":
+    if len(data) < IHDR_AT + IHDR.size or data[IHDR_AT - 4 : IHDR_AT] != b"IHDR":
         return None
-    width, height, *_ = _HEADER.unpack_from(data, _HEADER_AT)
+    width, height, *_ = IHDR.unpack_from(data, IHDR_AT)
     if width * height > max_pixels:
         return None
     chunks = [(kind, bytes(data[start:stop])) for kind, start, stop in _chunks(data)]
@@ -77,7 +129,7 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
     rows += bytes(num_bytes - len(rows))
     kept = [chunk for chunk in chunks if chunk[0] in (b"IHDR", b"PLTE", b"tRNS")]
     kept += [(b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
-    return PNG_SIGNATURE + b"".join(_framed(kind, content) for kind, content in kept)
+    return PNG_SIGNATURE + b"".join(framed(kind, content) for kind, content in kept)
 
 
 def has_profiles(data: bytes) -> bool:
@@ -121,7 +173,7 @@ def _is_short(kind: bytes, text: bytes) -> bool:
 
 def _row_bytes(data: bytes) -> int:
     """Returns how many bytes all rows take, with the filter type that each begins with."""
-    width, height, depth, colour, _, _, interlace = _HEADER.unpack_from(data, _HEADER_AT)
+    width, height, depth, colour, _, _, interlace = IHDR.unpack_from(data, IHDR_AT)
     bits = depth * _CHANNELS.get(colour, 1)
     total = 0
     for left, top, right, down in _PASSES if interlace else _WHOLE:
@@ -135,11 +187,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yields each chunk's type, and where its content starts and stops; the last may be cut."""
     start, kind = len(PNG_SIGNATURE), b""
     while start + 8 <= len(data) and kind != b"IEND":
-        length, kind = _CHUNK(data, start)
+        length, kind = CHUNK(data, start)
         yield kind, start + 8, min(start + 8 + length, len(data))
         start += 12 + length
 
 
-def _framed(kind: bytes, content: bytes) -> bytes:
+def framed(kind: bytes, content: bytes) -> bytes:
+    """Returns a chunk of some content."""
     checksum = zlib.crc32(kind + content)
     return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))

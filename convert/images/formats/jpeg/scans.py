@@ -5,11 +5,18 @@ libjpeg goes through all pixels for each scan, and a scan that changes none take
 
 from __future__ import annotations
 
-import re
-
 from convert.errors import ImageError
-from convert.images.jpeg.segments import EOI, MOST_SEGMENTS, SOS, fill_end, header_segments
-from convert.images.tag_directories import EXIF, check_exif
+from convert.images.formats.jpeg.segments import (
+    APP1,
+    EOI,
+    MOST_SEGMENTS,
+    SOS,
+    SOS_MARKER,
+    fill_end,
+    header_segments,
+    scans,
+)
+from convert.images.formats.tag_directories import EXIF, check_exif
 
 MOST_SCANS = 500
 """Of any JPEG: the limit that libjpeg-turbo has for files that nobody vouches for (TurboJPEG's
@@ -20,14 +27,6 @@ _SCANS_OF_LARGEST = 32  # of an image of as many pixels as are allowed; smaller 
 _SMALL_BYTES = 1 << 20  # of a file in which segments take no time
 _SEARCHED_BYTES = 8 << 10  # of a file that is searched in less time than its segments are read
 _MOST_FILL_BYTES = 1 << 20  # Pillow passes over them one by one
-_APP1 = 0xE1
-
-NUM_SCAN_MARKERS = "num_scan_markers"
-"""Where an opened image's `info` holds what `check_scans` returned, so that they count once."""
-
-_SCAN_MARKER = b"\xff\xda"
-# What ends the data of a scan: neither a value of 255, nor a fill byte, nor a restart.
-_END_OF_DATA = re.compile(rb"\xff(?=[^\x00\x01\xff\xd0-\xd7])")
 
 
 def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> int:
@@ -46,7 +45,7 @@ def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> int:
         ImageError: It has too many.
     """
     most = min(MOST_SCANS, _SCANS_OF_LARGEST * max(1, max_pixels // max(1, num_pixels)))
-    num_markers = data.count(_SCAN_MARKER)
+    num_markers = data.count(SOS_MARKER)
     if num_markers > most and count_scans(data, most + 1) > most:
         raise ImageError(
             "too_large", f"a JPEG of more than {most} scans; save it as a usual JPEG or PNG"
@@ -62,22 +61,14 @@ def count_scans(data: bytes, most: int) -> int:
         most: Where the counting stops.
     """
     count = num_segments = 0
-    start = 2
-    while count < most:
-        marker, first = 0, start
-        for marker, _, stop in header_segments(data, first):
-            start = stop
-            num_segments += 1
-            if marker == EOI:
-                return count
-        count += marker == SOS
-        # A decoder passes over whatever else stands there, too.
-        end = _END_OF_DATA.search(data, max(start, first + 1))
-        if end is None or data[end.end()] == EOI:
-            return count
-        start = end.start()
-        if num_segments > MOST_SEGMENTS:
+    for segments, _ in scans(data):
+        markers = [segment.marker for segment in segments]
+        if count >= most or num_segments > MOST_SEGMENTS:
             return most
+        if EOI in markers:
+            return count
+        count += markers[-1:] == [SOS]
+        num_segments += len(segments)
     return count
 
 
@@ -100,7 +91,7 @@ def check_header(data: bytes) -> None:
         num_segments += 1
         num_fill_bytes += start - 4 - end
         end = stop
-        if marker == _APP1 and data.startswith(EXIF, start):
+        if marker == APP1 and data.startswith(EXIF, start):
             exif += data[start + len(EXIF) : stop]  # Pillow joins those of several
     if len(data) < _SMALL_BYTES and not exif:
         return

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from convert.errors import ImageError
+from convert.images.formats.tags import Tag
 
 EXIF = b"Exif\0\0"
 """What stands before an EXIF block in a JPEG."""
@@ -25,7 +26,6 @@ _BYTE_KINDS = (1, 2, 7)  # that stay bytes or text
 _NUMBER_BYTES = 32  # of memory for each byte in the file; a rational's 8 become about 200
 _OFFSET_FORMS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q"}
 """Type of a tag -> how a place is written, where Pillow takes it for one."""
-_EXIF_TAG, _GPS_TAG, _INTEROP_TAG = 34665, 34853, 40965  # Exif 2.32, section 4.6.3
 # Maker notes, the largest values there, are bytes of the file itself; all others are a few numbers.
 _DECODED_BYTES = 4 << 20
 # Damaged tags name places at random, and their images are fine: so much may be copied for them.
@@ -34,7 +34,7 @@ _MOST_TAGS = 4096  # of a page; libtiff sorts all again for each that it does no
 _CUT_TAGS = 1 << 16  # of a directory that the file cuts off; before BigTIFF none could have more
 # A picture of 50 million pixels has 195,000 tiles of the smallest size that the format has.
 _MOST_PARTS = 250_000
-_PARTS = (273, 279, 324, 325)  # places and sizes of strips and tiles
+_PARTS = (Tag.STRIP_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_COUNTS)
 
 
 class _Form(NamedTuple):
@@ -94,9 +94,9 @@ def check_page(data: bytes, start: int) -> None:
             raise ImageError(
                 "too_large", f"{count:,} strips or tiles, at most {_MOST_PARTS:,}; save it in fewer"
             )
-    for place in _places(data, start, form, (_EXIF_TAG, _GPS_TAG)):
+    for place in _places(data, start, form, (Tag.EXIF, Tag.GPS)):
         _check_decoded(data, place, form)
-        for inner in _places(data, place, form, (_INTEROP_TAG,)):
+        for inner in _places(data, place, form, (Tag.INTEROP,)):
             _check_decoded(data, inner, form)
 
 
