@@ -27,20 +27,20 @@ class Decoded(NamedTuple):
         part: What of them is resized.
         shape: (width, height) of that in pixels of the source.
         content: Where they are pixels of the source; the rest is padding.
-        orientation: The source's EXIF orientation.
-        oddities: What is odd about the source's file.
         source_format: `PNG`, `JPEG` and so on.
         source_size: (width, height) of the source as stored.
+        orientation: The source's EXIF orientation.
+        oddities: What is odd about the source's file.
     """
 
     image: Image.Image
     part: Part
     shape: tuple[int, int]
     content: Box
-    orientation: int = 1
-    oddities: tuple[Oddity, ...] = ()
-    source_format: str = ""
-    source_size: tuple[int, int] = (0, 0)
+    source_format: str
+    source_size: tuple[int, int]
+    orientation: int
+    oddities: tuple[Oddity, ...]
 
 
 def decode(data: bytes, box: Box | None, options: ImageOptions) -> Decoded:
@@ -59,8 +59,8 @@ def decode(data: bytes, box: Box | None, options: ImageOptions) -> Decoded:
     plain = kind.decode_plain(data, box, options.max_pixels, to_box=options.fast_decode)
     if plain is not None:
         image = from_array(plain.pixels, box or (0, 0, *plain.size))
-        return _all_of(image)._replace(source_format=kind.name, source_size=plain.size)
-    oddities: tuple[Oddity, ...] = ()
+        return _all_of(image, kind.name, plain.size)
+    kept: tuple[Oddity, ...] = ()
     try:
         source = open_image(data, options.max_pixels)
     except ImageError as error:
@@ -69,21 +69,23 @@ def decode(data: bytes, box: Box | None, options: ImageOptions) -> Decoded:
             whole = kind.completed(data, options.max_pixels)
         if whole is None:
             raise
-        data, oddities = whole, ("damaged_kept",)
+        data, kept = whole, ("damaged_kept",)
         source = open_image(data, options.max_pixels)
-    size = source.size
     try:
-        decoded = _decode_opened(kind, source, data, box, options)
+        return _decode_opened(kind, source, data, box, options, kept)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # whatever the decoder stumbles over
         raise decode_error(source, error) from error
-    oddities += decoded.oddities
-    return decoded._replace(oddities=oddities, source_format=kind.name, source_size=size)
 
 
 def _decode_opened(
-    kind: ImageFormat, source: Image.Image, data: bytes, box: Box | None, options: ImageOptions
+    kind: ImageFormat,
+    source: Image.Image,
+    data: bytes,
+    box: Box | None,
+    options: ImageOptions,
+    kept: tuple[Oddity, ...],
 ) -> Decoded:
     """Decodes what is inside a box of an image whose header was read; see `decode`."""
     size, scale = source.size, 1.0
@@ -101,24 +103,27 @@ def _decode_opened(
         mode = "L" if options.channels == 1 else None
         source, data, scale = kind.lighten(source, data, stored, (columns, rows), mode)
     loaded = kind.decode(source, data, full_size=size, lenient=options.lenient)
-    oddities, turned = _oddities(kind, source, data, loaded), orientation(loaded.image)
+    oddities = (*kept, *_oddities(kind, source, data, loaded))
+    turned = orientation(loaded.image)
     if loaded.image.size == size:
         scale = 1.0  # also where a repaired file was decoded anew
     image = loaded.image
     if loaded.pixels is not None:
         if scale == 1 and is_inside(stored, size) and (turned == 1 or not options.exif):
             # Cut out before Pillow takes it over, which copies.
-            return _all_of(from_array(loaded.pixels, stored), turned, oddities)
+            image = from_array(loaded.pixels, stored)
+            return _all_of(image, kind.name, size, turned, oddities)
         image = Image.fromarray(loaded.pixels)
     if scale > 1:
         left, top, right, bottom = stored
         part = (left / scale, top / scale, right / scale, bottom / scale)
         shape = (right - left, bottom - top)
-        return Decoded(to_rgb(image), part, shape, _whole(image), turned, oddities)
+        content = _whole(image)
+        return Decoded(to_rgb(image), part, shape, content, kind.name, size, turned, oddities)
     if options.exif:
         image = turn_upright(image, turned)
     cropped, content = _crop(image, box or _whole(image), options)
-    return _all_of(cropped, turned, oddities)._replace(content=content)
+    return _all_of(cropped, kind.name, size, turned, oddities, content)
 
 
 def _oddities(
@@ -172,7 +177,16 @@ def _whole(image: Image.Image) -> Box:
     return 0, 0, image.width, image.height
 
 
-def _all_of(image: Image.Image, turned: int = 1, oddities: tuple[Oddity, ...] = ()) -> Decoded:
-    """Returns an image of which all is wanted."""
-    whole = _whole(image)
-    return Decoded(to_rgb(image), whole, image.size, whole, turned, oddities)
+def _all_of(
+    image: Image.Image,
+    source_format: str,
+    source_size: tuple[int, int],
+    turned: int = 1,
+    oddities: tuple[Oddity, ...] = (),
+    content: Box | None = None,
+) -> Decoded:
+    """Returns an image of which all is wanted; see `Decoded`."""
+    whole, size = _whole(image), image.size
+    return Decoded(
+        to_rgb(image), whole, size, content or whole, source_format, source_size, turned, oddities
+    )

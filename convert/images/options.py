@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from convert.config import DEFAULT_QUALITY, Alpha, Box, Encoding, Fit, Resample
 
 _BYTES_PER_PIXEL = 16  # four channels of 32 bits: what the largest uncompressed file takes
-_HEADER_BYTES = 1 << 20  # and what it may hold beside its pixels
+_MARGIN_BYTES = 1 << 20  # and what it may hold beside its pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class ImageOptions:
     @property
     def max_bytes(self) -> int:
         """Size of a file above which it is refused unread."""
-        return _BYTES_PER_PIXEL * self.max_pixels + _HEADER_BYTES
+        return _BYTES_PER_PIXEL * self.max_pixels + _MARGIN_BYTES
 
 
 def recorded_options(image: Mapping[str, Any]) -> ImageOptions:
@@ -58,22 +58,9 @@ def recorded_options(image: Mapping[str, Any]) -> ImageOptions:
     Args:
         image: What its `dataset.json` says under `image`.
     """
-    crop: Box | None = None
-    if image["crop"] is not None:
-        left, top, right, bottom = image["crop"]
-        crop = (left, top, right, bottom)
-    return ImageOptions(
-        crop=crop,
-        size=(image["width"], image["height"]),
-        fit=image.get("fit", "stretch"),  # younger than the first datasets, as is `lenient`
-        channels=image["channels"],
-        alpha=image["alpha"],
-        resample=image["resample"],
-        pad_crop=image["pad_crop"],
-        exif=image["exif"],
-        fast_decode=image["fast_decode"],
-        lenient=image.get("lenient", False),
-        max_pixels=image["max_pixels"],
-        encoding=image["encoding"],
-        quality=image["quality"] or DEFAULT_QUALITY,
-    )
+    # `fit` and `lenient` are younger than the first datasets, which lack them.
+    names = {field.name for field in fields(ImageOptions)}
+    recorded = {name: value for name, value in image.items() if name in names}
+    recorded["crop"] = image["crop"] and tuple(image["crop"])
+    recorded["quality"] = image["quality"] or DEFAULT_QUALITY
+    return ImageOptions(**recorded, size=(image["width"], image["height"]))

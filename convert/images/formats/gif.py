@@ -15,7 +15,7 @@ from convert.images.formats.image_format import ImageFormat
 _SMALL_BYTES = 1 << 20  # of a file in which nothing takes long
 _COMMENT_BYTES = 1 << 20  # Pillow copies a comment again for each 255 bytes of it
 _FREE_BLOCKS, _BYTES_PER_BLOCK = 100_000, 64  # blocks have 255 bytes but for each list's last
-_HEADER_BYTES, _FLAGS_AT = 13, 10
+_SCREEN_BYTES, _FLAGS_AT = 13, 10
 _EXTENSION, _PICTURE, _COMMENT, _TRAILER = 0x21, 0x2C, 0xFE, 0x3B
 _PICTURE_BYTES = 10  # of a picture's own header; its flags are the last
 
@@ -31,7 +31,7 @@ class GifFormat(ImageFormat):
         if len(data) < _SMALL_BYTES:
             return
         most_blocks = _FREE_BLOCKS + len(data) // _BYTES_PER_BLOCK
-        at = _HEADER_BYTES + _table_bytes(data[_FLAGS_AT])
+        at = _SCREEN_BYTES + _table_bytes(data[_FLAGS_AT])
         num_pictures = num_blocks = comment_bytes = 0
         while at + _PICTURE_BYTES < len(data) and num_pictures < 2:
             kind, is_comment = data[at], data[at] == _EXTENSION and data[at + 1] == _COMMENT

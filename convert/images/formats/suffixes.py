@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 SUFFIXES = (
-    ".png",
-    ".apng",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 """What Pillow calls the files of the allowed decoders, in small letters. A file with another name
 may be an image all the same, and is decoded where a manifest names it."""
 

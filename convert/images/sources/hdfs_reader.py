@@ -7,9 +7,17 @@ import os
 from collections.abc import Callable
 
 from convert.errors import ImageError, Reason, UsageError
-from convert.images.sources.allowed_paths import Fence
 from convert.images.sources.file_versions import Stamp
-from convert.images.sources.reader import BAD_SOURCE, Answer, Reader, SourceReader, Stamps, bad_name
+from convert.images.sources.reader import (
+    BAD_SOURCE,
+    Answer,
+    Reader,
+    RootReader,
+    SourceReader,
+    Stamps,
+    bad_name,
+    require_file_name,
+)
 from convert.os_errors import kind_of
 from convert.storage.hdfs.address import SCHEME, split_address
 from convert.storage.hdfs.filesystem import HdfsFileSystem
@@ -77,50 +85,27 @@ def _allowed(root: str, folder: str) -> str:
     return absolute(whole)
 
 
-class HdfsSourceReader:
-    """Reads the manifest's files below one root.
+class HdfsSourceReader(RootReader):
+    """Reads files of HDFS; see `RootReader`.
 
-    Args:
-        root: The folder's address; paths that lead out of it are refused.
-        max_bytes: Size above which a file is refused unread. None: no limit.
-        allow: Addresses of further folders that they may lead into.
-        stamps: Gets the size of each file that is read, by its path, and no time: to ask for that
-            would be a call of the NameNode for each file.
+    A stamp that is noted down has no time: to ask for it would be a call of the NameNode a file.
     """
 
-    def __init__(
-        self,
-        root: str,
-        max_bytes: int | None = None,
-        allow: tuple[str, ...] = (),
-        stamps: Stamps | None = None,
-    ) -> None:
-        self._max_bytes = max_bytes
-        self._stamps = stamps
-        self._root = absolute(root)
+    def _resolved(self, root: str, allow: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         self._authority = split_address(root)[0]
-        self._inside = self._root.rstrip("/") + "/"
-        self._fence = Fence(self._root, allow)
+        return absolute(root), allow
 
     def read(self, path: str) -> bytes:
-        """Returns a whole source file.
-
-        Raises:
-            ImageError: It is missing, no file, outside the fence or unreadable.
-            TryAgainError: HDFS failed for too long.
-        """
-        if path.rpartition("/")[2] in ("", ".", ".."):
-            raise ImageError("not_a_file", "a folder, expected an image file")
+        """Returns a whole file; see `Reader`."""
+        require_file_name(path)
         content = self._look(path, lambda files, whole: files.read_limited(whole, self._max_bytes))
-        if self._stamps is not None:
-            self._stamps[path] = len(content), 0
+        self._note(path, (len(content), 0))
         return content
 
     def stamp(self, path: str, began: float) -> Stamp | None:
         """Returns a file's stamp; see `Reader`. A file that is newer has another one."""
-        if path.rpartition("/")[2] in ("", ".", ".."):
-            return None
         try:
+            require_file_name(path)
             status = self._look(path, lambda files, whole: files.status(whole))
         except ImageError:
             return None
@@ -130,14 +115,8 @@ class HdfsSourceReader:
             return None  # reading it notes down nothing
         return status.size, 0 if status.modified < began else int(status.modified * 1e9)
 
-    def is_there(self, path: str) -> bool:
-        """Returns whether anything stands under a path; see `Reader`."""
-        try:
-            return self._look(path, lambda files, whole: files.exists(whole))
-        except ImageError as error:
-            if error.reason == "outside_root":
-                raise
-            return error.reason != "missing"
+    def _stands(self, path: str) -> bool:
+        return self._look(path, lambda files, whole: files.exists(whole))
 
     def _look(self, path: str, look: Callable[[HdfsFileSystem, str], Answer]) -> Answer:
         """Looks at a file; what speaks against it becomes an error."""
@@ -163,7 +142,7 @@ class HdfsSourceReader:
         elif path.startswith("/"):
             whole = absolute(f"{SCHEME}{self._authority}{path}")
         else:
-            whole = absolute(self._inside + path)
+            whole = absolute(f"{self._root.rstrip('/')}/{path}")
         if not self._fence.admits(whole):
             if split_address(whole)[0] != self._authority:
                 raise ImageError(

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -48,6 +49,17 @@ def bad_name(error: ValueError) -> ImageError:
     if isinstance(error, UnicodeError):
         return ImageError("missing", "its path is no valid Unicode")
     return ImageError("missing", "its path has a null byte")
+
+
+def names_folder(path: str) -> bool:
+    """Returns whether a path can only be a folder's."""
+    return path.rpartition("/")[2] in ("", ".", "..")
+
+
+def require_file_name(path: str) -> None:
+    """Raises `ImageError` for a path that can only be a folder's."""
+    if names_folder(path):
+        raise ImageError("not_a_file", "a folder, expected an image file")
 
 
 def is_text(path: str) -> bool:
@@ -94,13 +106,13 @@ class Reader(Protocol):
         """
 
 
-class SourceReader:
-    """Reads the manifest's files below one root.
+class RootReader(ABC):
+    """Reads the manifest's files below one root; see `Reader`.
 
     Args:
-        root: The folder; paths and links that lead out of it are refused.
+        root: The folder, or its address; paths and links that lead out of it are refused.
         max_bytes: Size above which a file is refused unread. None: no limit.
-        allow: Further folders that they may lead into.
+        allow: Further folders that they may lead into, of the same kind.
         stamps: Gets the stamp of each file that is read, by its path; from several threads.
     """
 
@@ -112,30 +124,47 @@ class SourceReader:
         stamps: Stamps | None = None,
     ) -> None:
         self._max_bytes = max_bytes
-        self._stamps: Stamps = {} if stamps is None else stamps
-        self._notes_stamps = stamps is not None
-        self._root = os.path.realpath(root)
-        self._fence = Fence(self._root, tuple(map(os.path.realpath, allow)))
-        # Resolving a folder costs a system call a component; a manifest has few folders.
-        self._folder = functools.lru_cache(maxsize=4096)(self._resolve)
+        self._stamps = stamps
+        self._root, allow = self._resolved(root, allow)
+        self._fence = Fence(self._root, allow)
 
-    def read(self, path: str) -> bytes:
-        """Returns a whole source file.
+    @abstractmethod
+    def _resolved(self, root: str, allow: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """Returns the root and the further folders without links."""
+
+    @abstractmethod
+    def _stands(self, path: str) -> bool:
+        """Returns whether anything stands under a path.
 
         Raises:
-            ImageError: It is missing, no regular file, outside the fence or unreadable.
-            TryAgainError: The disk failed several times.
+            ImageError, TryAgainError: As for `Reader.read`.
         """
-        return self._patiently(path, self._read)
 
     def is_there(self, path: str) -> bool:
         """Returns whether anything stands under a path; see `Reader`."""
         try:
-            return self._patiently(path, self._stands)
+            return self._stands(path)
         except ImageError as error:
             if error.reason == "outside_root":
                 raise
             return error.reason != "missing"
+
+    def _note(self, path: str, stamp: Stamp) -> None:
+        if self._stamps is not None:
+            self._stamps[path] = stamp
+
+
+class SourceReader(RootReader):
+    """Reads files of this machine; see `RootReader`."""
+
+    def _resolved(self, root: str, allow: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        # Resolving a folder costs a system call a component; a manifest has few folders.
+        self._folder = functools.lru_cache(maxsize=4096)(self._resolve)
+        return os.path.realpath(root), tuple(map(os.path.realpath, allow))
+
+    def read(self, path: str) -> bytes:
+        """Returns a whole regular file; see `Reader`."""
+        return self._patiently(path, self._read)
 
     def stamp(self, path: str, began: float) -> Stamp | None:
         """Returns a file's stamp; see `Reader`. A file's time says all, whenever it was read."""
@@ -144,6 +173,16 @@ class SourceReader:
         except ImageError:
             return None
         return _stamp(status) if stat.S_ISREG(status.st_mode) else None
+
+    def _stands(self, path: str) -> bool:
+        return self._patiently(path, self._exists)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._locate(path)
+        except FileNotFoundError:  # the usual answer, and the fastest
+            return False
+        return True
 
     def _patiently(self, path: str, look: Callable[[str], Answer]) -> Answer:
         """Looks at a file, several times while the disk fails."""
@@ -164,18 +203,10 @@ class SourceReader:
             f"{path}: cannot be read: {met.strerror}. Run the same command again."
         ) from met
 
-    def _stands(self, path: str) -> bool:
-        try:
-            self._locate(path)
-        except FileNotFoundError:  # the usual answer, and the fastest
-            return False
-        return True
-
     def _locate(self, path: str) -> tuple[str, os.stat_result]:
         """Returns where a path of the manifest leads to, inside the fence, and what is there."""
+        require_file_name(path)
         folder, slash, name = path.rpartition("/")
-        if name in ("", ".", ".."):
-            raise ImageError("not_a_file", "a folder, expected an image file")
         resolved, is_inside = self._folder(folder + slash)
         full = resolved + name
         if not is_inside:
@@ -194,13 +225,13 @@ class SourceReader:
         try:
             descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            self._stamps[path] = _stamp(status)
+            self._note(path, _stamp(status))
             raise
         try:
             status = os.fstat(descriptor)
             self._require_file(status)
-            if self._notes_stamps:  # before it is read: its time tells what is written meanwhile
-                self._stamps[path] = status.st_size, status.st_mtime_ns
+            # Before it is read: its time tells what is written meanwhile.
+            self._note(path, _stamp(status))
             if self._max_bytes is not None and status.st_size > self._max_bytes:
                 raise ImageError(
                     "too_large", f"{status.st_size} bytes are more than {self._max_bytes}"

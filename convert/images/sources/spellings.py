@@ -14,7 +14,7 @@ from convert.errors import ImageError
 from convert.images.formats.suffixes import SUFFIXES, is_image_name
 from convert.images.oddities import Oddity
 from convert.images.sources.file_versions import Stamp
-from convert.images.sources.reader import Reader, Stamps
+from convert.images.sources.reader import Reader, Stamps, names_folder
 
 Edit = tuple[Oddity, Callable[[str], str]]
 Spelling = tuple[str, tuple[Oddity, ...]]
@@ -103,7 +103,7 @@ class SpellingReader:
 
     def _with_suffix(self, path: str) -> str | None:
         """Returns the only file that is named as a path but for its suffix."""
-        if _is_folder(path):
+        if names_folder(path):
             return None
         found = [name for suffix in SUFFIXES for name in self._in_either_case(path, suffix)]
         if len(found) > 1:
@@ -131,10 +131,6 @@ def spellings(path: str) -> Iterator[Spelling]:
             if changed != spelled:
                 spelled = changed
                 helped.append(oddity)
-        if spelled not in seen and not _is_folder(spelled):
+        if spelled not in seen and not names_folder(spelled):
             seen.add(spelled)
             yield spelled, tuple(helped)
-
-
-def _is_folder(path: str) -> bool:
-    return path.rpartition("/")[2] in ("", ".", "..")

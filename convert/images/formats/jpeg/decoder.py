@@ -9,13 +9,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import simplejpeg
-from PIL import Image, features
 
 from convert.errors import ImageError, Reason
 from convert.images.formats.image_format import Pixels
 from convert.images.formats.jpeg.scans import count_scans
 from convert.images.formats.jpeg.segments import (
-    EOI_MARKER,
+    END,
     Header,
     lacks_scans,
     read_header,
@@ -33,9 +32,6 @@ COLOURS: dict[str, Literal["GRAY", "RGB", "CMYK"]] = {"L": "GRAY", "RGB": "RGB",
 
 _CHANNELS = {"GRAY": 1, "RGB": 3, "CMYK": 4}
 _COLOURS_BY_CHANNELS = {channels: colours for colours, channels in _CHANNELS.items()}
-# The same code as that of the judge, so its pixels are the same. Other libjpegs round otherwise.
-_IS_TURBO = features.check_feature("libjpeg_turbo")
-_SMALL = 64  # pixels; below, two scales may give one size
 
 _MOST_STRIP_SCANS = 101  # from so many on libtiff decodes none of it
 
@@ -57,56 +53,26 @@ class Judged(NamedTuple):
     """A JPEG that was judged.
 
     Attributes:
-        pixels: uint8, shape (height, width) or (height, width, channels). None: Pillow is to
-            decode `data`.
+        pixels: uint8, shape (height, width) or (height, width, channels).
         data: The file, repaired where that was called for.
         oddities: What is odd about it.
     """
 
-    pixels: Pixels | None
+    pixels: Pixels
     data: bytes
     oddities: tuple[Oddity, ...]
 
 
-class _Wanted(NamedTuple):
-    """Colours and (width, height) at a reduced scale; (0, 0) is the size of the file."""
+class Wanted(NamedTuple):
+    """How a JPEG is decoded.
+
+    Attributes:
+        colours: One of the values of `COLOURS`.
+        size: (width, height) at a reduced scale. (0, 0): that of the file.
+    """
 
     colours: str
     size: tuple[int, int] = (0, 0)
-
-
-def decode_jpeg(
-    image: Image.Image,
-    data: bytes,
-    header: Header | None,
-    full_size: tuple[int, int],
-    *,
-    lenient: bool,
-) -> Judged:
-    """Decodes a JPEG and judges it.
-
-    Args:
-        image: Its header, as Pillow read it, of a mode in `COLOURS`; a reduced scale may be set.
-        data: The whole file.
-        header: What it says of its pixels. None: nothing unusual.
-        full_size: (width, height) without the reduced scale.
-        lenient: Keep a damaged file, as far as it can be decoded.
-
-    Raises:
-        ImageError: It is damaged, or ends too early.
-    """
-    # A decoder that was asked for the size of a small picture would take a yet smaller scale.
-    is_reduced = image.size != full_size
-    wanted = _Wanted(COLOURS[image.mode], image.size if is_reduced else (0, 0))
-    pixels, file, oddities = _judge(wanted, data, header, image.size if lenient else None)
-    if image.mode == "CMYK" and "adobe" not in image.info:
-        oddities = (*oddities, "cmyk_unmarked")
-    is_ambiguous = is_reduced and max(full_size) < _SMALL
-    size = () if pixels is None else pixels.shape[1::-1]
-    # Pillow inverts CMYK.
-    if image.mode == "CMYK" or not _IS_TURBO or is_ambiguous or size != image.size:
-        pixels = None
-    return Judged(pixels, file, oddities)
 
 
 def has_warnings(data: bytes, most_pixels: int) -> bool:
@@ -123,12 +89,12 @@ def has_warnings(data: bytes, most_pixels: int) -> bool:
     is_larger = header.size[0] * header.size[1] > most_pixels
     if is_larger or count_scans(data, _MOST_STRIP_SCANS) == _MOST_STRIP_SCANS:
         return True
-    wanted = _Wanted(colours)
+    wanted = Wanted(colours)
     is_odd = isinstance(_decode(data, wanted), str)
     return is_zeroed(data) or (is_odd and isinstance(_repaired(wanted, data)[0], str))
 
 
-def _decode(data: bytes, wanted: _Wanted, kept_size: tuple[int, int] | None = None) -> Pixels | str:
+def _decode(data: bytes, wanted: Wanted, kept_size: tuple[int, int] | None = None) -> Pixels | str:
     """Returns the pixels of a file, or libjpeg's complaint.
 
     Args:
@@ -155,8 +121,8 @@ def _decode(data: bytes, wanted: _Wanted, kept_size: tuple[int, int] | None = No
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-def _judge(
-    wanted: _Wanted, data: bytes, header: Header | None, kept_size: tuple[int, int] | None
+def judge(
+    wanted: Wanted, data: bytes, header: Header | None, kept_size: tuple[int, int] | None
 ) -> Judged:
     """Decodes a file; if libjpeg complains, decides whether the file is damaged.
 
@@ -165,6 +131,9 @@ def _judge(
         data: The file.
         header: What it says of its pixels. None: nothing unusual.
         kept_size: (width, height) of the pixels to keep of a damaged file. None: keep none.
+
+    Raises:
+        ImageError: It is damaged, or ends too early.
     """
     file = data
     oddities: tuple[Oddity, ...] = ()
@@ -194,7 +163,7 @@ def _judge(
     return Judged(pixels, file, oddities)
 
 
-def _repaired(wanted: _Wanted, data: bytes) -> tuple[Pixels | str, bytes, tuple[Oddity, ...]]:
+def _repaired(wanted: Wanted, data: bytes) -> tuple[Pixels | str, bytes, tuple[Oddity, ...]]:
     """Decodes a file without the parts that may be wrong but hold no pixels.
 
     Returns:
@@ -214,14 +183,14 @@ def _repaired(wanted: _Wanted, data: bytes) -> tuple[Pixels | str, bytes, tuple[
     return found, file, oddities
 
 
-def _ends_in_a_hole(wanted: _Wanted, file: bytes) -> bool:
+def _ends_in_a_hole(wanted: Wanted, file: bytes) -> bool:
     """Returns whether some of the zeros at the end of the last scan were decoded, and some left.
 
     libjpeg says nothing of the last few bytes left over. Zeros that no row needs are padding, and
     a scan may end with zeros that its rows need; but then none is left over.
     """
-    ends_in_zeros = file.endswith(b"\0\0" + EOI_MARKER)
-    if not ends_in_zeros or isinstance(_decode(file[:-3] + EOI_MARKER, wanted), str):
+    ends_in_zeros = file.endswith(b"\0\0" + END)
+    if not ends_in_zeros or isinstance(_decode(file[:-3] + END, wanted), str):
         return False
     return isinstance(_decode(without_padding(file), wanted), str)
 

@@ -8,28 +8,24 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, features
 
 from convert.config import Box
 from convert.errors import ImageError
 from convert.images.formats.image_format import ImageFormat, Loaded
-from convert.images.formats.jpeg.decoder import COLOURS, decode_jpeg
+from convert.images.formats.jpeg.decoder import COLOURS, Wanted, judge
 from convert.images.formats.jpeg.scans import check_header, check_scans
-from convert.images.formats.jpeg.segments import (
-    JPEG_LS,
-    JPEG_SIGNATURE,
-    SOF,
-    SOS,
-    Header,
-    read_header,
-)
+from convert.images.formats.jpeg.segments import JPEG_SIGNATURE, SCAN, Header, Marker, read_header
 from convert.images.formats.tag_directories import check_index
 
-_DECODED = frozenset((SOF, SOF + 1, SOF + 2, SOF + 9, SOF + 10))  # to progressive arithmetic
-_LOSSLESS = frozenset((SOF + 3, SOF + 7, SOF + 11, SOF + 15))
+# Baseline to progressive arithmetic.
+_DECODED = frozenset(Marker.SOF + process for process in (0, 1, 2, 9, 10))
+_LOSSLESS = frozenset(Marker.SOF + process for process in (3, 7, 11, 15))
 # SOF, its length, 8 bits; then SOS, whose fifth byte is the number of channels.
 _BASELINE_RGB, _BASELINE_GREY = b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x0b\x08"
-_SCAN = bytes((0xFF, SOS))
+# The same code as that of the judge, so its pixels are the same. Other libjpegs round otherwise.
+_IS_TURBO = features.check_feature("libjpeg_turbo")
+_SMALL = 64  # pixels; below, two scales may give one size
 _NUM_SCAN_MARKERS = "num_scan_markers"  # in an opened image's `info`, so that they count once
 # CIPA DC-007 (MPF), section 5.2.3: the index of a camera's JPEG that holds several pictures.
 _MP_ENTRIES = 0xB002
@@ -78,13 +74,21 @@ class JpegFormat(ImageFormat):
         unknown = None if header is None else _unknown_kind(header)
         if unknown is not None:
             raise unknown
-        pixels, file, oddities = decode_jpeg(image, data, header, full_size, lenient=lenient)
-        if pixels is None:
-            if file is not data:
-                info, image = image.info, self.read_header(file)
-                image.info = info  # with the orientation, which the repair left out
-            image.load()
-        return Loaded(image, oddities, pixels)
+        # A decoder that was asked for the size of a small picture would take a yet smaller scale.
+        is_reduced = image.size != full_size
+        wanted = Wanted(COLOURS[image.mode], image.size if is_reduced else (0, 0))
+        pixels, file, oddities = judge(wanted, data, header, image.size if lenient else None)
+        is_cmyk = image.mode == "CMYK"  # which Pillow inverts
+        if is_cmyk and "adobe" not in image.info:
+            oddities = (*oddities, "cmyk_unmarked")
+        is_ambiguous = is_reduced and max(full_size) < _SMALL
+        if _IS_TURBO and not (is_cmyk or is_ambiguous) and pixels.shape[1::-1] == image.size:
+            return Loaded(image, oddities, pixels)
+        if file is not data:
+            info, image = image.info, self.read_header(file)
+            image.info = info  # with the orientation, which the repair left out
+        image.load()
+        return Loaded(image, oddities)
 
     def has_further_pages(self, image: Image.Image, data: bytes) -> bool:
         """Looks in a camera's index for a second picture with as many pixels as the first."""
@@ -111,7 +115,7 @@ def _is_usual(image: Any, data: bytes) -> bool:
         return False
     if image.info.get(_NUM_SCAN_MARKERS) != 1:
         return False
-    return bool(data[data.find(_SCAN) + 4] == image.layers)
+    return bool(data[data.find(SCAN) + 4] == image.layers)
 
 
 def _num_pixels(data: bytes, start: int) -> int:
@@ -121,7 +125,7 @@ def _num_pixels(data: bytes, start: int) -> int:
 
 def _unknown_kind(header: Header) -> ImageError | None:
     """Returns the error for a kind of JPEG that no libjpeg here can decode."""
-    if header.process == JPEG_LS:
+    if header.process == Marker.JPEG_LS:
         kind = "JPEG-LS"
     elif header.process in _LOSSLESS:
         kind = "lossless JPEG"

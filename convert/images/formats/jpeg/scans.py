@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from convert.errors import ImageError
 from convert.images.formats.jpeg.segments import (
-    APP1,
-    EOI,
     MOST_SEGMENTS,
-    SOS,
-    SOS_MARKER,
+    SCAN,
+    Marker,
     fill_end,
     header_segments,
     scans,
@@ -45,7 +43,7 @@ def check_scans(data: bytes, num_pixels: int, max_pixels: int) -> int:
         ImageError: It has too many.
     """
     most = min(MOST_SCANS, _SCANS_OF_LARGEST * max(1, max_pixels // max(1, num_pixels)))
-    num_markers = data.count(SOS_MARKER)
+    num_markers = data.count(SCAN)
     if num_markers > most and count_scans(data, most + 1) > most:
         raise ImageError(
             "too_large", f"a JPEG of more than {most} scans; save it as a usual JPEG or PNG"
@@ -65,9 +63,9 @@ def count_scans(data: bytes, most: int) -> int:
         markers = [segment.marker for segment in segments]
         if count >= most or num_segments > MOST_SEGMENTS:
             return most
-        if EOI in markers:
+        if Marker.EOI in markers:
             return count
-        count += markers[-1:] == [SOS]
+        count += markers[-1:] == [Marker.SOS]
         num_segments += len(segments)
     return count
 
@@ -91,13 +89,13 @@ def check_header(data: bytes) -> None:
         num_segments += 1
         num_fill_bytes += start - 4 - end
         end = stop
-        if marker == APP1 and data.startswith(EXIF, start):
+        if marker == Marker.APP1 and data.startswith(EXIF, start):
             exif += data[start + len(EXIF) : stop]  # Pillow joins those of several
     if len(data) < _SMALL_BYTES and not exif:
         return
     if num_segments > MOST_SEGMENTS:
         raise ImageError("too_large", f"a JPEG of more than {MOST_SEGMENTS:,} segments")
-    if marker != SOS:
+    if marker != Marker.SOS:
         num_fill_bytes += fill_end(data, end) - end
     if num_fill_bytes > _MOST_FILL_BYTES:
         raise ImageError("too_large", f"a JPEG of {num_fill_bytes:,} bytes between its segments")

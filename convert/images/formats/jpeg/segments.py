@@ -8,20 +8,23 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import NamedTuple
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
 # Second bytes of markers, after 0xFF; T.81, table B.1.
-SOF, DHT, EOI, SOS, APP0, APP1, APP14, COMMENT = 0xC0, 0xC4, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
-JPEG_LS = 0xF7
-SOI_MARKER, EOI_MARKER, SOS_MARKER = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
+Marker = IntEnum("Marker", {
+    "SOF": 0xC0, "DHT": 0xC4, "SOI": 0xD8, "EOI": 0xD9, "SOS": 0xDA, "APP0": 0xE0, "APP1": 0xE1,
+    "APP14": 0xEE, "JPEG_LS": 0xF7, "COMMENT": 0xFE,
+})  # fmt: skip
+START, END, SCAN = (bytes((0xFF, marker)) for marker in (Marker.SOI, Marker.EOI, Marker.SOS))
 MOST_SEGMENTS = 10_000
 """Before a scan: profiles of colours come in at most 255, those of editors in some hundred."""
-_FRAMES = frozenset(range(SOF, SOF + 16)) - {DHT, 0xC8, 0xCC} | {JPEG_LS}
+_FRAMES = {*range(Marker.SOF, Marker.SOF + 16), Marker.JPEG_LS} - {Marker.DHT, 0xC8, 0xCC}
 _FRAME_HEADER = 6  # precision, height, width, number of components; then 3 bytes for each
 _COEFFICIENTS = 64
-_SCAN_HEADER = re.compile(SOS_MARKER)
+_SCAN = re.compile(SCAN)
 # A whole run of zeros and fill bytes, and of the marker after it that may follow compressed data.
 # Nothing is tried twice, since runs can be as long as the file.
 _PADDING = re.compile(rb"(?<![\x00\xff])[\x00\xff]{2,}+(?<=\xff)(?=[\xc4\xd0-\xd7\xd9\xda])")
@@ -71,7 +74,7 @@ class Header(NamedTuple):
     @property
     def is_progressive(self) -> bool:
         """Whether coefficients come in several scans, coarse ones first."""
-        return self.process in (SOF + 2, SOF + 10)
+        return self.process in (Marker.SOF + 2, Marker.SOF + 10)
 
 
 def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
@@ -86,7 +89,7 @@ def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
     """
     end, marker = len(data) - 4, 0
     for _ in range(2 * MOST_SEGMENTS):  # there may be fill bytes before each
-        if start > end or marker == SOS:
+        if start > end or marker == Marker.SOS:
             return
         first, marker, length = _MARKER(data, start)
         if first == 0 or marker == first == 0xFF:
@@ -109,7 +112,7 @@ def scans(data: bytes) -> Iterator[tuple[list[Segment], int]]:
         first = segments[-1].stop if segments else start
         end = _END_OF_DATA.search(data, max(first, start + 1))
         yield segments, end.start() if end else len(data)
-        if end is None or data[end.end()] == EOI:
+        if end is None or data[end.end()] == Marker.EOI:
             return
         start = end.start()
 
@@ -131,12 +134,12 @@ def read_header(data: bytes, start: int = 0) -> Header | None:
     frame = b""
     process = scan = scan_channels = 0
     has_adobe = False
-    for marker, content, stop in header_segments(data, start + len(SOI_MARKER)):
-        if marker == SOS and stop <= len(data):
+    for marker, content, stop in header_segments(data, start + len(START)):
+        if marker == Marker.SOS and stop <= len(data):
             scan, scan_channels = content - 4, data[content]
         elif marker in _FRAMES:
             process, frame = marker, data[content:stop]
-        elif marker == APP14:
+        elif marker == Marker.APP14:
             has_adobe |= data.startswith(b"Adobe", content)
     if len(frame) < _FRAME_HEADER or len(frame) < _FRAME_HEADER + 3 * frame[5]:
         return None
@@ -151,30 +154,30 @@ def with_plain_header(data: bytes) -> bytes:
     Comments, profiles, EXIF and padding go. A JFIF version and an Adobe transform that nobody
     knows become those that libjpeg takes for them.
     """
-    parts = [SOI_MARKER]
+    parts = [START]
     header = read_header(data)
     for segment in header_segments(data):
         content = bytearray(data[segment.start - 2 : segment.stop])
-        if segment.marker == APP0:
+        if segment.marker == Marker.APP0:
             if content[2:7] != b"JFIF\0" or len(content) < 9:
                 continue
             content[7:9] = b"\x01\x01"
-        elif segment.marker == APP14:
+        elif segment.marker == Marker.APP14:
             if content[2:7] != b"Adobe" or len(content) < 14:
                 continue
             if content[13] > 2:
                 content[13] = 2 if header is not None and len(header.channels) == 4 else 1
-        elif APP0 <= segment.marker <= 0xEF or segment.marker == COMMENT:
+        elif Marker.APP0 <= segment.marker <= 0xEF or segment.marker == Marker.COMMENT:
             continue
         parts += [bytes((0xFF, segment.marker)), bytes(content)]
-        if segment.marker == SOS:
+        if segment.marker == Marker.SOS:
             return b"".join((*parts, data[segment.stop :]))
     return data  # no scan was found: a decoder may say so
 
 
 def with_end_marker(data: bytes) -> bytes:
     """Returns a JPEG that lacks its end marker, or half of it, with one."""
-    return data.rstrip(b"\xff") + EOI_MARKER
+    return data.rstrip(b"\xff") + END
 
 
 def without_padding(data: bytes) -> bytes:
@@ -183,7 +186,7 @@ def without_padding(data: bytes) -> bytes:
     What looks like padding may be a hole that was decoded as if it were data: only a file that is
     whole without these bytes had padding.
     """
-    start = next((s.stop for s in header_segments(data) if s.marker == SOS), len(data))
+    start = next((s.stop for s in header_segments(data) if s.marker == Marker.SOS), len(data))
 
     def shorter(match: re.Match[bytes]) -> bytes:
         value = b"\xff\x00" if match[0].startswith(b"\xff\x00") else b""  # a value of 255
@@ -203,8 +206,8 @@ def lacks_scans(data: bytes, header: Header) -> bool:
         return False  # the usual file: one scan has all
     # Channel -> how many of the lowest bits of each coefficient have not come.
     missing = {channel: bytearray(b"\xff" * _COEFFICIENTS) for channel in header.channels}
-    end = data.find(EOI_MARKER, header.scan)
-    for match in _SCAN_HEADER.finditer(data, header.scan, end + 1):
+    end = data.find(END, header.scan)
+    for match in _SCAN.finditer(data, header.scan, end + 1):
         start = match.end() + 2
         channels = 2 * data[start]
         low, high, bits = data[start + 1 + channels : start + 4 + channels]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.images.formats.jpeg.segments import DHT, SOF, SOS, scans, without_padding
+from convert.images.formats.jpeg.segments import Marker, scans, without_padding
 
-_OTHER_PROCESSES = frozenset((SOF + 2, SOF + 9, SOF + 10))  # their blocks do not come as a whole
+# The blocks of these do not come as a whole.
+_OTHER_PROCESSES = frozenset(Marker.SOF + process for process in (2, 9, 10))
 _CODE_LENGTHS = 16
 _AC = 0x10  # a bit of a table's number
 _END_OF_BLOCK = 0
@@ -44,9 +45,9 @@ def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
         for marker, content, stop in segments:
             if marker in _OTHER_PROCESSES:
                 return
-            if marker == DHT:
+            if marker == Marker.DHT:
                 first_symbols |= _first_symbols(data[content:stop])
-            elif marker == SOS:
+            elif marker == Marker.SOS:
                 table = _AC | data[content + 2] & 15
                 yield first_symbols.get(table, _END_OF_BLOCK), stop, end
 
