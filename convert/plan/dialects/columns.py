@@ -1,9 +1,10 @@
-"""Columns of any type as columns of text."""
+"""What a dialect makes of a file; columns of any type as columns of text."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UsageError
@@ -11,6 +12,23 @@ from convert.plan.dialects.roles import Roles
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """What a dialect made of a file.
+
+    Attributes:
+        kind: The dialect, for people.
+        columns: Name -> text values; the text column may hold lists of text.
+        roles: Which columns hold paths and labels. None: there are no rows.
+        line_of: Row -> line. None: it has no lines.
+    """
+
+    kind: str
+    columns: dict[str, pa.Array]
+    roles: Roles | None
+    line_of: Callable[[int], int] | None = None
 
 
 def check_header(path: str, names: Sequence[str]) -> None:

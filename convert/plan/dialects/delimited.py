@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convert.errors import UsageError
-from convert.plan.dialects.columns import as_text, check_header
+from convert.plan.dialects.columns import Table, as_text, check_header
 from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.roles import ManifestOptions, Roles, find_roles
 
@@ -26,24 +27,27 @@ _REMEDY = (
 )
 _LINE_FEED = 10
 
+KINDS = {
+    ",": "CSV table",
+    "\t": "TSV table",
+    ";": "CSV table with semicolons",
+    "|": "CSV table with bars",
+}
+"""Delimiter -> what such a table is called."""
+
 
 def split_header(line: str, delimiter: str) -> list[str]:
     """Returns the names in a header, without blanks around them."""
     return [name.strip() for name in _split(line, delimiter)]
 
 
-def read_delimited(
-    text: LabelText, delimiter: str, options: ManifestOptions
-) -> tuple[dict[str, pa.Array], Roles]:
+def read_delimited(text: LabelText, options: ManifestOptions, *, delimiter: str) -> Table:
     """Reads a table.
 
     Args:
         text: The file.
-        delimiter: Between columns; after a tab a quotation mark is a character like any other.
         options: Which columns hold paths and labels.
-
-    Returns:
-        Name -> text values, and which of them hold paths and labels.
+        delimiter: Between columns; after a tab a quotation mark is a character like any other.
 
     Raises:
         UsageError: Rows differ in length, quotes join rows, or there is no column of paths.
@@ -57,8 +61,9 @@ def read_delimited(
     check_header(text.path, names)
     roles = find_roles(text.path, names, options)
     expected, has_quotes = _count_rows(text, delimiter)
+    kind = KINDS[delimiter]
     if not expected:
-        return {}, roles
+        return Table(kind=kind, columns={}, roles=roles)
     try:
         table = _read_with_arrow(text, delimiter, header)
     except pa.ArrowInvalid as error:
@@ -73,7 +78,11 @@ def read_delimited(
             f"{text.path}: {expected:,} rows by its lines, but {table.num_rows:,} by its quotation "
             f"marks. {_REMEDY}"
         )
-    return columns, roles
+
+    def line_of(row: int) -> int:
+        return next(islice(numbered_rows(text, delimiter), row + 1, None))[0]
+
+    return Table(kind=kind, columns=columns, roles=roles, line_of=line_of)
 
 
 def _read_with_arrow(text: LabelText, delimiter: str, header: list[str]) -> pa.Table:
@@ -231,9 +240,7 @@ def _refuse(
     row = found.index(True).as_py()
     if row < 0:
         return
-    begin, cells = next(
-        pair for i, pair in enumerate(numbered_rows(text, delimiter)) if i == row + 1
-    )
+    begin, cells = next(islice(numbered_rows(text, delimiter), row + 1, None))
     value = next((cell for cell in cells if "\n" in cell or "\r" in cell), "")
     if spaced:
         what = (

@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from convert.errors import UsageError
@@ -136,6 +137,10 @@ class LabelText:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield number, line.removesuffix("\n")
+
+    def line_of(self, row: int) -> int:
+        """Returns the number of the line that is a row, from 1; blank lines are none."""
+        return next(islice(self.numbered(), row, None))[0]
 
     def head_lines(self) -> list[str]:
         """Returns the first whole lines that are not blank."""

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UsageError
+from convert.plan.dialects.columns import Table
 from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.roles import ManifestOptions, Roles, find_roles
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 65_536  # bounds what exists as Python objects at one time
 
 Where = str  # `line 5` or `entry 5`
+Entries = Iterable[tuple[Where, Any]]
 
 
 class Pairs(dict[str, Any]):
@@ -40,9 +42,7 @@ def _nothing(name: str) -> None:
     """Stands for NaN and infinities, which JSON does not have and pandas means for a gap."""
 
 
-def read_json_lines(
-    text: LabelText, options: ManifestOptions
-) -> tuple[dict[str, pa.Array], Roles | None]:
+def read_json_lines(text: LabelText, options: ManifestOptions) -> Table:
     """Reads an object a line; a key that a line lacks is empty there.
 
     Raises:
@@ -59,50 +59,65 @@ def read_json_lines(
                     f"{text.path}: line {number} is not a JSON object: {reason}."
                 ) from error
 
-    return _table(text.path, objects(), options)
+    columns, roles = _columns(text.path, objects(), options)
+    return Table(kind="JSON Lines file", columns=columns, roles=roles, line_of=text.line_of)
 
 
-def read_document(text: LabelText) -> Any:
-    """Returns the content of a JSON file.
+def read_json(text: LabelText, options: ManifestOptions) -> Table:
+    """Reads a document: an array of objects, an object from paths to texts, or MMOCR's.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is none of these, or not of the one that the options name.
     """
     with text.lines() as lines:
         try:
-            return parse(lines.read())
+            content = parse(lines.read())
         except UnicodeError:
             raise
         except (ValueError, RecursionError) as error:
             reason = str(error).rstrip(".")
             raise UsageError(f"{text.path}: not a valid JSON file: {reason}.") from error
+    found = options.format
+    if found is None and isinstance(content, list):
+        found = "table"
+    elif found is None and isinstance(content, dict) and "data_list" in content:
+        found = "mmocr"
+    kind, entries_of = _DOCUMENTS[found or "mapping"]
+    chosen = options if found == "table" else ManifestOptions()
+    columns, roles = _columns(text.path, entries_of(text.path, content), chosen)
+    return Table(kind=kind, columns=columns, roles=roles)
 
 
-def table_of_objects(
-    path: str, content: list[Any], options: ManifestOptions
-) -> tuple[dict[str, pa.Array], Roles | None]:
-    """Reads an array of objects as a table."""
-    return _table(path, ((f"entry {i}", value) for i, value in enumerate(content)), options)
+def _array(path: str, content: Any) -> Entries:
+    if not isinstance(content, list):
+        raise UsageError(f"{path}: expected a JSON array of objects, as --format table says.")
+    return ((f"entry {i}", value) for i, value in enumerate(content))
 
 
-def read_mapping(path: str, content: Any) -> tuple[dict[str, pa.Array], Roles | None]:
-    """Reads an object from paths to texts."""
+def _mapping(path: str, content: Any) -> Entries:
+    """Returns an object from paths to texts as a row each."""
     if not isinstance(content, Pairs):
         raise UsageError(f"{path}: expected one JSON object, from each path to its text.")
-    entries = (
+    return (
         (f"the entry {key!r}", Pairs([("path", key), ("text", value)]))
         for key, value in content.pairs
     )
-    return _table(path, entries, ManifestOptions())
 
 
-def read_mmocr(path: str, content: Any) -> tuple[dict[str, pa.Array], Roles | None]:
+def _mmocr(path: str, content: Any) -> Entries:
     """Reads MMOCR's `{"data_list": [{"img_path": ..., "instances": [{"text": ...}]}]}`."""
     entries = content.get("data_list") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise UsageError(f"{path}: expected MMOCR's JSON object, with a list under `data_list`.")
-    pairs = ((f"entry {i} of data_list", _instance(path, i, e)) for i, e in enumerate(entries))
-    return _table(path, pairs, ManifestOptions())
+    return ((f"entry {i} of data_list", _instance(path, i, e)) for i, e in enumerate(entries))
+
+
+_DOCUMENTS: dict[str, tuple[str, Callable[[str, Any], Entries]]] = {
+    "table": ("JSON array of objects", _array),
+    "mapping": ("JSON object from paths to texts", _mapping),
+    "mmocr": ("JSON file of MMOCR", _mmocr),
+}
+"""Format -> what it is called, and its rows."""
 
 
 def _instance(path: str, index: int, entry: Any) -> Pairs:
@@ -118,8 +133,8 @@ def _instance(path: str, index: int, entry: Any) -> Pairs:
     return Pairs([("path", entry["img_path"]), ("text", texts[0])])
 
 
-def _table(
-    path: str, entries: Iterable[tuple[Where, Any]], options: ManifestOptions
+def _columns(
+    path: str, entries: Entries, options: ManifestOptions
 ) -> tuple[dict[str, pa.Array], Roles | None]:
     """Returns objects as columns.
 
@@ -148,7 +163,7 @@ def _table(
     return {name: _joined(path, name, parts) for name, parts in pieces.items()}, roles
 
 
-def _objects(path: str, entries: Iterable[tuple[Where, Any]]) -> Iterator[tuple[Where, Pairs]]:
+def _objects(path: str, entries: Entries) -> Iterator[tuple[Where, Pairs]]:
     """Yields the objects; none has a key twice."""
     for where, value in entries:
         if not isinstance(value, Pairs):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from convert.errors import UsageError
 from convert.images.formats.suffixes import SUFFIXES
+from convert.plan.dialects.columns import Table
 from convert.plan.dialects.encoding import LabelText
+from convert.plan.dialects.roles import PATH, ManifestOptions, Roles
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+LIST_ROLES = Roles(path=PATH, text="text", labels=())
 
 Separator = Literal["tab", "comma", "semicolon", "bar", "blank"]
 
@@ -59,29 +60,29 @@ def separator_of(lines: list[str]) -> Separator:
     return "blank"
 
 
-def read_list(text: LabelText, *, is_forced: bool) -> tuple[dict[str, pa.Array], Separator]:
+def read_list(text: LabelText, options: ManifestOptions) -> Table:
     """Reads a list: a path, a separator, and a text, on each line.
 
     Args:
         text: The file.
-        is_forced: The user says that it is a list, so all after the first separator is the text.
+        options: With the format `list`, all after the first separator is the text.
 
     Raises:
         UsageError: A line has no text, or the lines have more than two columns.
     """
     head = text.head_lines()
     separator = separator_of(head)
-    if not is_forced:
+    if options.format != "list":
         _check_shape(text.path, head, separator)
     rows = (
         (number, _split_checked(text.path, number, line, separator))
         for number, line in text.numbered()
     )
     expected = f"PATH{_BETWEEN.get(separator, ' ')}TEXT".replace("\t", ", a tab, ")
-    return _columns(text.path, rows, expected), separator
+    return _table(text, f"list (a path, a {separator}, a text)", rows, expected)
 
 
-def read_icdar(text: LabelText) -> dict[str, pa.Array]:
+def read_icdar(text: LabelText, options: ManifestOptions) -> Table:
     """Reads lines of `path, "text"`.
 
     Raises:
@@ -89,7 +90,7 @@ def read_icdar(text: LabelText) -> dict[str, pa.Array]:
     """
     matches = ((number, _ICDAR.fullmatch(line)) for number, line in text.numbered())
     rows = ((number, m and (m[1].strip(), _ESCAPED.sub(r"\1", m[2]))) for number, m in matches)
-    return _columns(text.path, rows, 'PATH, "TEXT"')
+    return _table(text, 'list in the style of ICDAR (a path, "text")', rows, 'PATH, "TEXT"')
 
 
 def _split(line: str, separator: Separator) -> tuple[str, str] | None:
@@ -118,25 +119,23 @@ def _split_checked(
     return pair
 
 
-def _columns(
-    path: str, rows: Iterable[tuple[int, tuple[str, str] | None]], expected: str
-) -> dict[str, pa.Array]:
+def _table(
+    text: LabelText, kind: str, rows: Iterator[tuple[int, tuple[str, str] | None]], expected: str
+) -> Table:
     import pyarrow as pa
 
     paths, texts = [], []
-    rows = iter(rows)
     while some := list(islice(rows, _LINES_AT_ONCE)):
         good = []
         for number, pair in some:
             if pair is None:
-                raise UsageError(f"{path}: line {number} is no {expected}.")
-            _check_text(path, number, pair[1])
+                raise UsageError(f"{text.path}: line {number} is no {expected}.")
+            _check_text(text.path, number, pair[1])
             good.append(pair)
         paths.append(pa.array([p for p, _ in good], pa.large_string()))
         texts.append(pa.array([t for _, t in good], pa.large_string()))
-    if not paths:
-        return {}
-    return {"path": pa.concat_arrays(paths), "text": pa.concat_arrays(texts)}
+    columns = {"path": pa.concat_arrays(paths), "text": pa.concat_arrays(texts)} if paths else {}
+    return Table(kind=kind, columns=columns, roles=LIST_ROLES, line_of=text.line_of)
 
 
 def _check_text(path: str, number: int, text: str) -> None:
