@@ -7,13 +7,21 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from convert_cases import encoded
-from PIL import Image
+from PIL import Image, features
 
 from convert.errors import ImageError
-from convert.images import ImageOptions, Rendered, render
+from convert.images import ImageOptions, Rendered, render, to_array
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# First column and row of each pass of an interlaced PNG, and the steps between them.
+PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+PASSES.append((0, 1, 1, 2))
+needs_tiff = pytest.mark.skipif(
+    not features.check("libtiff"), reason="Pillow was built without libtiff"
+)
+needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
 
 
 def picture(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
@@ -35,12 +43,13 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, *, interlace: int = 0,
-        extra: bytes = b"") -> bytes:  # fmt: skip
-    """Returns a PNG whose compressed rows are given as they are."""
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes = b"", *, interlace: int = 0,
+        extra: bytes = b"", stream: bytes | None = None) -> bytes:  # fmt: skip
+    """Returns a PNG whose rows are given as they are, or compressed."""
     header = struct.pack(">II5B", *size, depth, colour, 0, 0, interlace)
     palette = chunk(b"PLTE", bytes(x % 255 + 1 for x in range(3 << depth))) if colour == 3 else b""
-    parts = (chunk(b"IHDR", header), extra, palette, chunk(b"IDAT", zlib.compress(rows)))
+    stream = zlib.compress(rows) if stream is None else stream
+    parts = (chunk(b"IHDR", header), extra, palette, chunk(b"IDAT", stream))
     return SIGNATURE + b"".join(parts) + chunk(b"IEND", b"")
 
 
@@ -58,6 +67,13 @@ def edit_tag(data: bytes, tag: int, change: Callable[[list[int]], list[int]]) ->
             struct.pack_into(f"<{len(values)}{form}", edited, place, *values)
             struct.pack_into("<I", edited, entry + 4, len(values))
     return bytes(edited)
+
+
+def tag_values(data: bytes, tag: int) -> list[int]:
+    """Returns the values of one tag of a little-endian TIFF."""
+    found: list[int] = []
+    edit_tag(data, tag, lambda values: found.extend(values) or values)
+    return found
 
 
 def outcome(data: bytes, **options) -> str:
@@ -78,7 +94,11 @@ def rendered(data: bytes, **options) -> Rendered:
     return render(data, ImageOptions(**{"crop": None, "size": (64, 48), **options}))
 
 
+def pixels(data: bytes, **options) -> np.ndarray:
+    chosen = ImageOptions(**{"crop": None, "size": (64, 48), **options})
+    return to_array(render(data, chosen), chosen)
+
+
 def bomb(width: int, height: int) -> bytes:
     """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
-    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    return png((width, height), 8, 2, stream=b"")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from convert_cases import command, encoded, write_manifest
-from image_cases import chunk, edit_tag, jpeg, outcome, picture, png, rendered
+from image_cases import chunk, edit_tag, jpeg, needs_tiff, outcome, picture, png, rendered
 from PIL import Image, PngImagePlugin, features
 
 from convert.images.formats import codec_support
@@ -18,10 +18,6 @@ from convert.images.formats.foreign_formats import foreign_format
 from convert.images.formats.tiff import tiff_format
 from convert.version import __version__
 
-needs_tiff = pytest.mark.skipif(
-    not features.check("libtiff"), reason="Pillow was built without libtiff"
-)
-needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
 MAKE = "and reinstall pillow-simd: make system-packages"
 WEBP = b'RIFF\x1e\0\0\0WEBPVP8L\x11\0\0\0/\x0f\xc0\x03\0\x07P\x8f"\x97\xa7\xff\x81\x88\xe8\x7f\0\0'
 NO_WEBP = f"a WebP, and this Pillow was built without libwebp; install libwebp-dev {MAKE}"

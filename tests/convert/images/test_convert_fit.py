@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from convert_cases import command, encoded, write_manifest
 from image_cases import jpeg, picture, rendered
+from image_cases import pixels as shown
 from PIL import Image
 
 from convert.dataset.parser import parse_dataset
@@ -48,8 +49,7 @@ def median_of_border(pixels: np.ndarray) -> list[int]:
 
 
 def pixels(data: bytes, **options) -> np.ndarray:
-    chosen = ImageOptions(**{"crop": None, "size": (64, 48), "fit": "pad", **options})
-    return to_array(render(data, chosen), chosen)
+    return shown(data, **{"fit": "pad", **options})
 
 
 @pytest.mark.parametrize("size", [(64, 48), (128, 32), (20, 90), (7, 7), (1, 50), (50, 1)])
@@ -57,8 +57,8 @@ def pixels(data: bytes, **options) -> np.ndarray:
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_pad_is_what_it_says(mode: str, source: tuple[int, int], size: tuple[int, int]) -> None:
     image = picture(*source, mode)
-    shown = image.convert("RGB") if mode == "L" else image
-    np.testing.assert_array_equal(pixels(encoded(image, "PNG"), size=size), padded(shown, size))
+    seen = image.convert("RGB") if mode == "L" else image
+    np.testing.assert_array_equal(pixels(encoded(image, "PNG"), size=size), padded(seen, size))
 
 
 def test_padding_around_what_is_see_through_has_no_seam() -> None:
@@ -147,8 +147,8 @@ def test_a_dataset_has_it_written_down(tmp_path: Path) -> None:
     assert (options.fit, options.lenient) == ("pad", True)
     deep = command("verify", "out", "--manifest", "m.csv", "--deep", cwd=tmp_path)
     assert "sound" in deep.stdout + deep.stderr
-    shown = command("show", "out", cwd=tmp_path).stdout
-    assert "shape kept and padded" in shown and "damaged images kept" in shown
+    said = command("show", "out", cwd=tmp_path).stdout
+    assert "shape kept and padded" in said and "damaged images kept" in said
 
 
 def test_defaults_are_not_written(tmp_path: Path) -> None:
@@ -202,10 +202,7 @@ def _served(how: dict, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
 
 def test_pillow_alone_can_read_what_is_padded() -> None:
-    data = render(
-        encoded(picture(40, 20), "PNG"),
-        ImageOptions(crop=None, size=(32, 32), fit="pad", encoding="png"),
-    ).content
-    np.testing.assert_array_equal(
-        np.asarray(Image.open(BytesIO(data))), padded(picture(40, 20), (32, 32))
-    )
+    data = encoded(picture(40, 20), "PNG")
+    record = rendered(data, size=(32, 32), fit="pad", encoding="png").content
+    found = np.asarray(Image.open(BytesIO(record)))
+    np.testing.assert_array_equal(found, padded(picture(40, 20), (32, 32)))

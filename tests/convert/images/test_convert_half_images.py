@@ -9,8 +9,21 @@ from io import BytesIO
 import numpy as np
 import pytest
 from convert_cases import encoded
-from image_cases import SIGNATURE, chunk, edit_tag, outcome, picture, png, reason, rendered
-from PIL import Image, features
+from image_cases import (
+    PASSES,
+    SIGNATURE,
+    chunk,
+    edit_tag,
+    needs_tiff,
+    needs_webp,
+    outcome,
+    picture,
+    pixels,
+    png,
+    reason,
+    tag_values,
+)  # fmt: skip
+from PIL import Image
 
 from convert.images.formats.png import fast_decoder as png_module
 from convert.images.formats.png.chunks import has_all_rows
@@ -19,14 +32,8 @@ WIDTH, HEIGHT = 64, 48
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 KINDS = [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (2, 3), (4, 3), (8, 3)]
 KINDS += [(8, 4), (16, 4), (8, 6), (16, 6)]
-PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
-PASSES.append((0, 1, 1, 2))
 LACKS = "truncated: the PNG ends before its last row"
 TIFF_LACKS = "truncated: the TIFF lacks strips, or they are too short for its rows"
-needs_tiff = pytest.mark.skipif(
-    not features.check("libtiff"), reason="Pillow was built without libtiff"
-)
-needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
 
 
 def rows(depth: int, colour: int, interlace: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
@@ -102,9 +109,9 @@ def test_what_lenient_keeps_of_a_png() -> None:
     row = len(content) // HEIGHT
     data = png((WIDTH, HEIGHT), 8, 2, content)
     middle = data.index(b"IDAT") + 4 + 60
-    expected = np.frombuffer(rendered(data).content, np.uint8).reshape(HEIGHT, WIDTH, 3)
+    expected = pixels(data)
     short = png((WIDTH, HEIGHT), 8, 2, content[: 10 * row])
-    found = np.frombuffer(rendered(short, lenient=True).content, np.uint8).reshape(expected.shape)
+    found = pixels(short, lenient=True)
     assert np.array_equal(found[:10], expected[:10]) and not found[10:].any()
     for cut in (middle, len(data) - 3, len(data) - 12, len(data) - 20):
         assert reason(data[:cut]) == "truncated"
@@ -180,12 +187,6 @@ def _tiff(compression: str | None) -> bytes:
     return tiff(compression, "1" if compression == "group4" else "RGB")
 
 
-def strips(data: bytes, tag: int) -> list[int]:
-    found: list[int] = []
-    edit_tag(data, tag, lambda values: found.extend(values) or values)
-    return found
-
-
 @tiffs
 def test_tiffs_with_too_few_strips(compression: str | None) -> None:
     data = _tiff(compression)
@@ -218,7 +219,7 @@ def test_tiffs_with_strips_that_are_too_short(compression: str | None) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
 def test_tiffs_with_a_hole_in_a_strip(compression: str, strip: int, share: float) -> None:
     data = bytearray(_tiff(compression))
-    start, count = strips(data, 273)[strip], strips(data, 279)[strip]
+    start, count = tag_values(data, 273)[strip], tag_values(data, 279)[strip]
     first = start + int(count * share)
     data[first : start + count] = bytes(start + count - first)
     assert reason(bytes(data)) in ("truncated", "damaged")
@@ -227,7 +228,7 @@ def test_tiffs_with_a_hole_in_a_strip(compression: str, strip: int, share: float
 @needs_tiff
 def test_a_deflated_strip_with_half_its_rows() -> None:
     data = tiff("tiff_adobe_deflate")
-    start, count = strips(data, 273)[2], strips(data, 279)[2]
+    start, count = tag_values(data, 273)[2], tag_values(data, 279)[2]
     content = zlib.decompress(data[start : start + count])
     half = zlib.compress(content[: len(content) // 2])
     data = data[:start] + half + data[start + len(half) :]
@@ -243,8 +244,7 @@ def test_uncompressed_strips_without_counts_are_whole() -> None:
 def test_what_lenient_keeps_of_a_tiff() -> None:
     data = edit_tag(tiff(), 273, lambda offsets: offsets[:3])
     assert outcome(data, lenient=True) == "converted damaged_kept"
-    pixels = np.frombuffer(rendered(data, lenient=True).content, np.uint8)
-    assert not pixels.reshape(HEIGHT, -1)[24:].any()
+    assert not pixels(data, lenient=True)[24:].any()
 
 
 @needs_tiff
@@ -285,5 +285,4 @@ def test_whole_images_of_every_kind_are_what_pillow_shows() -> None:
         with Image.open(BytesIO(data)) as image:
             if image.mode in ("RGB", "RGBA", "L", "P", "1", "LA"):
                 shown = np.asarray(image.convert("RGBA"))[..., :3]
-                found = np.frombuffer(rendered(data).content, np.uint8).reshape(shown.shape)
-                assert image.mode == "RGBA" or np.array_equal(found, shown)
+                assert image.mode == "RGBA" or np.array_equal(pixels(data), shown)

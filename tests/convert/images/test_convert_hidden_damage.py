@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from convert_cases import encoded
-from image_cases import jpeg, outcome, png, reason
+from image_cases import PASSES, jpeg, outcome, png, reason
 from PIL import Image
 
 from convert.images.formats.jpeg.zeros import is_zeroed
 
 WIDTH, HEIGHT = 64, 48
-# First column and row of each pass of an interlaced PNG, and the steps between them.
-PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
-PASSES.append((0, 1, 1, 2))
 ZEROED = "damaged: the JPEG: zeros stand where its pixels should be"
 
 

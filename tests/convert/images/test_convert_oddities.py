@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from convert_cases import command, encoded, write_manifest
-from image_cases import chunk, jpeg, outcome, picture, png
-from PIL import Image, features
+from image_cases import chunk, jpeg, needs_webp, outcome, picture, png
+from PIL import Image
 
 from convert.images.oddities import ODDITIES, Sighting, oddity_lines
 from convert.images.pixels.looks import look_of, shape_of
-
-needs_webp = pytest.mark.skipif(not features.check("webp"), reason="Pillow was built without webp")
 
 
 def seen(**counts: int) -> dict:

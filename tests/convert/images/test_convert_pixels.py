@@ -1,16 +1,15 @@
 """Sources become the pixels that they show, or are refused with a reason."""
 
-import struct
-import zlib
 from collections import Counter
 from io import BytesIO
 
 import numpy as np
 import pytest
 from convert_cases import BOX, ROOT, SAMPLE, SIZE, encoded, png, sample_rows
+from image_cases import chunk, outcome
+from image_cases import png as built
 from PIL import Image
 
-from convert.errors import ImageError
 from convert.images import ImageOptions, Rendered, render, to_array
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -35,24 +34,10 @@ def row(data: bytes, **options) -> list:
     return rendered(data, **options)[1][0].tolist()
 
 
-def refusal(data: bytes, **options) -> str:
-    """Returns the reason and the detail with which a source is refused."""
-    with pytest.raises(ImageError) as caught:
-        render(data, ImageOptions(**{"crop": None, "size": (4, 4), **options}))
-    assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
-    return str(caught.value)
-
-
 def raw_png(bits: int, colour: int, width: int, pixels: bytes, trns: bytes = b"") -> bytes:
     """Returns a PNG of one row, of a kind that Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0)
-    chunks = [b"IHDR" + header, b"tRNS" + trns, b"IDAT" + zlib.compress(b"\0" + pixels), b"IEND"]
-    framed = (
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        for chunk in chunks
-        if chunk != b"tRNS"
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+    extra = chunk(b"tRNS", trns) if trns else b""
+    return built((width, 1), bits, colour, b"\0" + pixels, extra=extra)
 
 
 def palette(**extra) -> bytes:
@@ -198,29 +183,20 @@ def test_half_transparency_is_mixed_with_the_ground() -> None:
     assert row(data, alpha="white") == [[244, 224, 204]]
 
 
-@pytest.mark.parametrize(("alpha", "first"), [("drop", RED), ("black", BLACK), ("white", WHITE)])
-def test_a_clear_colour_is_transparency(alpha: str, first: list[int]) -> None:
-    data = raw_png(8, 2, 2, bytes(RED + GREEN), bytes([0, 200, 0, 10, 0, 20]))
-    result, pixels = rendered(data, alpha=alpha)
-    assert pixels[0].tolist() == [first, GREEN]
-    assert dropped_alpha(result) == (alpha == "drop")
-
-
-@pytest.mark.parametrize(("alpha", "first"), [("drop", WHITE), ("black", BLACK), ("white", WHITE)])
-def test_a_clear_grey_of_one_bit_is_transparency(alpha: str, first: list[int]) -> None:
-    data = raw_png(1, 0, 2, bytes([0b10000000]), bytes([0, 1]))  # white, black; white is clear
-    result, pixels = rendered(data, alpha=alpha)
-    assert pixels[0].tolist() == [first, BLACK]
-    assert dropped_alpha(result) == (alpha == "drop")
-
-
-@pytest.mark.parametrize(("alpha", "first"), [("drop", 18), ("black", 0), ("white", 255)])
-def test_a_clear_grey_of_sixteen_bits_is_transparency(alpha: str, first: int) -> None:
-    # Two greys with the same high byte; only the first of them is clear.
-    data = raw_png(16, 0, 2, bytes([18, 52, 18, 53]), bytes([18, 52]))
-    result, pixels = rendered(data, alpha=alpha, resample="nearest")
-    assert pixels[0].tolist() == [[first] * 3, [18] * 3]
-    assert dropped_alpha(result) == (alpha == "drop")
+@pytest.mark.parametrize(
+    ("data", "clear", "other"),
+    [
+        (raw_png(8, 2, 2, bytes(RED + GREEN), bytes([0, 200, 0, 10, 0, 20])), RED, GREEN),
+        (raw_png(1, 0, 2, bytes([0b10000000]), bytes([0, 1])), WHITE, BLACK),
+        # Two greys with the same high byte; only the first of them is clear.
+        (raw_png(16, 0, 2, bytes([18, 52, 18, 53]), bytes([18, 52])), [18] * 3, [18] * 3),
+    ],
+)
+def test_a_clear_colour_is_transparency(data: bytes, clear: list[int], other: list[int]) -> None:
+    for alpha, first in (("drop", clear), ("black", BLACK), ("white", WHITE)):
+        result, pixels = rendered(data, alpha=alpha, resample="nearest")
+        assert pixels[0].tolist() == [first, other]
+        assert dropped_alpha(result) == (alpha == "drop")
 
 
 def test_padding_is_no_transparency_that_was_dropped() -> None:
@@ -287,9 +263,7 @@ def test_padding_is_black(data: bytes, alpha: str) -> None:
 )
 def test_a_box_that_leaves_the_image(box: tuple[int, int, int, int]) -> None:
     words = " ".join(map(str, box))
-    assert refusal(png(), crop=box) == (
-        f"box_outside: the box {words} reaches past the image, 12x8"
-    )
+    assert outcome(png(), crop=box) == f"box_outside: the box {words} reaches past the image, 12x8"
 
 
 def test_a_box_may_touch_every_edge() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import zlib
 from io import BytesIO
@@ -10,12 +9,13 @@ from io import BytesIO
 import numpy as np
 import pytest
 from convert_cases import SAMPLE, encoded, sample_rows
+from image_cases import chunk
+from image_cases import png as built
 from PIL import Image, ImageFile, PngImagePlugin
 
 from convert.errors import ImageError
 from convert.images import ImageOptions, render
 from convert.images.formats.png import fast_decoder as png
-from convert.images.formats.png.chunks import PNG_SIGNATURE
 
 WIDTH, HEIGHT = 24, 16
 BOX = (3, 2, 20, 15)
@@ -84,15 +84,6 @@ def test_the_sample_is_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> N
     assert [render(data, options) for data in datas] == ours
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
 def refiltered(random: np.random.Generator, channels: int, colour: int) -> bytes:
     """Returns a PNG whose rows have any filter types, some of which do not exist."""
     rows = random.integers(0, 256, (HEIGHT, 1 + WIDTH * channels), np.uint8)
@@ -102,13 +93,12 @@ def refiltered(random: np.random.Generator, channels: int, colour: int) -> bytes
     content = rows.tobytes()
     if random.random() < 0.3:  # too few bytes, or too many
         content = (content + bytes(500))[: len(content) + int(random.integers(-200, 200))]
-    header = struct.pack(">II5B", WIDTH, HEIGHT, 8, colour, 0, 0, 0)
     stream = zlib.compress(content, int(random.integers(10)))
     if random.random() < 0.2:
         stream = stream[: len(stream) - int(random.integers(1, 300))]
     cut = int(random.integers(len(stream)))
-    chunks = [(b"IHDR", header), (b"IDAT", stream[:cut]), (b"IDAT", stream[cut:]), (b"IEND", b"")]
-    return PNG_SIGNATURE + b"".join(chunk(*each) for each in chunks)
+    first = chunk(b"IDAT", stream[:cut])
+    return built((WIDTH, HEIGHT), 8, colour, extra=first, stream=stream[cut:])
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of oddities of damaged files

@@ -7,14 +7,12 @@ import struct
 import numpy as np
 import pytest
 from convert_cases import encoded
-from image_cases import edit_tag, outcome, picture, reason, rendered
-from PIL import Image, features
+from image_cases import edit_tag, needs_tiff, outcome, picture, reason, rendered, tag_values
+from PIL import Image
 
 from convert.images.formats.tiff import fax as tiff_fax
 
-pytestmark = pytest.mark.skipif(
-    not features.check("libtiff"), reason="Pillow was built without libtiff"
-)
+pytestmark = needs_tiff
 
 FAX = ["tiff_ccitt", "group3", "group4"]
 BILEVEL = [*FAX, "packbits"]
@@ -42,14 +40,8 @@ def tiff(compression: str, image: Image.Image | None = None, **tags: int) -> byt
     return encoded(image, "TIFF", compression=compression, tiffinfo=tiffinfo)
 
 
-def values(data: bytes, tag: int) -> list[int]:
-    found: list[int] = []
-    edit_tag(data, tag, lambda old: found.extend(old) or old)
-    return found
-
-
 def with_damage(data: bytes, kind: str, strip: int = 0) -> bytes:
-    start, count = values(data, OFFSETS)[strip], values(data, COUNTS)[strip]
+    start, count = tag_values(data, OFFSETS)[strip], tag_values(data, COUNTS)[strip]
     part = DAMAGE[kind](data[start : start + count], count // 3)
     return data[:start] + part + data[start + count :]
 
@@ -59,7 +51,7 @@ def with_damage(data: bytes, kind: str, strip: int = 0) -> bytes:
 @pytest.mark.parametrize("strips", [1, 4])
 def test_damage_in_a_fax(compression: str, kind: str, strips: int) -> None:
     data = tiff(compression, t278=120 // strips)
-    assert len(values(data, OFFSETS)) == strips
+    assert len(tag_values(data, OFFSETS)) == strips
     assert outcome(data) == "converted"
     assert reason(with_damage(data, kind, strips // 2)) in ("damaged", "truncated")
 
@@ -107,8 +99,8 @@ def tiled(compression: str, num_tiles: int = 3) -> bytes:
     size = 64
     data = [tiff(compression, page().crop((at * 30, 0, at * 30 + size, size)), t278=size)
             for at in range(num_tiles)]  # fmt: skip
-    tiles = [d[(o := values(d, OFFSETS)[0]) : o + values(d, COUNTS)[0]] for d in data]
-    shared = {tag: values(data[0], tag)[0] for tag in (258, 259, 262)}
+    tiles = [d[(o := tag_values(d, OFFSETS)[0]) : o + tag_values(d, COUNTS)[0]] for d in data]
+    shared = {tag: tag_values(data[0], tag)[0] for tag in (258, 259, 262)}
     counts = [len(tile) for tile in tiles]
     starts = [8 + sum(counts[:number]) for number in range(num_tiles)]
     lists = struct.pack(f"<{2 * num_tiles}I", *starts, *counts)
@@ -125,7 +117,7 @@ def tiled(compression: str, num_tiles: int = 3) -> bytes:
 def test_tiles(compression: str) -> None:
     data = tiled(compression)
     assert reason(data).startswith("converted")
-    start, count = values(data, 324)[1], values(data, 325)[1]
+    start, count = tag_values(data, 324)[1], tag_values(data, 325)[1]
     third = count // 3
     noise = np.random.default_rng(0).bytes(third)
     damaged = data[: start + third] + noise + data[start + 2 * third :]
@@ -137,7 +129,7 @@ def test_tiles(compression: str) -> None:
 def test_padding_after_packbits_is_no_damage() -> None:
     image = Image.new("L", (64, 48), 9)
     data = tiff("packbits", image)
-    start, count = values(data, OFFSETS)[0], values(data, COUNTS)[0]
+    start, count = tag_values(data, OFFSETS)[0], tag_values(data, COUNTS)[0]
     padded = data + data[start : start + count] + b"\0"
     padded = edit_tag(padded, OFFSETS, lambda _: [len(data)])
     padded = edit_tag(padded, COUNTS, lambda _: [count + 1])
