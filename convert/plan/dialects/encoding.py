@@ -78,7 +78,8 @@ class LabelText:
         what = next((w for first, w in _OTHER_FILES.items() if start.startswith(first)), None)
         if what is not None:
             raise UsageError(f"{path}: this is {what}.")
-        self.encoding = encoding or _marked(start) or "utf-8"
+        marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8")
+        self.encoding = encoding or marked
         _check_encoding(self.encoding)
         self.doubts: tuple[str, ...] = ()
         self._content: bytes | None = None
@@ -104,8 +105,12 @@ class LabelText:
                 )
             return text.encode()
         except UnicodeError as error:
+            where = ""
+            if isinstance(error, UnicodeDecodeError):
+                lines = data.count(b"\n", 0, error.start)
+                where = f": line {lines + 1}"
             raise UsageError(
-                f"{self.path}: not text in {self.encoding}{_line_of(data, error)}. "
+                f"{self.path}: not text in {self.encoding}{where}. "
                 "Give its encoding with --manifest-encoding."
             ) from error
 
@@ -202,10 +207,6 @@ def _wide(start: bytes) -> str:
     return f"utf-32-{order}" if sorted(zeros)[1] > len(start) // 8 else f"utf-16-{order}"
 
 
-def _marked(start: bytes) -> str | None:
-    return next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-
-
 def _check_encoding(name: str) -> None:
     try:
         "a".encode(name)  # refuses what is no encoding of text, such as `zip`
@@ -224,10 +225,3 @@ def _decoded(data: bytes, encoding: str) -> str | None:
         return None
     odd = any(0x80 <= ord(c) < 0xA0 or 0xE000 <= ord(c) < 0xF900 for c in text)
     return None if odd else text
-
-
-def _line_of(data: bytes, error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError):
-        return ""
-    line = data.count(b"\n", 0, error.start) + 1
-    return f": line {line}"

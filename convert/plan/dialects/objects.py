@@ -38,6 +38,18 @@ def parse(text: str) -> Any:
     return json.loads(text, parse_float=str, parse_constant=_nothing, object_pairs_hook=Pairs)
 
 
+def _parsed(text: str, problem: str) -> Any:
+    """Parses JSON that a user wrote.
+
+    Raises:
+        UsageError: It is none; begins with `problem`.
+    """
+    try:
+        return parse(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{problem}: {str(error).rstrip('.')}.") from error
+
+
 def _nothing(name: str) -> None:
     """Stands for NaN and infinities, which JSON does not have and pandas means for a gap."""
 
@@ -51,13 +63,8 @@ def read_json_lines(text: LabelText, options: ManifestOptions) -> Table:
 
     def objects() -> Iterator[tuple[Where, Any]]:
         for number, line in text.numbered():
-            try:
-                yield f"line {number}", parse(line)
-            except (ValueError, RecursionError) as error:
-                reason = str(error).rstrip(".")
-                raise UsageError(
-                    f"{text.path}: line {number} is not a JSON object: {reason}."
-                ) from error
+            where = f"line {number}"
+            yield where, _parsed(line, f"{text.path}: {where} is not a JSON object")
 
     columns, roles = _columns(text.path, objects(), options)
     return Table(kind="JSON Lines file", columns=columns, roles=roles, line_of=text.line_of)
@@ -70,13 +77,7 @@ def read_json(text: LabelText, options: ManifestOptions) -> Table:
         UsageError: It is none of these, or not of the one that the options name.
     """
     with text.lines() as lines:
-        try:
-            content = parse(lines.read())
-        except UnicodeError:
-            raise
-        except (ValueError, RecursionError) as error:
-            reason = str(error).rstrip(".")
-            raise UsageError(f"{text.path}: not a valid JSON file: {reason}.") from error
+        content = _parsed(lines.read(), f"{text.path}: not a valid JSON file")
     found = options.format
     if found is None and isinstance(content, list):
         found = "table"

@@ -66,12 +66,8 @@ def _is_plain(data: bytes) -> bool:
             return False
         if length < _LEAST_BYTES.get(kind, 0) or (kind == b"cHRM" and length % 4):
             return False
-        if kind == b"iCCP" and not _has_method(data[start + 8 : start + 8 + length]):
+        profile = data[start + 8 : start + 8 + length] if kind == b"iCCP" else b"\0\0"
+        if not profile.partition(b"\0")[2].startswith(b"\0"):  # its one method of compression
             return False
         start += 12 + length
     return True
-
-
-def _has_method(profile: bytes) -> bool:
-    """Returns whether a colour profile's name is followed by the one method of compression."""
-    return profile.partition(b"\0")[2].startswith(b"\0")
