@@ -1,8 +1,7 @@
 """From a file's bytes to pixels (`decode`), and from there to a record's image (`render`)."""
 
 from convert.images.decoding import Decoded, decode
-from convert.images.formats.known_formats import FORMATS
-from convert.images.open_image import decode_error, open_image
+from convert.images.open_image import FORMATS, decode_error, open_image
 from convert.images.options import ImageOptions, recorded_options
 from convert.images.rendering import Rendered, render, to_array
 

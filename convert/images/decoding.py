@@ -9,9 +9,8 @@ from PIL import Image
 from convert.config import Box
 from convert.errors import ImageError
 from convert.images.formats.image_format import ImageFormat, Loaded, is_inside
-from convert.images.formats.known_formats import format_of
 from convert.images.oddities import Oddity
-from convert.images.open_image import decode_error, open_image
+from convert.images.open_image import decode_error, format_of, open_image
 from convert.images.options import ImageOptions
 from convert.images.pixels.alpha import flatten
 from convert.images.pixels.colours import from_array, orientation, to_rgb, turn_upright
@@ -58,8 +57,8 @@ def decode(data: bytes, box: Box | None, options: ImageOptions) -> Decoded:
     kind = format_of(data)
     plain = kind.decode_plain(data, box, options.max_pixels, to_box=options.fast_decode)
     if plain is not None:
-        image = from_array(plain.pixels, box or (0, 0, *plain.size))
-        return _all_of(image, kind.name, plain.size)
+        pixels, size = plain
+        return _all_of(from_array(pixels, box or (0, 0, *size)), kind.name, size)
     kept: tuple[Oddity, ...] = ()
     try:
         source = open_image(data, options.max_pixels)

@@ -47,18 +47,6 @@ class Loaded(NamedTuple):
     pixels: Pixels | None = None
 
 
-class Plain(NamedTuple):
-    """An image decoded without Pillow: upright, and nothing about it is odd.
-
-    Attributes:
-        pixels: uint8, shape (height, width) or (height, width, channels); down to the box at least.
-        size: (width, height) of the source.
-    """
-
-    pixels: Pixels
-    size: tuple[int, int]
-
-
 class ImageFormat:
     """A format of image files that Pillow decodes by itself.
 
@@ -76,7 +64,7 @@ class ImageFormat:
 
     def decode_plain(
         self, data: bytes, box: Box | None, max_pixels: int, *, to_box: bool
-    ) -> Plain | None:
+    ) -> tuple[Pixels, tuple[int, int]] | None:
         """Decodes a file of the usual kind by a decoder that is faster than Pillow.
 
         Args:
@@ -86,7 +74,8 @@ class ImageFormat:
             to_box: Rows below the box may be left out.
 
         Returns:
-            None where anything is unusual or wrong: the other methods say what.
+            Its pixels, down to the box at least, and (width, height) of the source. None where
+            anything is unusual or wrong: the other methods say what.
         """
 
     def check(self, data: bytes) -> None:

@@ -143,12 +143,12 @@ class HdfsSourceReader(RootReader):
             whole = absolute(f"{SCHEME}{self._authority}{path}")
         else:
             whole = absolute(f"{self._root.rstrip('/')}/{path}")
-        if not self._fence.admits(whole):
+        if not self._admits(whole):
             if split_address(whole)[0] != self._authority:
                 raise ImageError(
                     "outside_root", "leads to another HDFS; --allow ADDRESS lets its folder in"
                 )
-            raise self._fence.refusal(whole)
+            raise self._refusal(whole)
         return whole
 
 

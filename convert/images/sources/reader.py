@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import posixpath
 import stat
 import sys
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from convert.errors import ImageError, Reason, TryAgainError
-from convert.images.sources.allowed_paths import Fence
 from convert.images.sources.file_versions import Stamp
 from convert.os_errors import failure, passes
 from convert.storage.interface import WRITE_BYTES
@@ -126,7 +126,7 @@ class RootReader(ABC):
         self._max_bytes = max_bytes
         self._stamps = stamps
         self._root, allow = self._resolved(root, allow)
-        self._fence = Fence(self._root, allow)
+        self._inside = tuple(folder.rstrip("/") + "/" for folder in (self._root, *allow))
 
     @abstractmethod
     def _resolved(self, root: str, allow: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -148,6 +148,22 @@ class RootReader(ABC):
             if error.reason == "outside_root":
                 raise
             return error.reason != "missing"
+
+    def _admits(self, path: str) -> bool:
+        """Returns whether a path, whole and without links, may be read."""
+        return path.startswith(self._inside)
+
+    def _refusal(self, path: str) -> ImageError:
+        """Returns the error for a path that leads out; it names no place of this machine.
+
+        Args:
+            path: Whole; on the same file system as the root.
+        """
+        seen = posixpath.relpath(path, self._root)
+        return ImageError(
+            "outside_root",
+            f"leads out of --root, to {seen} from there; --allow DIR lets a further folder in",
+        )
 
     def _note(self, path: str, stamp: Stamp) -> None:
         if self._stamps is not None:
@@ -210,12 +226,12 @@ class SourceReader(RootReader):
         resolved, is_inside = self._folder(folder + slash)
         full = resolved + name
         if not is_inside:
-            raise self._fence.refusal(full)
+            raise self._refusal(full)
         status = os.lstat(full)
         if stat.S_ISLNK(status.st_mode):
             full = os.path.realpath(full)
-            if not self._fence.admits(full):
-                raise self._fence.refusal(full)
+            if not self._admits(full):
+                raise self._refusal(full)
             status = os.lstat(full)
         return full, status
 
@@ -243,7 +259,7 @@ class SourceReader(RootReader):
     def _resolve(self, folder: str) -> tuple[str, bool]:
         """Returns a folder without links, with a slash at its end, and whether it is inside."""
         resolved = os.path.join(os.path.realpath(os.path.join(self._root, folder)), "")
-        return resolved, self._fence.admits(resolved)
+        return resolved, self._admits(resolved)
 
     @staticmethod
     def _require_file(status: os.stat_result) -> None:

@@ -49,27 +49,8 @@ _WHAT = {
 _ZEROED = "the JPEG: zeros stand where its pixels should be"
 
 
-class Judged(NamedTuple):
-    """A JPEG that was judged.
-
-    Attributes:
-        pixels: uint8, shape (height, width) or (height, width, channels).
-        data: The file, repaired where that was called for.
-        oddities: What is odd about it.
-    """
-
-    pixels: Pixels
-    data: bytes
-    oddities: tuple[Oddity, ...]
-
-
 class Wanted(NamedTuple):
-    """How a JPEG is decoded.
-
-    Attributes:
-        colours: One of the values of `COLOURS`.
-        size: (width, height) at a reduced scale. (0, 0): that of the file.
-    """
+    """A value of `COLOURS`, and (width, height) at a reduced scale; (0, 0): that of the file."""
 
     colours: str
     size: tuple[int, int] = (0, 0)
@@ -123,7 +104,7 @@ def _decode(data: bytes, wanted: Wanted, kept_size: tuple[int, int] | None = Non
 
 def judge(
     wanted: Wanted, data: bytes, header: Header | None, kept_size: tuple[int, int] | None
-) -> Judged:
+) -> tuple[Pixels, bytes, tuple[Oddity, ...]]:
     """Decodes a file; if libjpeg complains, decides whether the file is damaged.
 
     Args:
@@ -131,6 +112,9 @@ def judge(
         data: The file.
         header: What it says of its pixels. None: nothing unusual.
         kept_size: (width, height) of the pixels to keep of a damaged file. None: keep none.
+
+    Returns:
+        Its pixels; the file, repaired where that was called for; what is odd about it.
 
     Raises:
         ImageError: It is damaged, or ends too early.
@@ -147,12 +131,12 @@ def judge(
         pixels = _decode(file, wanted, kept_size)
         if isinstance(pixels, str) or not pixels.any():  # nothing could be decoded
             raise error
-        return Judged(pixels, file, ("damaged_kept",))
+        return pixels, file, ("damaged_kept",)
     is_left_over = _ends_in_a_hole(wanted, file)
     if is_left_over or is_zeroed(file):
         if kept_size is None:
             raise ImageError("damaged", _WHAT[_LEFT_OVER] if is_left_over else _ZEROED)
-        return Judged(pixels, file, ("damaged_kept",))
+        return pixels, file, ("damaged_kept",)
     if header is not None and file is not data:
         header = read_header(file)
     if header is not None and lacks_scans(file, header):
@@ -160,7 +144,7 @@ def judge(
             reason: Reason = "truncated" if oddities else "damaged"
             raise ImageError(reason, "the JPEG ends before its last scan")
         oddities = ("damaged_kept",)
-    return Judged(pixels, file, oddities)
+    return pixels, file, oddities
 
 
 def _repaired(wanted: Wanted, data: bytes) -> tuple[Pixels | str, bytes, tuple[Oddity, ...]]:

@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from convert.config import Box
 from convert.errors import ImageError
-from convert.images.formats.image_format import ImageFormat, Loaded, Plain, is_inside
+from convert.images.formats.image_format import ImageFormat, Loaded, Pixels, is_inside
 from convert.images.formats.png.chunks import (
     PNG_SIGNATURE,
     check_chunks,
@@ -31,7 +31,7 @@ class PngFormat(ImageFormat):
 
     def decode_plain(
         self, data: bytes, box: Box | None, max_pixels: int, *, to_box: bool
-    ) -> Plain | None:
+    ) -> tuple[Pixels, tuple[int, int]] | None:
         """Decodes a PNG of the usual kind: Pillow's look at its header takes a sixth more."""
         size = plain_size(data)
         if size is None or size[0] * size[1] > max_pixels or not is_inside(box, size):
@@ -41,7 +41,7 @@ class PngFormat(ImageFormat):
         except ImageError:
             return None
         pixels = plain_pixels(first_rows(data, box[3]) if to_box and box else data)
-        return None if pixels is None else Plain(pixels, size)
+        return None if pixels is None else (pixels, size)
 
     def check(self, data: bytes) -> None:
         """Compares the CRC of every chunk; Pillow skips those of the pixels."""
