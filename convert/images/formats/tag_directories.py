@@ -45,17 +45,6 @@ class _Form(NamedTuple):
     place: str
 
 
-class _Tag(NamedTuple):
-    """A tag: the bytes that its values take, and where these stand, unless in `value` itself."""
-
-    number: int
-    kind: int
-    num_values: int
-    value: bytes
-    size: int
-    place: int | None
-
-
 _FORM, _BIG_FORM = _Form("H", "HHI4s", "I"), _Form("Q", "HHQ8s", "Q")
 
 
@@ -154,9 +143,10 @@ def _check_decoded(data: bytes, start: int, form: _Form) -> None:
     _check_num_tags(data, start, form, _CUT_TAGS)
     _check_values(data, start, form)
     total = 0
-    for tag in _tags(data, start, form):
-        if tag.place is None or tag.place + tag.size <= len(data):
-            total += tag.size if tag.kind in _BYTE_KINDS else tag.size * _NUMBER_BYTES
+    for _, kind, count, value in _tags(data, start, form):
+        size = count * _VALUE_BYTES.get(kind, 0)
+        if size <= len(value) or _number(value, 0, form.place, _order(data)) + size <= len(data):
+            total += size if kind in _BYTE_KINDS else size * _NUMBER_BYTES
     if total > len(data) + _DECODED_BYTES:
         raise ImageError(
             "too_large", f"its tags decode to {total:,} bytes of values, of a file of {len(data):,}"
@@ -169,24 +159,23 @@ def _places(data: bytes, start: int, form: _Form, wanted: tuple[int, ...]) -> li
     Of equal tags the last counts, and tags whose values are cut off do not, as for Pillow.
     """
     places = {}
-    for tag in _tags(data, start, form):
-        if tag.number in wanted and tag.kind in _OFFSET_FORMS and tag.num_values:
-            source, at = (tag.value, 0) if tag.place is None else (data, tag.place)
-            if at + tag.size <= len(source):
-                places[tag.number] = _number(source, at, _OFFSET_FORMS[tag.kind], _order(data))
+    for tag, kind, count, value in _tags(data, start, form):
+        if tag in wanted and kind in _OFFSET_FORMS and count:
+            size = count * _VALUE_BYTES[kind]
+            source, at = value, 0
+            if size > len(value):
+                source, at = data, _number(value, 0, form.place, _order(data))
+            if at + size <= len(source):
+                places[tag] = _number(source, at, _OFFSET_FORMS[kind], _order(data))
     return [place for place in places.values() if place > 0]
 
 
-def _tags(data: bytes, start: int, form: _Form) -> Iterator[_Tag]:
-    """Yields each tag that is there."""
+def _tags(data: bytes, start: int, form: _Form) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yields the tag, type, number of values and value or its place of each tag that is there."""
     tag_form = struct.Struct(_order(data) + form.tag)
     first = start + struct.calcsize(f"={form.num_tags}")
     num_tags = min(_number(data, start, form.num_tags), max(0, len(data) - first) // tag_form.size)
-    tags = tag_form.iter_unpack(memoryview(data)[first : first + num_tags * tag_form.size])
-    for number, kind, count, value in tags:
-        size = count * _VALUE_BYTES.get(kind, 0)
-        place = _number(value, 0, form.place, _order(data)) if size > len(value) else None
-        yield _Tag(number, kind, count, value, size, place)
+    yield from tag_form.iter_unpack(memoryview(data)[first : first + num_tags * tag_form.size])
 
 
 def _check_values(data: bytes, start: int, form: _Form) -> dict[int, int]:
@@ -197,10 +186,12 @@ def _check_values(data: bytes, start: int, form: _Form) -> dict[int, int]:
     """
     counts: dict[int, int] = {}
     total = 0
-    for tag in _tags(data, start, form):
-        counts[tag.number] = max(tag.num_values, counts.get(tag.number, 0))
-        if tag.place is not None:
-            total += min(tag.size, max(0, len(data) - tag.place))
+    for tag, kind, count, value in _tags(data, start, form):
+        size = count * _VALUE_BYTES.get(kind, 0)
+        counts[tag] = max(count, counts.get(tag, 0))
+        if size > len(value):
+            place = _number(value, 0, form.place, _order(data))
+            total += min(size, max(0, len(data) - place))
     if total > len(data) + _SHARED_BYTES:
         raise ImageError(
             "too_large", f"its tags name {total:,} bytes of values, of {len(data):,} that are there"

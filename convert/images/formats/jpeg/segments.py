@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import NamedTuple
+
+
+class Marker:
+    """Second bytes of markers, after 0xFF; T.81, table B.1."""
+
+    SOF, DHT, SOI, EOI, SOS = 0xC0, 0xC4, 0xD8, 0xD9, 0xDA
+    APP0, APP1, APP14, JPEG_LS, COMMENT = 0xE0, 0xE1, 0xEE, 0xF7, 0xFE
+
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
-# Second bytes of markers, after 0xFF; T.81, table B.1.
-Marker = IntEnum("Marker", {
-    "SOF": 0xC0, "DHT": 0xC4, "SOI": 0xD8, "EOI": 0xD9, "SOS": 0xDA, "APP0": 0xE0, "APP1": 0xE1,
-    "APP14": 0xEE, "JPEG_LS": 0xF7, "COMMENT": 0xFE,
-})  # fmt: skip
 START, END, SCAN = (bytes((0xFF, marker)) for marker in (Marker.SOI, Marker.EOI, Marker.SOS))
 MOST_SEGMENTS = 10_000
 """Before a scan: profiles of colours come in at most 255, those of editors in some hundred."""
