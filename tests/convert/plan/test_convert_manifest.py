@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_cases import refusal, written
 from pyarrow import parquet
 
-from convert.errors import UsageError
 from convert.plan.dialects import read_manifest
 
 # What other readers of tables change: zeros, `NA`, dates, booleans, quotes, blanks.
@@ -40,11 +40,6 @@ def json_lines() -> str:
     return "".join(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
 
 
-def write(path: Path, content: str | bytes) -> str:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return str(path)
-
-
 def columns_of(path: str) -> dict[str, list[str]]:
     """Reads a manifest; its columns must be text and of one length."""
     manifest = read_manifest(path)
@@ -52,14 +47,6 @@ def columns_of(path: str) -> dict[str, list[str]]:
     assert {len(values) for values in columns.values()} == {manifest.num_rows}
     assert {column.type for column in manifest.columns.values()} == {pa.large_string()}
     return columns
-
-
-def refusal(path: str) -> str:
-    """Returns the error without the path that it starts with; it is one line."""
-    with pytest.raises(UsageError) as caught:
-        read_manifest(path)
-    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
-    return str(caught.value).removeprefix(f"{path}: ")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +63,7 @@ def refusal(path: str) -> str:
     ],
 )
 def test_every_text_stays_what_it_was(tmp_path: Path, name: str, content: str) -> None:
-    assert columns_of(write(tmp_path / name, content)) == COLUMNS
+    assert columns_of(written(tmp_path / name, content)) == COLUMNS
 
 
 def test_parquet_keeps_every_text(tmp_path: Path) -> None:
@@ -85,7 +72,7 @@ def test_parquet_keeps_every_text(tmp_path: Path) -> None:
 
 
 def test_windows_line_ends(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.csv", "path,y0\r\na.png,x\r\nb.png,y\r\n")
+    path = written(tmp_path / "m.csv", "path,y0\r\na.png,x\r\nb.png,y\r\n")
     assert columns_of(path) == {"path": ["a.png", "b.png"], "y0": ["x", "y"]}
 
 
@@ -103,7 +90,7 @@ def test_windows_line_ends(tmp_path: Path) -> None:
     ],
 )
 def test_json_values_become_text(tmp_path: Path, value: str, text: str) -> None:
-    path = write(tmp_path / "m.jsonl", f'{{"path": "a", "note": {value}}}\n{{"path": "b"}}\n')
+    path = written(tmp_path / "m.jsonl", f'{{"path": "a", "note": {value}}}\n{{"path": "b"}}\n')
     assert columns_of(path) == {"path": ["a", "b"], "note": [text, ""]}  # absent: empty
 
 
@@ -130,7 +117,7 @@ def test_any_text_survives_json_and_parquet(
     folder = tmp_path_factory.mktemp("any")
     lines = "".join(json.dumps({"path": value}) + "\n" for value in values)
     parquet.write_table(pa.table({"path": values}), folder / "m.parquet")
-    for path in (write(folder / "m.jsonl", lines), str(folder / "m.parquet")):
+    for path in (written(folder / "m.jsonl", lines), str(folder / "m.parquet")):
         assert columns_of(path) == {"path": values}
 
 
@@ -138,7 +125,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     import hashlib
 
     content = quoted().encode()
-    path = write(tmp_path / "m.csv", content)
+    path = written(tmp_path / "m.csv", content)
     assert read_manifest(path).sha256 == hashlib.sha256(content).hexdigest()
 
 
@@ -221,7 +208,7 @@ UNKNOWN = (
     ],
 )
 def test_refusals(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
-    assert refusal(write(tmp_path / name, content)) == message
+    assert refusal(written(tmp_path / name, content)) == message
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -231,7 +218,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_parquet_that_is_none_or_has_no_text(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.parquet", "path,y0\na,b\n")
+    path = written(tmp_path / "m.parquet", "path,y0\na,b\n")
     assert refusal(path).startswith("not a valid parquet manifest: ")
     parquet.write_table(pa.table({"path": ["a"], "y0": [[1, 2]], "box": [[1, 2]]}), path)
     assert refusal(path) == (
@@ -253,7 +240,7 @@ def test_parquet_that_is_none_or_has_no_text(tmp_path: Path) -> None:
     ],
 )
 def test_line_of(tmp_path: Path, name: str, content: str, lines: list[int]) -> None:
-    path = write(tmp_path / name, content)
+    path = written(tmp_path / name, content)
     manifest = read_manifest(path)
     assert manifest.line_of is not None
     assert [manifest.line_of(row) for row in range(manifest.num_rows)] == lines
