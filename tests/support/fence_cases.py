@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from convert_cases import png, write_manifest
+
+from convert.errors import ImageError
 
 NUM_ROWS = 12
 
@@ -30,3 +34,10 @@ def draw_cache(folder: Path) -> Path:
 def outside(place: str) -> tuple[str, str]:
     further = "--allow DIR lets a further folder in"
     return "outside_root", f"leads out of --root, to {place} from there; {further}"
+
+
+def refused(look: Callable[[str], object], path: str) -> tuple[str, str]:
+    """Returns the reason and the detail with which a path is refused."""
+    with pytest.raises(ImageError) as caught:
+        look(path)
+    return caught.value.reason, caught.value.detail
