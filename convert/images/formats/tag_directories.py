@@ -48,18 +48,6 @@ class _Form(NamedTuple):
 _FORM, _BIG_FORM = _Form("H", "HHI4s", "I"), _Form("Q", "HHQ8s", "Q")
 
 
-def check_tiff(data: bytes) -> None:
-    """Checks the first page of a TIFF.
-
-    Args:
-        data: A file that begins as a TIFF does.
-
-    Raises:
-        ImageError: Its tags would take far more memory or time than the file lets expect.
-    """
-    check_page(data, first_page(data))
-
-
 def first_page(data: bytes) -> int:
     """Returns where the directory of a TIFF's first page stands; 0 if it cannot be read."""
     return _number(data, 8 if _form(data) is _BIG_FORM else 4, _form(data).place)

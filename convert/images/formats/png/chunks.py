@@ -31,6 +31,7 @@ _PROFILE = b"iCCP"
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt", _PROFILE))
 _TEXT_BYTES = 64 * 1024  # an orientation takes a few hundred
 _PIECE_BYTES = 1 << 20
+_OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS")  # chunks besides these themselves
 
 
 def check_chunks(data: bytes) -> None:
@@ -85,17 +86,11 @@ def has_all_rows(data: bytes) -> bool:
     Args:
         data: A PNG, its header perhaps changed to fewer rows.
     """
-    missing = _row_bytes(data)
-    inflater = zlib.decompressobj()
-    pieces = (bytes(data[start:stop]) for kind, start, stop in _chunks(data) if kind == b"IDAT")
+    num_bytes = _row_bytes(data)
     try:
-        for piece in pieces:
-            while piece and missing > 0:
-                missing -= len(inflater.decompress(piece, _PIECE_BYTES))
-                piece = inflater.unconsumed_tail
+        return sum(map(len, _inflated_rows(data, num_bytes))) >= num_bytes
     except zlib.error:
         return False
-    return missing <= 0
 
 
 def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
@@ -113,23 +108,34 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
     width, height, *_ = IHDR.unpack_from(data, IHDR_AT)
     if width * height > max_pixels:
         return None
-    chunks = [(kind, bytes(data[start:stop])) for kind, start, stop in _chunks(data)]
-    stream = b"".join(content for kind, content in chunks if kind == b"IDAT")
     num_bytes = _row_bytes(data)
-    inflater = zlib.decompressobj()
-    rows = bytearray()
     try:
-        while stream and len(rows) < num_bytes:
-            rows += inflater.decompress(stream, min(_PIECE_BYTES, num_bytes - len(rows)))
-            stream = inflater.unconsumed_tail
+        rows = b"".join(_inflated_rows(data, num_bytes, goes_on=False))
     except zlib.error:
         return None
     if not rows:
         return None
-    rows += bytes(num_bytes - len(rows))
-    kept = [chunk for chunk in chunks if chunk[0] in (b"IHDR", b"PLTE", b"tRNS")]
-    kept += [(b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    kept = [(kind, data[start:stop]) for kind, start, stop in _chunks(data) if kind in _OF_PIXELS]
+    kept += [(b"IDAT", zlib.compress(rows.ljust(num_bytes, b"\0"), 1)), (b"IEND", b"")]
     return PNG_SIGNATURE + b"".join(framed(kind, content) for kind, content in kept)
+
+
+def _inflated_rows(data: bytes, num_bytes: int, *, goes_on: bool = True) -> Iterator[bytes]:
+    """Yields the first bytes of the compressed data, in pieces; the last `goes_on` beyond them.
+
+    Raises:
+        zlib.error: They are damaged.
+    """
+    inflater = zlib.decompressobj()
+    for kind, start, stop in _chunks(data):
+        stream = data[start:stop] if kind == b"IDAT" else b""
+        while stream and num_bytes > 0:
+            piece = inflater.decompress(
+                stream, _PIECE_BYTES if goes_on else min(_PIECE_BYTES, num_bytes)
+            )
+            yield piece
+            num_bytes -= len(piece)
+            stream = inflater.unconsumed_tail
 
 
 def has_profiles(data: bytes) -> bool:

@@ -93,10 +93,9 @@ def has_damaged_fax(data: bytes, compression: int, width: int, heights: list[int
         # Without ends of lines it may warn of the end of a strip that is whole.
         has_warnings = num_warnings > (len(heights) if compression in _NO_ENDS else 0)
         # Of the others libtiff says that they do not end with their last row.
-        if compression != Compression.FAX_GROUP4 or LIBRARY.TIFFIsTiled(file):
-            _require_written(parts, _decoded(file, b"\0"), heights)
-            return has_warnings
-        return _goes_on(parts, _with_more_rows(file, heights), heights) or has_warnings
+        has_more = compression == Compression.FAX_GROUP4 and not LIBRARY.TIFFIsTiled(file)
+        again = _with_more_rows(file, heights) if has_more else _decoded(file, b"\0")
+        return (_goes_on(parts, again, heights) and has_more) or has_warnings
     finally:
         LIBRARY.TIFFClose(file)
 
@@ -147,18 +146,15 @@ def _with_more_rows(file: int, heights: list[int]) -> list[bytes]:
     return _decoded(file, b"\0")
 
 
-def _goes_on(strips: list[bytes], longer: list[bytes], heights: list[int]) -> bool:
-    """Returns whether strips go on after their last row; refuses those that end before it."""
-    row = len(longer[0]) // (max(heights) + _MORE_ROWS)
-    stops = [height * row for height in heights]
-    _require_written(strips, longer, heights)
-    slack = _SLACK_ROWS * row
-    return any(any(more[stop + slack :]) for more, stop in zip(longer, stops, strict=True))
+def _goes_on(first: list[bytes], again: list[bytes], heights: list[int]) -> bool:
+    """Returns whether the second decoding goes on after the last row of some strip.
 
-
-def _require_written(first: list[bytes], second: list[bytes], heights: list[int]) -> None:
-    """Refuses rows that are not the same when what was there before is another."""
+    Raises:
+        ImageError: Rows are not the same when what was in memory before is another.
+    """
     row = len(first[0]) // max(heights)
     stops = [height * row for height in heights]  # the last strip may have fewer rows
-    if any(a[:stop] != b[:stop] for a, b, stop in zip(first, second, stops, strict=True)):
+    if any(a[:stop] != b[:stop] for a, b, stop in zip(first, again, stops, strict=True)):
         raise ImageError("truncated", "fax-compressed strips of the TIFF end before their last row")
+    slack = _SLACK_ROWS * row
+    return any(any(more[stop + slack :]) for more, stop in zip(again, stops, strict=True))

@@ -10,7 +10,7 @@ from PIL import Image, TiffImagePlugin, features
 
 from convert.errors import ImageError
 from convert.images.formats.image_format import MISSING_CODEC, ImageFormat, Loaded
-from convert.images.formats.tag_directories import check_page, check_tiff, first_page, next_page
+from convert.images.formats.tag_directories import check_page, first_page, next_page
 from convert.images.formats.tags import Compression, Tag
 from convert.images.formats.tiff.libtiff_errors import forget_errors, heard_error, is_configured
 from convert.images.formats.tiff.strips import find_flaw
@@ -36,7 +36,7 @@ class TiffFormat(ImageFormat):
 
     def check(self, data: bytes) -> None:
         """Refuses tags that take far more memory or time than the file lets expect."""
-        check_tiff(data)
+        check_page(data, first_page(data))
 
     def header_error(self, data: bytes) -> ImageError | None:
         """Looks whether the file ends before its tags, or they name an unknown compression."""
