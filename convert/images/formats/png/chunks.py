@@ -121,7 +121,12 @@ def with_all_rows(data: bytes, max_pixels: int) -> bytes | None:
 
 
 def _inflated_rows(data: bytes, num_bytes: int, *, goes_on: bool = True) -> Iterator[bytes]:
-    """Yields the first bytes of the compressed data, in pieces; the last `goes_on` beyond them.
+    """Yields the first bytes of the rows, inflated, in pieces.
+
+    Args:
+        data: A PNG.
+        num_bytes: How many of them.
+        goes_on: The last piece may hold more of them.
 
     Raises:
         zlib.error: They are damaged.
