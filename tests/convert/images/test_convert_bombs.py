@@ -188,6 +188,8 @@ def test_the_scans_of_what_a_decoder_reads_are_counted():
     assert count_scans(jpeg_with(comment), 100) == 1
     assert count_scans(b"\xff\xd8\xff\xd8\xff\xd8", 100) == 0
     assert count_scans(b"\xff\xd8" + b"\xff\xda\0\2" * 50 + b"\xff", 100) == 50
+    # After so many segments nobody counts on.
+    assert count_scans(b"\xff\xd8" + b"\xff\xfe\0\2" * 10_001 + scan * 2, 100) == 100
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,15 @@ def test_pillow_turns_tiffs_by_itself() -> None:
     assert rendered(data, size=size, exif=True).content == result.content
 
 
+def test_a_repaired_file_keeps_its_orientation_and_no_reduced_scale() -> None:
+    """Pillow decodes the colours of CMYK, of a file to which an end marker was added."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(scene(640, 480).convert("CMYK"), "JPEG", exif=exif)[:-2]
+    assert outcome(data) == "converted no_end_marker oriented"
+    assert np.array_equal(pixels(data, fast_decode=True), pixels(data))
+
+
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_orientations_that_are_none(value: int) -> None:
     assert outcome(oriented("JPEG", value)) == "converted"

@@ -41,6 +41,10 @@ def flip(data: bytes, position: int) -> bytes:
             "unknown_format: a PNM (PBM, PGM, PPM), starts with b'P6\\n12 8\\n', "
             f"expected one of {FORMATS}",
         ),
+        (
+            b"RIFF\x24\0\0\0WAVEfmt ",  # a sound in the container of WebP
+            f"unknown_format: starts with b'RIFF$\\x00\\x00\\x00', expected one of {FORMATS}",
+        ),
         (b"\x00" * 64, f"unknown_format: starts with {bytes(8)!r}, expected one of {FORMATS}"),
         (PNG[:-12], f"truncated: the PNG ends after {len(PNG) - 12} bytes, before its IEND"),
         (PNG[:-9], f"truncated: the PNG ends after {len(PNG) - 9} bytes, before its IEND"),
@@ -92,6 +96,7 @@ def test_too_many_pixels_are_refused_before_decoding(width: int, height: int, li
 
 def test_exactly_as_many_pixels_as_allowed_are_decoded() -> None:
     assert render(PNG, ImageOptions(crop=None, size=(12, 8), max_pixels=96)).content
+    assert outcome(PNG, max_pixels=95) == "too_large: 12x8 is more than 95 pixels"
     assert outcome(bomb(12, 8)) == "truncated: the PNG ends before its last row"
 
 
