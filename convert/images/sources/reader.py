@@ -134,11 +134,7 @@ class RootReader(ABC):
 
     @abstractmethod
     def _stands(self, path: str) -> bool:
-        """Returns whether anything stands under a path.
-
-        Raises:
-            ImageError, TryAgainError: As for `Reader.read`.
-        """
+        """Returns whether anything stands under a path; raises as `Reader.read` does."""
 
     def is_there(self, path: str) -> bool:
         """Returns whether anything stands under a path; see `Reader`."""

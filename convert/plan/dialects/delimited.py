@@ -38,7 +38,8 @@ KINDS = {
 
 def split_header(line: str, delimiter: str) -> list[str]:
     """Returns the names in a header, without blanks around them."""
-    return [name.strip() for name in _split(line, delimiter)]
+    cells = line.split("\t") if delimiter == "\t" else next(csv.reader([line], delimiter=delimiter))
+    return [name.strip() for name in cells]
 
 
 def read_delimited(text: LabelText, options: ManifestOptions, *, delimiter: str) -> Table:
@@ -129,7 +130,7 @@ def numbered_rows(text: LabelText, delimiter: str) -> Iterator[tuple[int, list[s
         with text.lines() as lines:
             for number, line in enumerate(lines, 1):
                 if line != "\n":
-                    yield number, _split(line.removesuffix("\n"), delimiter)
+                    yield number, line.removesuffix("\n").split("\t")
         return
     with text.lines(newline="") as lines:
         taken: list[str] = []  # the lines of the row that is being read
@@ -174,12 +175,6 @@ def _refuse_joined(
             f"{text.path}: line {begin}: a quotation mark joins {len(lines)} lines that could be "
             f"rows of their own. {_REMEDY}"
         )
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    if delimiter == "\t":
-        return line.split("\t")
-    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _count_rows(text: LabelText, delimiter: str) -> tuple[int, bool]:
