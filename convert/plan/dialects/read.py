@@ -32,6 +32,7 @@ from convert.plan.manifest import Manifest
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ROWS_AT_ONCE = 65_536
 _LIST = Roles(path=PATH, text="text", labels=())
 
 
@@ -173,14 +174,22 @@ def _entries(path: str, content: object) -> list[object]:
 
 
 def _parquet(file: str, path: str, options: ManifestOptions) -> _Table:
-    from pyarrow import parquet
+    from pyarrow import dataset
 
-    table = parquet.read_table(file)
-    table.validate(full=True)  # a damaged file can hold text that is not UTF-8, and worse
-    check_header(path, table.column_names)
-    roles = find_roles(path, table.column_names, options)
-    columns = as_text(path, dict(zip(table.column_names, table.columns, strict=True)), roles)
+    partitioning = "hive" if os.path.isdir(file) else None
+    table = dataset.dataset(file, format="parquet", partitioning=partitioning)
+    names = table.schema.names
+    check_header(path, names)
+    roles = find_roles(path, names, options)
+    batches = table.to_batches(batch_size=_ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1)
+    columns = as_text(path, names, map(_whole, batches), roles)
     return _Table(name="Parquet table", columns=columns, roles=roles)
+
+
+def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns a batch; a damaged file can hold text that is not UTF-8, and worse."""
+    batch.validate(full=True)
+    return batch
 
 
 def _understood(path: str, num_rows: int, name: str, roles: Roles) -> str:
