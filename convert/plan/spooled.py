@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MOST_IN_MEMORY = 64 << 20  # bytes of one array
+_MOST_IN_MEMORY = 16 << 20  # bytes of one array
 _OFFSET_BYTES = 8
 _ROWS_AT_ONCE = 1 << 18
 
