@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.plan.spooled import TextColumn, blocks
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TEXTS_AT_ONCE = 65_536  # bounds what exists twice
+Ints = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,51 +56,51 @@ def normal_text(labels: pa.Array) -> tuple[pa.Array, Changed | None]:
 
     Returns:
         The labels, of the same type, and what was changed; None if nothing was.
+
+    Raises:
+        OSError: There is no room for temporary files.
     """
-    import pyarrow as pa
-
-    if not pa.types.is_large_list(labels.type):
-        texts = _normal(labels)
-        return (labels, None) if texts is None else (texts, _changed(labels, texts))
-    before = labels.flatten()
-    after = _normal(before)
-    if after is None:
+    total: Changed | None = None
+    for rows in blocks(len(labels)):
+        _, changed = _normal(labels[rows], rows.start)
+        total = total if changed is None else changed.plus(total)
+    if total is None:
         return labels, None
-    changed = _changed(before, after)
-    offsets = np.concatenate([[0], np.cumsum(labels.value_lengths().to_numpy())])
-    row = int(np.searchsorted(offsets, changed.row, side="right")) - 1
-    lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), after)
-    return lists, Changed(
-        labels=changed.labels, row=row, before=changed.before, after=changed.after
-    )
+    with TextColumn() as texts:
+        for rows in blocks(len(labels)):
+            texts.append(_normal(labels[rows], rows.start)[0])
+        return texts.finish(), total
 
 
-def _normal(texts: pa.Array) -> pa.Array | None:
-    """Returns texts as they should be; None if all of them are."""
+def _normal(labels: pa.Array, first_row: int) -> tuple[pa.Array, Changed | None]:
+    """Returns some labels as they should be, and what that changed; see `normal_text`."""
     import pyarrow as pa
     from pyarrow import compute
 
-    parts = []
-    is_changed = False
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        part = texts.slice(start, _TEXTS_AT_ONCE)
-        result = compute.utf8_trim_whitespace(part)
-        if not compute.all(compute.string_is_ascii(part)).as_py():
-            result = compute.utf8_normalize(result, "NFC")
-        equal = result.equals(part)
-        is_changed |= not equal
-        parts.append(part if equal else result)
-    return pa.concat_arrays(parts) if is_changed else None
+    is_list = pa.types.is_large_list(labels.type)
+    before = labels.flatten() if is_list else labels
+    after = compute.utf8_trim_whitespace(before)
+    if not compute.all(compute.string_is_ascii(before)).as_py():
+        after = compute.utf8_normalize(after, "NFC")
+    if after.equals(before):
+        return labels, None
+    places = compute.list_parent_indices(labels).to_numpy() if is_list else None
+    changed = _changed(before, after, first_row, places)
+    if is_list:
+        offsets = np.concatenate([[0], np.cumsum(labels.value_lengths().to_numpy())])
+        after = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), after)
+    return after, changed
 
 
-def _changed(before: pa.Array, after: pa.Array) -> Changed:
+def _changed(before: pa.Array, after: pa.Array, first_row: int, rows: Ints | None) -> Changed:
+    """Returns how texts differ; `rows` holds the row of each, counted from the first one."""
     from pyarrow import compute
 
-    differs: np.ndarray[Any, Any] = compute.not_equal(before, after).to_numpy(zero_copy_only=False)
-    row = int(np.argmax(differs))
+    differs: Ints = compute.not_equal(before, after).to_numpy(zero_copy_only=False)
+    place = int(np.argmax(differs))
     return Changed(
         labels=int(np.count_nonzero(differs)),
-        row=row,
-        before=before[row].as_py(),
-        after=after[row].as_py(),
+        row=first_row + (place if rows is None else int(rows[place])),
+        before=before[place].as_py(),
+        after=after[place].as_py(),
     )

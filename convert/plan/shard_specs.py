@@ -16,8 +16,9 @@ import numpy as np
 from convert.config import Box, ConvertConfig
 from convert.dataset.info import FORMAT_VERSION, shard_file
 from convert.dataset.record import RecordLayout
+from convert.plan.label_columns import is_empty
 from convert.plan.label_text import Changed
-from convert.plan.labels import is_empty, read_boxes, read_labels
+from convert.plan.labels import read_boxes, read_labels
 from convert.plan.manifest import Manifest
 from convert.plan.rejected_rows import Problems, Quarantined
 from convert.plan.splits import assign_splits, record_order, split_column

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,7 @@ def read_vocabulary(file: str, path: str, *, verbatim: bool = False) -> tuple[st
 
 
 def build_vocabularies(
-    labels: Mapping[str, pa.Array],
+    found: Mapping[str, Set[str]],
     given: Mapping[str, tuple[str, ...]],
     *,
     shared_name: str | None = None,
@@ -81,19 +81,19 @@ def build_vocabularies(
     directly or through a third, share all their labels in code-point order.
 
     Args:
-        labels: Output name -> text labels. `BLANK` sorts last.
+        found: Output name -> the distinct labels. `BLANK` sorts last.
         given: Output name -> classes, for outputs whose vocabulary the user gave.
         shared_name: Name of the one vocabulary of all outputs (those of a text). None: outputs
             share where they overlap, and the first of them names the vocabulary.
     """
-    groups = [list(labels)] if shared_name else _overlapping(labels, given)
+    groups = [list(found)] if shared_name else _overlapping(found, given)
     outputs: dict[str, str] = {}
     classes: dict[str, tuple[str, ...]] = {}
     for members in groups:
         name = shared_name or members[0]
-        classes[name] = given.get(members[0]) or _distinct([labels[m] for m in members])
+        classes[name] = given.get(members[0]) or _sorted(found[member] for member in members)
         outputs.update(dict.fromkeys(members, name))
-    return Vocabularies(outputs={name: outputs[name] for name in labels}, classes=classes)
+    return Vocabularies(outputs={name: outputs[name] for name in found}, classes=classes)
 
 
 def encode_labels(
@@ -117,34 +117,31 @@ def encode_labels(
         classes = vocabularies.of(output)
         names = [str(index) for index in range(len(classes))] if are_indices else classes
         value_set = pa.array(names, pa.large_string())
-        found = compute.fill_null(compute.index_in(texts, value_set=value_set), -1)
-        columns.append(found.to_numpy(zero_copy_only=False))
+        indices = compute.fill_null(compute.index_in(texts, value_set=value_set), -1)
+        columns.append(indices.to_numpy(zero_copy_only=False))
     return np.stack(columns, axis=1).astype(np.int32, copy=False)
 
 
-def _distinct(columns: Sequence[pa.Array]) -> tuple[str, ...]:
-    """Returns the distinct texts in code-point order, the blank last."""
-    texts: set[str] = set()
-    for column in columns:
-        texts.update(column.unique().to_pylist())
+def _sorted(found: Iterable[Set[str]]) -> tuple[str, ...]:
+    """Returns distinct texts in code-point order, the blank last."""
+    texts = set[str]().union(*found)
     return tuple(sorted(texts - {BLANK})) + ((BLANK,) if BLANK in texts else ())
 
 
 def _overlapping(
-    labels: Mapping[str, pa.Array], given: Mapping[str, tuple[str, ...]]
+    found: Mapping[str, Set[str]], given: Mapping[str, tuple[str, ...]]
 ) -> list[list[str]]:
     """Groups outputs that share a vocabulary, in the outputs' order."""
-    groups: list[tuple[list[str], set[str] | tuple[str, ...]]] = []
-    for output, texts in labels.items():
+    groups: list[tuple[list[str], Set[str] | tuple[str, ...]]] = []
+    for output, own in found.items():
         if output in given:
             same = [group for group in groups if group[1] == given[output]]
-            merged: set[str] | tuple[str, ...] = given[output]
+            merged: Set[str] | tuple[str, ...] = given[output]
         else:
-            own = set(texts.unique().to_pylist())
-            same = [g for g in groups if isinstance(g[1], set) and not own.isdisjoint(g[1])]
-            merged = own.union(*(group[1] for group in same))
+            same = [g for g in groups if isinstance(g[1], Set) and not own.isdisjoint(g[1])]
+            merged = set(own).union(*(group[1] for group in same))
         members = [name for group in same for name in group[0]] + [output]
         groups = [group for group in groups if group not in same] + [(members, merged)]
-    position = {name: index for index, name in enumerate(labels)}
+    position = {name: index for index, name in enumerate(found)}
     ordered = [sorted(members, key=position.__getitem__) for members, _ in groups]
     return sorted(ordered, key=lambda members: position[members[0]])

@@ -66,17 +66,17 @@ def read_delimited(text: LabelText, options: ManifestOptions, *, delimiter: str)
     if not expected:
         return Table(kind=kind, columns={}, roles=roles)
     try:
-        table = _read_with_arrow(text, delimiter, header)
+        columns = as_text(text.path, names, _batches(text, delimiter, header), roles)
     except pa.ArrowInvalid as error:
         if "columns, got" in str(error):
             _refuse_ragged(text, delimiter, len(header))
         raise
-    columns = as_text(text.path, dict(zip(names, table.columns, strict=True)), roles)
     if has_quotes:
         _check_values(text, delimiter, columns, roles)
-    if expected != table.num_rows:
+    num_rows = len(columns[roles.path])
+    if expected != num_rows:
         raise UsageError(
-            f"{text.path}: {expected:,} rows by its lines, but {table.num_rows:,} by its quotation "
+            f"{text.path}: {expected:,} rows by its lines, but {num_rows:,} by its quotation "
             f"marks. {_REMEDY}"
         )
 
@@ -86,13 +86,13 @@ def read_delimited(text: LabelText, options: ManifestOptions, *, delimiter: str)
     return Table(kind=kind, columns=columns, roles=roles, line_of=line_of)
 
 
-def _read_with_arrow(text: LabelText, delimiter: str, header: list[str]) -> pa.Table:
-    """Returns all rows, every column as text."""
+def _batches(text: LabelText, delimiter: str, header: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows, some at a time, every column as text."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     is_quoted = delimiter != "\t"
-    return arrow_csv.read_csv(
+    with arrow_csv.open_csv(
         text.for_arrow(),
         # One thread, so that an error names its row.
         read_options=arrow_csv.ReadOptions(use_threads=False),
@@ -106,7 +106,8 @@ def _read_with_arrow(text: LabelText, delimiter: str, header: list[str]) -> pa.T
             null_values=[],
             strings_can_be_null=False,
         ),
-    )
+    ) as batches:
+        yield from batches
 
 
 def _refuse_ragged(text: LabelText, delimiter: str, expected: int) -> None:

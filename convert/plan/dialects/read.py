@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convert.errors import UsageError
 from convert.plan.dialects.columns import Table, as_text, check_header
@@ -14,6 +15,11 @@ from convert.plan.dialects.encoding import LabelText
 from convert.plan.dialects.ocr_lists import LIST_ROLES
 from convert.plan.dialects.roles import PATH, ManifestOptions, Roles, find_roles
 from convert.plan.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS_AT_ONCE = 65_536
 
 
 def read_manifest(
@@ -87,14 +93,22 @@ def _read_text(text: LabelText, options: ManifestOptions) -> Table:
 
 
 def _parquet(file: str, path: str, options: ManifestOptions) -> Table:
-    from pyarrow import parquet
+    from pyarrow import dataset
 
-    table = parquet.read_table(file)
-    table.validate(full=True)  # a damaged file can hold text that is not UTF-8, and worse
-    check_header(path, table.column_names)
-    roles = find_roles(path, table.column_names, options)
-    columns = as_text(path, dict(zip(table.column_names, table.columns, strict=True)), roles)
+    partitioning = "hive" if os.path.isdir(file) else None
+    table = dataset.dataset(file, format="parquet", partitioning=partitioning)
+    names = table.schema.names
+    check_header(path, names)
+    roles = find_roles(path, names, options)
+    batches = table.to_batches(batch_size=_ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1)
+    columns = as_text(path, names, map(_whole, batches), roles)
     return Table(kind="Parquet table", columns=columns, roles=roles)
+
+
+def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Returns a batch; a damaged file can hold text that is not UTF-8, and worse."""
+    batch.validate(full=True)
+    return batch
 
 
 def _understood(path: str, num_rows: int, name: str, roles: Roles) -> str:
