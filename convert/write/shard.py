@@ -9,7 +9,7 @@ import time
 import uuid
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -54,7 +54,7 @@ class ShardJob:
     staging: str
     num_labels: int
     image: ImageOptions
-    hadoop: dict[str, str] = field(default_factory=dict)
+    hadoop: tuple[tuple[str, str], ...] = ()
     allow: tuple[str, ...] = ()
 
     def source_reader(
@@ -266,7 +266,7 @@ class _Writer:
 
     def take_back(self) -> None:
         """Reports that all of it has to be done again."""
-        self._report(Progress().since(self._sent))
+        self._report(-self._sent)
 
     def _send(self, seconds: float) -> None:
         """Reports what is new.
@@ -282,5 +282,5 @@ class _Writer:
             decode_seconds=seconds - self._stream.wait_seconds - self._write_seconds,
             write_seconds=self._write_seconds,
         )
-        self._report(total.since(self._sent))
+        self._report(total.plus(-self._sent))
         self._sent = total

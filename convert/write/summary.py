@@ -39,11 +39,8 @@ class Progress:
         """Returns the work of both."""
         return Progress(**{f.name: getattr(self, f.name) + getattr(later, f.name) for f in _FIELDS})
 
-    def since(self, earlier: Progress) -> Progress:
-        """Returns the difference to an earlier total."""
-        return Progress(
-            **{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in _FIELDS}
-        )
+    def __neg__(self) -> Progress:
+        return Progress(**{f.name: -getattr(self, f.name) for f in _FIELDS})
 
 
 _FIELDS = fields(Progress)
