@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 from convert.command.command_line import OneLineParser, run_verb
 from convert.command.printed import json_line
-from convert.command.streams import print_result
+from convert.command.streams import print_result, say
 from convert.config import (
     SPLITS,
     Alpha,
@@ -281,9 +281,9 @@ def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:
 def _run(namespace: argparse.Namespace) -> int:
     from convert.job import convert_dataset
 
-    result = convert_dataset(_options(namespace, ConvertConfig), _say)
+    result = convert_dataset(_options(namespace, ConvertConfig), say)
     for line in result.lines():
-        _say(line)
+        say(line)
     _print_json(namespace, result.to_json())
     return 0
 
@@ -293,7 +293,7 @@ def _verify(namespace: argparse.Namespace) -> int:
 
     result = verify_dataset(_options(namespace, VerifyConfig))
     for line in result.lines():
-        _say(line)
+        say(line)
     _print_json(namespace, result.to_json())
     return 1 if result.problems else 0
 
@@ -311,7 +311,3 @@ def _show(namespace: argparse.Namespace) -> int:
 def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
     if namespace.json:
         print_result(json_line(summary))
-
-
-def _say(line: str) -> None:
-    print(f"convert: {printable(line)}", file=sys.stderr, flush=True)

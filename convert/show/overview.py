@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.show.brightness import Brightness
 from convert.show.census import SplitCensus
 from convert.show.classes import ClassCounts
-from convert.show.table import bar, brief, counted, in_bytes, table
+from convert.show.table import bar, brief, counted, table
 
 _VOCABULARIES = 8  # a table each: more scroll away
 _OUTPUTS = 20
@@ -123,7 +124,7 @@ class ShowResult:
         more = ", ..." if len(info.outputs) > _OUTPUTS else ""
         part = "" if len(self.splits) == len(info.splits) else f", split {', '.join(self.splits)}"
         return [
-            f"{self.dataset}{part}: {counted(records, 'record')}, {in_bytes(size)}, "
+            f"{self.dataset}{part}: {counted(records, 'record')}, {show_bytes(size, decimals=1)}, "
             f"dataset {info.dataset_id[:8]}",
             f"  images   {image_kind(info.image)}",
             f"  sources  {_image_origin(info.image)}",
@@ -139,7 +140,7 @@ class ShowResult:
                 f"{census.records:,}",
                 f"{census.records / max(total, 1):.1%}",
                 f"{census.shards:,}",
-                in_bytes(census.bytes),
+                show_bytes(census.bytes, decimals=1),
                 *(
                     f"{size:,}"
                     for size in census.image_bytes or (() if self.info.is_raw else _NONE)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.folder import Folder, unreadable
 from convert.dataset.index import SUFFIX, most_bytes
 from convert.dataset.mapping import REPAIR
 from convert.storage.places import is_remote
-from train.byte_sizes import show_bytes
 from train.cache.fetch import Item
 from train.cache.folder import CacheFolder
 from train.cache.reservations import Member, this_process

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from train.byte_sizes import show_bytes
+from convert.command.byte_sizes import show_bytes
 from train.cache.counts import CacheTotals
 from train.cache.shards import CachedShards
 from train.errors import FormatError, ReplacedError, TryAgainError

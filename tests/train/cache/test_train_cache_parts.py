@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from train.byte_sizes import parse_bytes, show_bytes
+from convert.command.byte_sizes import parse_bytes, show_bytes
 from train.cache.address_space import Addresses
 from train.cache.counts import CacheTotals
 from train.cache.eviction import CachedFile, Wish, candidates
