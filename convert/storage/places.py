@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -11,9 +10,8 @@ from typing import Any
 from convert.storage.hdfs.address import SCHEME, split_address
 from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.interface import FileSystem
-from convert.storage.lines import MOST_BYTES, lines_of, require_at_most
+from convert.storage.lines import MOST_BYTES, lines_of, require_at_most, sha256_of
 from convert.storage.local import LocalFileSystem
-from convert.storage.regular_files import open_regular
 
 _LOCAL = LocalFileSystem()
 _HDFS = HdfsConnections()
@@ -77,13 +75,7 @@ def sha256_file(path: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    if not is_remote(path):
-        with open(path, "rb", opener=open_regular) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for piece in filesystem_of(path).stream(path):
-        digest.update(piece)
-    return digest.hexdigest()
+    return sha256_of(filesystem_of(path).stream(path))
 
 
 def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:

@@ -221,7 +221,7 @@ def _open_reader(
     far: CachedShards | None,
     options: SourceOptions,
 ) -> RecordReader:
-    more = {} if far is None or info.is_raw else {"indexes": read_indexes(files)}
+    more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
         files,
         info,
