@@ -18,7 +18,6 @@ from convert.errors import ImageError
 from convert.images.oddities import Oddity
 from convert.images.open_image import decode_error, open_image
 from convert.images.options import ImageOptions as ImageOptions
-from convert.images.options import recorded_options as recorded_options
 from convert.images.pixels.alpha import flatten
 from convert.images.pixels.fit import fit_to, inner_size
 from convert.images.pixels.looks import look_of, shape_of

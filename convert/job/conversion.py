@@ -59,6 +59,7 @@ class Conversion:
         self._tell = tell
         self._staging = Staging(config.dataset, staging_key(plan.plan_id, root), allow)
         self._progress = Progress()
+        self._image = ImageOptions.of(config, row_boxes=plan.boxes is not None)
 
     def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
         """Writes what is missing and commits.
@@ -82,7 +83,7 @@ class Conversion:
             [place for file, place in files.items() if file not in summaries], resumed
         )
         quarantined = merge_bad(plan.quarantined, summaries.values())
-        info = describe(plan, config, summaries)
+        info = describe(plan, self._image, summaries)
         self._commit(info, quarantined, summaries, old)
         return ConvertResult(
             dataset=config.dataset,
@@ -170,27 +171,11 @@ class Conversion:
             return {summary.file: summary for summary in written}
 
     def _shard_job(self) -> ShardJob:
-        config = self._config
-        image = ImageOptions(
-            crop=config.crop,
-            size=config.image_size,
-            fit=config.fit,
-            channels=config.channels,
-            alpha=config.alpha,
-            resample=config.resample,
-            pad_crop=config.pad_crop,
-            exif=config.exif,
-            fast_decode=config.fast_decode,
-            lenient=config.lenient,
-            max_pixels=config.max_pixels,
-            encoding=config.encoding,
-            quality=config.jpeg_quality,
-        )
         return ShardJob(
             root=self._root,
             staging=self._staging.path,
             num_labels=len(self._plan.vocabularies.outputs),
-            image=image,
+            image=self._image,
             allow=self._allow,
         )
 

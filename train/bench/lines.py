@@ -22,7 +22,7 @@ def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: s
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
     return [
-        f"{os.path.normpath(config.dataset)}: {records:,} {info.image['encoding']} images "
+        f"{os.path.normpath(config.dataset)}: {records:,} {info.image.encoding} images "
         f"{width}x{height}x{channels} to train on, {show_bytes(records * record_bytes, 'MB', 1)}; "
         f"batches of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
         f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; "

@@ -19,7 +19,7 @@ from PIL import Image
 from convert.dataset.parser import parse_dataset
 from convert.errors import FormatError
 from convert.images.pixels.fit import border_colour, inner_size
-from convert.images.render import ImageOptions, recorded_options, render, to_array
+from convert.images.render import ImageOptions, render, to_array
 
 
 def padded(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_a_dataset_has_it_written_down(tmp_path: Path) -> None:
     assert content["image"]["fit"] == content["options"]["fit"] == "pad"
     assert content["image"]["lenient"] is content["options"]["lenient"] is True
     assert "another shape" not in said
-    options = recorded_options(content["image"])
+    options = ImageOptions.from_json(content["image"])
     assert (options.fit, options.lenient) == ("pad", True)
     deep = command("verify", "out", "--manifest", "m.csv", "--deep", cwd=tmp_path)
     assert "sound" in deep.stdout + deep.stderr
