@@ -26,7 +26,7 @@ from convert.write.duplicates import Duplicates, find_duplicates
 from convert.write.retry import adopt_shards
 from convert.write.shard import ShardJob
 from convert.write.source_note import SourceNote, changed_shards, whole_root
-from convert.write.staging import Staging, staging_key
+from convert.write.staging import Staging
 from convert.write.summary import Progress, ShardSummary, merge_sources
 
 
@@ -37,7 +37,7 @@ class Conversion:
         config: The options.
         plan: What to write.
         root: Folder of the sources.
-        allow: Further folders that paths may lead into.
+        staging: Where the dataset grows.
         engine: Writes the shards.
         tell: Called with one line for each thing a user may want to know meanwhile.
     """
@@ -47,17 +47,16 @@ class Conversion:
         config: ConvertConfig,
         plan: Plan,
         root: str,
-        allow: tuple[str, ...],
+        staging: Staging,
         engine: Engine,
         tell: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
         self._root = root
-        self._allow = allow
         self._engine = engine
         self._tell = tell
-        self._staging = Staging(config.dataset, staging_key(plan.plan_id, root), allow)
+        self._staging = staging
         self._progress = Progress()
         self._image = ImageOptions.of(config, row_boxes=plan.boxes is not None)
 
@@ -176,7 +175,7 @@ class Conversion:
             staging=self._staging.path,
             num_labels=len(self._plan.vocabularies.outputs),
             image=self._image,
-            allow=self._allow,
+            allow=self._staging.allow,
         )
 
 

@@ -51,10 +51,15 @@ class Staging:
         output: The dataset folder to be.
         key: Digest of everything that decides bytes.
         allow: Folders outside the root that paths may lead into, as they mean the same everywhere.
+
+    Attributes:
+        path: The folder.
+        dataset: The future output in it.
+        allow: The folders that are allowed.
     """
 
     def __init__(self, output: str, key: str, allow: tuple[str, ...] = ()) -> None:
-        self._allow = allow
+        self.allow = allow
         parent, name = os.path.split(absolute(output))
         self.path = os.path.join(parent, f".{name}.staging-{key[:16]}")
         self.dataset = os.path.join(self.path, "dataset")
@@ -130,7 +135,7 @@ class Staging:
             summary = summary_from_json(json.loads(content))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        is_current = summary.file == file and summary.is_of_fence(self._allow)
+        is_current = summary.file == file and summary.is_of_fence(self.allow)
         return summary if is_current else None
 
     def adopt(self, folder: str, summary: ShardSummary) -> None:

@@ -14,7 +14,6 @@ from convert.errors import ImageError, ShardfeedError, TryAgainError, UsageError
 from convert.images.sources.reader import SourceReader
 from convert.os_errors import failure, kind_of
 from convert.storage.places import read_text
-from convert.write.preflight import check_destination
 from train.cli import main
 from train.predict.output import open_output
 from train.predict.paths import image_paths
@@ -152,7 +151,7 @@ def test_a_finished_dataset_may_be_the_current_folder(sources: Path, tmp_path: P
 def test_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     with pytest.raises(UsageError) as caught:
-        check_destination(str(tmp_path), overwrite=False)
+        convert(tmp_path / "m.csv", tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: is a mount point, which cannot be replaced. "
         f"Name a folder inside it, like {tmp_path}/dataset."

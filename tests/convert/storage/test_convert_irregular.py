@@ -19,7 +19,6 @@ from convert.storage import regular_files as regular_module
 from convert.storage.local import LocalFileSystem, locked
 from convert.storage.places import sha256_file
 from convert.storage.regular_files import IrregularFileError, open_regular
-from convert.write.commit import lock_path
 from convert.write.staging import Staging, are_intact
 
 SHARD = "images-train.tfrecord-00000-of-00001"
@@ -146,7 +145,7 @@ def test_every_verb_says_one_line(verb, kind, file, place):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lock_of_an_output(kind, place):
-    path = place / os.path.basename(lock_path(str(place / "new")))
+    path = place / ".new.lock"
     path.write_bytes(b"")
     KINDS[kind](path)
     done = command("m.csv", "new", "--size", 12, 8, "--workers", 1, check=False, cwd=place)
