@@ -7,10 +7,13 @@ processes that do nothing else, it is left out as `worker_died`, and costs no mo
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
-from convert.config import Box
+from convert.config import Box, usable_cores
+from convert.dataset.info import Shard
 from convert.engines.process_pool import MAX_DEATHS, OUT_OF_MEMORY, ProcessPool, start_process
 from convert.errors import ImageError, ShardfeedError
 from convert.images.render import render
@@ -18,38 +21,42 @@ from convert.os_errors import failure
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
 from convert.write.shard import ShardJob, write_shard
+from convert.write.staging import is_intact
 from convert.write.summary import Progress, ShardSummary
 
 
-def run_local(
-    job: ShardJob,
-    specs: Iterable[ShardSpec],
-    num_workers: int,
-    on_progress: Callable[[Progress], None],
-) -> Iterator[ShardSummary]:
-    """Writes shards in worker processes.
+class LocalEngine:
+    """Writes shards in worker processes of this machine.
 
     Args:
-        job: What all shards share.
-        specs: The shards to write; taken one by one, so that they need not all be in memory.
         num_workers: Processes. At least 1.
-        on_progress: Called with the work done since the last call.
-
-    Yields:
-        Each shard's summary, in the order in which they get done.
-
-    Raises:
-        TryAgainError: The disk failed or is full, or a worker died again and again.
     """
 
-    def spare(spec: ShardSpec, index: int) -> ShardSpec | None:
-        end = _deadly_end(job, spec, index)
-        return replace(spec, killers={**spec.killers, index: end}) if end else None
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
 
-    def name(spec: ShardSpec) -> str:
-        return f"{spec.file}: its worker"
+    def write(
+        self,
+        job: ShardJob,
+        specs: Iterable[ShardSpec],
+        on_progress: Callable[[Progress], None],
+    ) -> Iterator[ShardSummary]:
+        """Writes shards; see `Engine`."""
 
-    return ProcessPool(_ShardWork(job), num_workers, on_progress, name, spare).run(specs)
+        def spare(spec: ShardSpec, index: int) -> ShardSpec | None:
+            end = _deadly_end(job, spec, index)
+            return replace(spec, killers={**spec.killers, index: end}) if end else None
+
+        def name(spec: ShardSpec) -> str:
+            return f"{spec.file}: its worker"
+
+        work = _ShardWork(job)
+        return ProcessPool(work, self._num_workers, on_progress, name, spare).run(specs)
+
+    def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
+        """Returns for each of some shards whether it is whole; see `Engine`."""
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return list(pool.map(partial(is_intact, folder), shards))
 
 
 @dataclass(frozen=True, slots=True)

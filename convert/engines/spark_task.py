@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from convert.dataset.info import Shard
-from convert.engines.local import run_local
+from convert.engines.local import LocalEngine
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
@@ -46,7 +46,7 @@ class ShardTask:
 
         Raises:
             UsageError: Other libraries are installed here: the bytes would be others.
-            TryAgainError: As `run_local`.
+            TryAgainError: As the local engine.
         """
         ours = library_versions()
         if ours != self.versions:
@@ -127,7 +127,7 @@ class _ShardWriter:
     def __init__(self, job: ShardJob) -> None:
         self._specs: deque[ShardSpec] = deque()
         self._progress = Progress()
-        self._summaries = run_local(job, iter(self._specs.popleft, None), 1, self._count)
+        self._summaries = LocalEngine(1).write(job, iter(self._specs.popleft, None), self._count)
 
     def write(self, spec: ShardSpec) -> tuple[ShardSummary, Progress]:
         self._specs.append(spec)

@@ -30,8 +30,7 @@ from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.hdfs.error_translation import PassingError
 from convert.storage.places import filesystem_of, sha256_file, write_json
-from convert.write.source_census import SourceCensus
-from convert.write.summary import Progress, ShardSummary
+from convert.write.summary import Progress, ShardSummary, SourceCensus
 
 _REPORT_SECONDS = 0.2
 _WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons

@@ -17,11 +17,9 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from convert.config import usable_cores
 from convert.dataset.index import SUFFIX
 from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
@@ -244,12 +242,6 @@ def library_versions() -> list[str | None]:
     versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
     return [*versions, DECODER_VERSION, JPEG_DECODER_VERSION]
-
-
-def are_intact(folder: str, shards: Sequence[Shard]) -> list[bool]:
-    """Does for each of some shards what `is_intact` does, on all cores of this machine."""
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(partial(is_intact, folder), shards))
 
 
 def is_intact(folder: str, shard: Shard) -> bool:
