@@ -163,17 +163,6 @@ def test_the_longest_name_is_converted(sources: Path, tmp_path: Path) -> None:
     assert (tmp_path / ("n" * 229) / "_SUCCESS").exists()
 
 
-def test_a_read_only_disk_amid_the_work(
-    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: str, content: bytes) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-
-    monkeypatch.setattr("convert.storage.local._write_whole", refuse)
-    with pytest.raises(UsageError, match=r"Read-only file system\. Make it writable"):
-        convert(sources, tmp_path / "out")
-
-
 def test_too_many_open_files_are_not_a_lack_of_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
