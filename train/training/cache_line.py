@@ -83,7 +83,7 @@ def told_how_to_go_on(readers: Sequence[RecordReader], run: RunFolder) -> Iterat
     try:
         yield
     except TryAgainError as error:
-        failed = next((reader for reader in readers if error is reader.failure), None)
+        failed = next((reader for reader in readers if reader.failure is not None), None)
         if failed is None:
             raise
         if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
