@@ -21,6 +21,7 @@ from convert.plan.shard_specs import make_plan
 from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.places import filesystem_of, is_remote, read_lines, real_place
 from convert.storage.regular_files import IrregularFileError
+from convert.write.commit import remove_replaced
 from convert.write.inputs import (
     find_label_file,
     given_vocabularies,
@@ -76,13 +77,15 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
     output.make_parent()
     with output.alone(say):
-        conversion = Conversion(config, plan, root, output.staging(plan.plan_id), engine, say)
+        staging = output.staging(plan.plan_id)
+        conversion = Conversion(config, plan, root, staging, engine, say)
         found = output.finished(plan.plan_id)
         if found is not None:
             require_same_sources(config.dataset, plan, root, conversion.source_reader(), say)
         retry = _rows_to_retry(config, say) if found is not None else []
         if found is not None and not retry:
-            output.clear_up(plan.plan_id, say)
+            remove_replaced(config.dataset, say)
+            staging.remove()
             return _complete(config.dataset, found, started)
         check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
         for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
@@ -94,7 +97,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             if info is None:
                 raise
             say(f"another convert has finished {config.dataset} meanwhile")
-            output.staging(plan.plan_id).remove()
+            staging.remove()
             return _complete(config.dataset, info, started)
 
 

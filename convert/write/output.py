@@ -14,7 +14,7 @@ from convert.os_errors import kind_of
 from convert.plan.shard_specs import plan_id, plan_options
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote, sha256_file
-from convert.write.commit import remove_replaced, replaced_folders
+from convert.write.commit import replaced_folders
 from convert.write.inputs import open_manifest
 from convert.write.source_note import is_of_root
 from convert.write.staging import Staging, staging_key
@@ -172,8 +172,3 @@ class Output:
     def _lock_path(self) -> str:
         parent, name = os.path.split(os.path.abspath(self.path))
         return os.path.join(parent, f".{name}.lock")
-
-    def clear_up(self, identity: str, say: Callable[[str], None]) -> None:
-        """Deletes what killed runs left beside the finished dataset of a plan."""
-        remove_replaced(self.path, say)
-        self.staging(identity).remove()

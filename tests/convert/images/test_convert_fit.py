@@ -151,6 +151,17 @@ def test_a_dataset_has_it_written_down(tmp_path: Path) -> None:
     assert "shape kept and padded" in shown and "damaged images kept" in shown
 
 
+def test_all_that_is_written_down_is_read_again() -> None:
+    options = ImageOptions(
+        crop=(1, -2, 30, 40), size=(9, 5), fit="pad", channels=1, alpha="white", resample="box",
+        pad_crop=True, exif=True, fast_decode=True, lenient=True, max_pixels=77, encoding="jpeg",
+        quality=33, row_boxes=True,
+    )  # fmt: skip
+    assert ImageOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    plain = ImageOptions(crop=None, size=(9, 5))
+    assert ImageOptions.from_json(plain.to_json()) == plain
+
+
 def test_defaults_are_not_written(tmp_path: Path) -> None:
     _, content = convert(tmp_path)
     assert not {"fit", "lenient"} & (content["image"].keys() | content["options"].keys())
