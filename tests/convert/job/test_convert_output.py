@@ -163,6 +163,7 @@ def test_a_dataset_that_holds_inputs_is_not_replaced(
 @pytest.mark.parametrize("left", ["the replaced dataset", "staging"])
 def test_what_a_run_left_that_was_killed_at_its_end(sources: Path, left: str) -> None:
     out = sources / "out"
+    convert(sources / "m.csv", out)  # notes down that the sources have moved here
     if left == "staging":
         plan_id = read_dataset(str(out)).plan_id
         Staging(str(out), staging_key(plan_id, str(sources))).prepare()
