@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 from convert.command.command_line import OneLineParser, run_verb
 from convert.command.printed import json_line
-from convert.command.streams import print_result
+from convert.command.streams import print_result, say
 from convert.config import (
     SPLITS,
     Alpha,
@@ -36,6 +36,150 @@ examples:
 stopped goes on when you give the same command again. Exit codes: 0 done, now or before, 1 failed,
 2 wrong usage, 75 try again, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 """
+
+
+def _shares(text: str) -> tuple[tuple[str, float], ...]:
+    """Parses `train=0.8,validation=0.2`."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return tuple((name, float(share)) for name, share in pairs)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected NAME=SHARE,..., got {text!r}") from error
+
+
+_Flags = tuple[tuple[str, str, dict[str, Any]], ...]
+"""Flag, help, and what else argparse is told of it."""
+
+_SWITCH = {"action": "store_true"}
+_NUMBER = {"type": int, "metavar": "N"}
+_DIR = {"metavar": "DIR"}
+_COLUMN = {"metavar": "COLUMN"}
+
+
+def _one_of(kind: Any) -> dict[str, Any]:
+    return {"choices": get_args(kind)}
+
+
+_JSON = ("--json", "print a JSON summary as the last line on stdout", _SWITCH)
+_ROOT = ("--root", "folder the paths start from (default: the manifest's)", _DIR)
+_ALLOW = (
+    "--allow",
+    "folder outside --root that paths and links may lead into",
+    {"metavar": "DIR", "action": "append"},
+)
+_WORKERS = ("--workers", "processes (default: one a core)", _NUMBER)
+_DATASET = ("dataset", "folder that convert made", {"metavar": "DATASET"})
+
+_RUN: _Flags = (
+    (
+        "manifest",
+        "label file with a row for each image, or a folder that has one",
+        {"metavar": "MANIFEST"},
+    ),
+    ("dataset", "folder to make", {"metavar": "DATASET"}),
+    _JSON,
+    ("--overwrite", "replace a finished dataset", _SWITCH),
+    ("--retry-quarantined", "convert again the rows that a finished dataset left out", _SWITCH),
+)
+_LABELS: _Flags = (
+    _ROOT,
+    _ALLOW,
+    (
+        "--format",
+        "dialect of the label file (default: the one that its content shows)",
+        _one_of(ManifestFormat),
+    ),
+    (
+        "--manifest-encoding",
+        "encoding of the label file (default: utf-8, or by its byte order mark)",
+        {"metavar": "NAME"},
+    ),
+    ("--path-column", "column of the paths (default: path, or another usual name)", _COLUMN),
+    (
+        "--from-names",
+        "MANIFEST is a folder of images; the groups in their names are the labels",
+        {"metavar": "REGEX"},
+    ),
+    (
+        "--label-columns",
+        "a column for each output (default: those named y and digits)",
+        {"metavar": "Y0,Y1,...", "type": lambda text: tuple(text.split(","))},
+    ),
+    ("--text-column", "column whose characters are the labels (default: a usual name)", _COLUMN),
+    ("--text-length", "characters in a text (default: commonest)", _NUMBER),
+    ("--pad-label", "pad shorter texts with a blank class", _SWITCH),
+    ("--verbatim-labels", "keep blanks around labels, and other Unicode forms than NFC", _SWITCH),
+    ("--labels-are-indices", "labels are integers, not classes", _SWITCH),
+    (
+        "--vocabulary",
+        "file with one class a line, or a dataset to take them from, for all outputs or one "
+        "(default: every label that occurs)",
+        {"metavar": "[OUTPUT=]FILE", "action": "append"},
+    ),
+)
+_IMAGES: _Flags = (
+    ("--crop", "box in source pixels", {"nargs": 4, "type": int, "metavar": ("L", "T", "R", "B")}),
+    (
+        "--size",
+        "size to resize to (default: crop's)",
+        {"nargs": 2, "type": int, "metavar": ("W", "H")},
+    ),
+    ("--fit", "stretch to the size (default), or keep the shape and pad", _one_of(Fit)),
+    ("--channels", "3: RGB (default), 1: grey", {"type": int, "choices": (1, 3)}),
+    ("--alpha", "transparency: dropped (default) or painted on", _one_of(Alpha)),
+    ("--resample", "filter of the resizing (default: bicubic)", _one_of(Resample)),
+    ("--pad-crop", "fill with black where the box reaches past the image", _SWITCH),
+    ("--exif", "turn images as their EXIF orientation says", _SWITCH),
+    (
+        "--fast-decode",
+        "decode JPEGs at a smaller scale and PNGs down to the crop; pixels may differ",
+        _SWITCH,
+    ),
+    ("--lenient", "keep images that decoders warn about", _SWITCH),
+    ("--encoding", "what records hold (default: raw pixels)", _one_of(Encoding)),
+    ("--quality", "quality of --encoding jpeg (default: 90)", _NUMBER),
+    ("--max-pixels", "refuse larger images (default: 50000000)", _NUMBER),
+)
+_SHARDS: _Flags = (
+    (
+        "--split",
+        "train, validation, test (default: train=0.9,validation=0.1)",
+        {"type": _shares, "metavar": "NAME=SHARE,..."},
+    ),
+    ("--split-column", "column that names each row's split", _COLUMN),
+    ("--group-column", "rows with equal values stay in one split", _COLUMN),
+    ("--order", "order of records (default: shuffled)", _one_of(RowOrder)),
+    ("--name", "first part of the shards' names (default: images)", {}),
+    ("--seed", "seed of splits and order (default: 0)", _NUMBER),
+    ("--shard-bytes", "size of a shard (default: 128 MiB)", _NUMBER),
+    ("--engine", "processes of this machine (default), or Spark", _one_of(EngineName)),
+    ("--master", "Spark's cluster (default: that of spark-submit)", {"metavar": "URL"}),
+    _WORKERS,
+    (
+        "--max-bad-fraction",
+        "share of rows that may be left out (default: 0.01)",
+        {"type": float, "metavar": "SHARE"},
+    ),
+)
+_VERIFY: _Flags = (
+    _DATASET,
+    ("--manifest", "the dataset's manifest: messages then name paths", {"metavar": "FILE"}),
+    _ROOT,
+    _ALLOW,
+    ("--deep", "decode the sources again and compare every pixel", _SWITCH),
+    _WORKERS,
+    _JSON,
+)
+_SHOW: _Flags = (
+    _DATASET,
+    ("--split", "show one split (default: all)", {"choices": SPLITS}),
+    ("--class", "draw records that have this class", {"dest": "class_name", "metavar": "CLASS"}),
+    ("--count", "records on a contact sheet (default: 48)", _NUMBER),
+    ("--seed", "seed of the choice of records (default: 0)", _NUMBER),
+    ("--sheets", "folder for the contact sheets (default: this one)", _DIR),
+    ("--overwrite", "let sheets replace other files, too", _SWITCH),
+    _JSON,
+)
 
 
 class _VersionAction(argparse.Action):
@@ -69,203 +213,41 @@ def _parser() -> argparse.ArgumentParser:
         help="print the versions of shardfeed and its codecs",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    run = verbs.add_parser(
-        "run",
-        help="convert a label file and its images (the default)",
-        description="Converts a manifest's images into a dataset folder.",
-    )
-    _add_run_flags(run)
-    run.set_defaults(verb=_run)
-    verify = verbs.add_parser(
-        "verify",
-        help="check every byte of a dataset",
-        description="Checks every byte of a dataset; exits with 1 if anything is wrong.",
-    )
-    _add_verify_flags(verify)
-    verify.set_defaults(verb=_verify)
-    show = verbs.add_parser(
-        "show",
-        help="print counts and classes, draw a contact sheet of random records",
-        description="Prints what a dataset holds, and draws random records with their labels.",
-    )
-    _add_show_flags(show)
-    show.set_defaults(verb=_show)
+    for name, help_text, description, flags, verb in (
+        (
+            "run",
+            "convert a label file and its images (the default)",
+            "Converts a manifest's images into a dataset folder.",
+            _RUN,
+            _run,
+        ),
+        (
+            "verify",
+            "check every byte of a dataset",
+            "Checks every byte of a dataset; exits with 1 if anything is wrong.",
+            _VERIFY,
+            _verify,
+        ),
+        (
+            "show",
+            "print counts and classes, draw a contact sheet of random records",
+            "Prints what a dataset holds, and draws random records with their labels.",
+            _SHOW,
+            _show,
+        ),
+    ):
+        added = verbs.add_parser(name, help=help_text, description=description)
+        added.set_defaults(verb=verb)
+        _add(added, flags)
+    run = verbs.choices["run"]
+    for title, flags in (("labels", _LABELS), ("images", _IMAGES), ("splits and shards", _SHARDS)):
+        _add(run.add_argument_group(title), flags)
     return parser
 
 
-def _add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds one flag for each field of ConvertConfig."""
-    add = parser.add_argument
-    add(
-        "manifest",
-        metavar="MANIFEST",
-        help="label file with a row for each image, or a folder that has one",
-    )
-    add("dataset", metavar="DATASET", help="folder to make")
-    add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
-    add("--overwrite", action="store_true", help="replace a finished dataset")
-    add(
-        "--retry-quarantined",
-        action="store_true",
-        help="convert again the rows that a finished dataset left out",
-    )
-    _add_label_flags(parser.add_argument_group("labels"))
-    _add_image_flags(parser.add_argument_group("images"))
-    _add_shard_flags(parser.add_argument_group("splits and shards"))
-
-
-def _add_label_flags(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
-    add(
-        "--allow",
-        metavar="DIR",
-        action="append",
-        help="folder outside --root that paths and links may lead into",
-    )
-    add(
-        "--format",
-        choices=get_args(ManifestFormat),
-        help="dialect of the label file (default: the one that its content shows)",
-    )
-    add(
-        "--manifest-encoding",
-        metavar="NAME",
-        help="encoding of the label file (default: utf-8, or by its byte order mark)",
-    )
-    add(
-        "--path-column",
-        metavar="COLUMN",
-        help="column of the paths (default: path, or another usual name)",
-    )
-    add(
-        "--from-names",
-        metavar="REGEX",
-        help="MANIFEST is a folder of images; the groups in their names are the labels",
-    )
-    add(
-        "--label-columns",
-        metavar="Y0,Y1,...",
-        type=lambda text: tuple(text.split(",")),
-        help="a column for each output (default: those named y and digits)",
-    )
-    add(
-        "--text-column",
-        metavar="COLUMN",
-        help="column whose characters are the labels (default: a usual name)",
-    )
-    add("--text-length", metavar="N", type=int, help="characters in a text (default: commonest)")
-    add("--pad-label", action="store_true", help="pad shorter texts with a blank class")
-    add(
-        "--verbatim-labels",
-        action="store_true",
-        help="keep blanks around labels, and other Unicode forms than NFC",
-    )
-    add("--labels-are-indices", action="store_true", help="labels are integers, not classes")
-    add(
-        "--vocabulary",
-        metavar="[OUTPUT=]FILE",
-        action="append",
-        help="file with one class a line, or a dataset to take them from, for all outputs or one "
-        "(default: every label that occurs)",
-    )
-
-
-def _add_image_flags(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--crop", nargs=4, type=int, metavar=("L", "T", "R", "B"), help="box in source pixels")
-    add("--size", nargs=2, type=int, metavar=("W", "H"), help="size to resize to (default: crop's)")
-    add(
-        "--fit",
-        choices=get_args(Fit),
-        help="stretch to the size (default), or keep the shape and pad",
-    )
-    add("--channels", type=int, choices=(1, 3), help="3: RGB (default), 1: grey")
-    add("--alpha", choices=get_args(Alpha), help="transparency: dropped (default) or painted on")
-    add("--resample", choices=get_args(Resample), help="filter of the resizing (default: bicubic)")
-    add(
-        "--pad-crop",
-        action="store_true",
-        help="fill with black where the box reaches past the image",
-    )
-    add("--exif", action="store_true", help="turn images as their EXIF orientation says")
-    add(
-        "--fast-decode",
-        action="store_true",
-        help="decode JPEGs at a smaller scale and PNGs down to the crop; pixels may differ",
-    )
-    add("--lenient", action="store_true", help="keep images that decoders warn about")
-    add("--encoding", choices=get_args(Encoding), help="what records hold (default: raw pixels)")
-    add("--quality", type=int, metavar="N", help="quality of --encoding jpeg (default: 90)")
-    add("--max-pixels", type=int, metavar="N", help="refuse larger images (default: 50000000)")
-
-
-def _add_shard_flags(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--split",
-        type=_shares,
-        metavar="NAME=SHARE,...",
-        help="train, validation, test (default: train=0.9,validation=0.1)",
-    )
-    add("--split-column", metavar="COLUMN", help="column that names each row's split")
-    add("--group-column", metavar="COLUMN", help="rows with equal values stay in one split")
-    add("--order", choices=get_args(RowOrder), help="order of records (default: shuffled)")
-    add("--name", help="first part of the shards' names (default: images)")
-    add("--seed", type=int, metavar="N", help="seed of splits and order (default: 0)")
-    add("--shard-bytes", type=int, metavar="N", help="size of a shard (default: 128 MiB)")
-    add(
-        "--engine",
-        choices=get_args(EngineName),
-        help="processes of this machine (default), or Spark",
-    )
-    add("--master", metavar="URL", help="Spark's cluster (default: that of spark-submit)")
-    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    add(
-        "--max-bad-fraction",
-        type=float,
-        metavar="SHARE",
-        help="share of rows that may be left out (default: 0.01)",
-    )
-
-
-def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds one flag for each field of VerifyConfig."""
-    add = parser.add_argument
-    add("dataset", metavar="DATASET", help="folder that convert made")
-    add("--manifest", metavar="FILE", help="the dataset's manifest: messages then name paths")
-    add("--root", metavar="DIR", help="folder the paths start from (default: the manifest's)")
-    add(
-        "--allow",
-        metavar="DIR",
-        action="append",
-        help="folder outside --root that paths and links may lead into",
-    )
-    add("--deep", action="store_true", help="decode the sources again and compare every pixel")
-    add("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
-
-
-def _add_show_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds one flag for each field of ShowConfig."""
-    add = parser.add_argument
-    add("dataset", metavar="DATASET", help="folder that convert made")
-    add("--split", choices=SPLITS, help="show one split (default: all)")
-    add("--class", dest="class_name", metavar="CLASS", help="draw records that have this class")
-    add("--count", type=int, metavar="N", help="records on a contact sheet (default: 48)")
-    add("--seed", type=int, metavar="N", help="seed of the choice of records (default: 0)")
-    add("--sheets", metavar="DIR", help="folder for the contact sheets (default: this one)")
-    add("--overwrite", action="store_true", help="let sheets replace other files, too")
-    add("--json", action="store_true", help="print a JSON summary as the last line on stdout")
-
-
-def _shares(text: str) -> tuple[tuple[str, float], ...]:
-    """Parses `train=0.8,validation=0.2`."""
-    try:
-        pairs = [part.split("=") for part in text.split(",")]
-        return tuple((name, float(share)) for name, share in pairs)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected NAME=SHARE,..., got {text!r}") from error
+def _add(parser: argparse._ActionsContainer, flags: _Flags) -> None:
+    for flag, text, more in flags:
+        parser.add_argument(flag, help=text, **more)
 
 
 def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:
@@ -281,9 +263,9 @@ def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:
 def _run(namespace: argparse.Namespace) -> int:
     from convert.job import convert_dataset
 
-    result = convert_dataset(_options(namespace, ConvertConfig), _say)
+    result = convert_dataset(_options(namespace, ConvertConfig), say)
     for line in result.lines():
-        _say(line)
+        say(line)
     _print_json(namespace, result.to_json())
     return 0
 
@@ -293,7 +275,7 @@ def _verify(namespace: argparse.Namespace) -> int:
 
     result = verify_dataset(_options(namespace, VerifyConfig))
     for line in result.lines():
-        _say(line)
+        say(line)
     _print_json(namespace, result.to_json())
     return 1 if result.problems else 0
 
@@ -311,7 +293,3 @@ def _show(namespace: argparse.Namespace) -> int:
 def _print_json(namespace: argparse.Namespace, summary: dict[str, Any]) -> None:
     if namespace.json:
         print_result(json_line(summary))
-
-
-def _say(line: str) -> None:
-    print(f"convert: {printable(line)}", file=sys.stderr, flush=True)

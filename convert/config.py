@@ -132,13 +132,13 @@ class ConvertConfig:
             f"--name must be a lower-case letter, then letters, digits or _, got {self.name!r}.",
         )
         _require(0 <= self.seed < 1 << 63, f"--seed must be in [0, 2**63), got {self.seed}.")
-        _require(
-            self.shard_bytes >= 1, f"--shard-bytes must be at least 1, got {self.shard_bytes}."
-        )
-        _require(
-            self.workers is None or self.workers >= 1,
-            f"--workers must be at least 1, got {self.workers}.",
-        )
+        for flag, number in (
+            ("--shard-bytes", self.shard_bytes),
+            ("--workers", self.workers),
+            ("--max-pixels", self.max_pixels),
+            ("--text-length", self.text_length),
+        ):
+            _require(number is None or number >= 1, f"{flag} must be at least 1, got {number}.")
         _require(
             0 <= self.max_bad_fraction <= 1,
             f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
@@ -147,10 +147,8 @@ class ConvertConfig:
             self.engine in get_args(EngineName),
             f"--engine must be one of {', '.join(get_args(EngineName))}, got {self.engine!r}.",
         )
-        for flag, value, engine in (
-            ("--master", self.master, "spark"),
-            ("--workers", self.workers, "local"),
-        ):
+        of_engines = ("--master", self.master, "spark"), ("--workers", self.workers, "local")
+        for flag, value, engine in of_engines:
             _require(
                 value is None or self.engine == engine,
                 f"{flag} needs --engine {engine}, got --engine {self.engine}.",
@@ -182,7 +180,6 @@ class ConvertConfig:
         _require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
         _require(self.fit in get_args(Fit), f"--fit cannot be {self.fit!r}.")
         _require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
-        _require(self.max_pixels >= 1, f"--max-pixels must be at least 1, got {self.max_pixels}.")
         _require(self.encoding in get_args(Encoding), f"--encoding cannot be {self.encoding!r}.")
         _require(
             self.quality is None or self.encoding == "jpeg",
@@ -215,10 +212,6 @@ class ConvertConfig:
                 not (given and self.label_columns),
                 f"{flag} needs --text-column: label columns have no length.",
             )
-        _require(
-            self.text_length is None or self.text_length >= 1,
-            f"--text-length must be at least 1, got {self.text_length}.",
-        )
         _require(
             not self.labels_are_indices or bool(self.vocabulary),
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
+from convert.command.byte_sizes import show_bytes
 from convert.command.command_line import OneLineParser
 from convert.command.streams import print_result
 from convert.errors import ShardfeedError, UsageError
@@ -71,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except ShardfeedError as error:
         print(f"convert.pack: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(f"convert.pack: {size / 1e6:,.0f} MB in {namespace.folder}/{ARCHIVE}", file=sys.stderr)
+    written = f"{show_bytes(size, 'MB', 0)} in {namespace.folder}/{ARCHIVE}"
+    print(f"convert.pack: {written}", file=sys.stderr)
     print_result(submit_line(namespace.folder))
     sys.exit(0)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from convert.command.byte_sizes import show_bytes
+
 WINDOW_SHARE = 4
 """A window may take one part in so many: its neighbour, the model and others need the rest."""
 
@@ -41,9 +43,9 @@ def window_warning(window: int, stride: int, *, proc: Path = _PROC, sys: Path = 
         return None
     fitting = max(1, available // WINDOW_SHARE // stride)
     return (
-        f"a window of {window:,} records takes {window * stride / 1e9:.1f} GB, more than a quarter "
-        f"of the {available / 1e9:.1f} GB of memory: the disk may slow training down. "
-        f"--window {fitting} would fit."
+        f"a window of {window:,} records takes {show_bytes(window * stride, 'GB', 1)}, more than a "
+        f"quarter of the {show_bytes(available, 'GB', 1)} of memory: the disk may slow training "
+        f"down. --window {fitting} would fit."
     )
 
 

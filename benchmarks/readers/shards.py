@@ -21,6 +21,7 @@ from benchmarks.readers.images import (
 )
 from convert.dataset.info import DATASET_JSON, DatasetInfo, Shard, shard_file
 from convert.dataset.record import RecordLayout, padded_varints
+from convert.images.options import ImageOptions
 
 OUTPUTS = tuple(f"y{index}" for index in range(NUM_LABELS))
 CLASSES = tuple(chr(0x4E00 + index) for index in range(NUM_CLASSES))
@@ -61,12 +62,9 @@ def _write(
 
 def _describe(shards: tuple[Shard, ...]) -> DatasetInfo:
     """Returns the dataset's description."""
-    image = {"height": HEIGHT, "width": WIDTH, "channels": CHANNELS, "encoding": "raw"}
-    pixels = {"resample": "bicubic", "alpha": "drop", "crop": None, "max_pixels": 1}
-    unused = {"pad_crop": False, "row_boxes": False, "exif": False, "fast_decode": False}
     return DatasetInfo(
         name="images",
-        image={**image, **pixels, **unused, "quality": None},
+        image=ImageOptions(crop=None, size=(WIDTH, HEIGHT), channels=CHANNELS, max_pixels=1),
         outputs=dict.fromkeys(OUTPUTS, "text"),
         vocabularies={"text": CLASSES},
         splits={"train": shards},

@@ -14,9 +14,6 @@ from convert.command.streams import drop_stdout, open_streams, print_result
 from convert.errors import ShardfeedError, printable
 from convert.os_errors import failure
 
-LINE_SECONDS = 30.0
-"""Seconds between progress lines where there is no terminal."""
-
 # A conversion that a scheduler stops leaves nothing to be told; a training may not have begun.
 _TOLD_SIGNALS = {"convert": (signal.SIGINT,), "train": (signal.SIGINT, signal.SIGTERM)}
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
+from convert.errors import printable
 from convert.os_errors import failure
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class Result:
     def _give_up(self, error: OSError) -> NoReturn:
         drop_stdout()
         raise failure(error, "stdout: cannot be written", "run the same command again") from error
+
+
+def say(line: str) -> None:
+    """Prints a line of `convert` for people, to stderr."""
+    print(f"convert: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def print_result(text: str, end: str = "\n") -> None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from convert.dataset.mapping import REPAIR, Bytes
 from convert.errors import FormatError, ReplacedError, ShardfeedError, TryAgainError, UsageError
-from convert.storage.lines import MOST_BYTES, lines_of, require_at_most
+from convert.storage.lines import MOST_BYTES, lines_of, require_at_most, sha256_of
 
 
 class Folder(ABC):
@@ -146,10 +145,7 @@ class Folder(ABC):
         Raises:
             OSError: It cannot be read.
         """
-        digest = hashlib.sha256()
-        for piece in self.stream(name):
-            digest.update(piece)
-        return digest.hexdigest()
+        return sha256_of(self.stream(name))
 
 
 def require_size(folder: Folder, name: str, size: int) -> None:

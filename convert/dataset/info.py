@@ -14,6 +14,7 @@ from typing import Any
 
 from convert.dataset.index import SUFFIX
 from convert.dataset.record import RecordLayout
+from convert.images.options import ImageOptions
 
 FORMAT_VERSION = 1
 DATASET_JSON = "dataset.json"
@@ -70,8 +71,7 @@ class DatasetInfo:
 
     Attributes:
         name: First part of the shards' names.
-        image: height, width, channels, and how the pixels came about: encoding, crop, resample,
-            alpha and the like.
+        image: How sources became the records' images.
         outputs: Output name -> vocabulary name, in label order.
         vocabularies: Vocabulary name -> classes in index order.
         splits: Split name -> its shards in order.
@@ -81,7 +81,7 @@ class DatasetInfo:
     """
 
     name: str
-    image: dict[str, Any]
+    image: ImageOptions
     outputs: dict[str, str]
     vocabularies: dict[str, tuple[str, ...]]
     splits: dict[str, tuple[Shard, ...]]
@@ -92,12 +92,12 @@ class DatasetInfo:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image."""
-        return self.image["height"], self.image["width"], self.image["channels"]
+        return self.image.shape
 
     @property
     def is_raw(self) -> bool:
         """Whether records hold pixels, and so are all of one length."""
-        return bool(self.image["encoding"] == "raw")
+        return self.image.encoding == "raw"
 
     @cached_property
     def layout(self) -> RecordLayout:
@@ -137,7 +137,7 @@ class DatasetInfo:
         content = {
             "format_version": FORMAT_VERSION,
             "name": self.name,
-            "image": self.image,
+            "image": self.image.to_json(),
             "outputs": [
                 {"name": output, "vocabulary": name} for output, name in self.outputs.items()
             ],

@@ -12,6 +12,7 @@ from convert.dataset.index import most_bytes
 from convert.dataset.info import FORMAT_VERSION, DatasetInfo, Shard, shard_file
 from convert.dataset.record import MAX_VARINT, RecordLayout
 from convert.errors import FormatError
+from convert.images.options import ImageOptions
 
 _MAX_OUTPUTS = 10_000  # far beyond any label, and keeps a damaged file from asking for memory
 _MAX_PIXELS = 1 << 24  # as `convert --size` allows
@@ -70,9 +71,9 @@ class _Parser:
         image = self._image(self._get(content, "image", dict))
         vocabularies = self._vocabularies(self._get(content, "vocabularies", dict))
         outputs = self._outputs(self._get(content, "outputs", list), vocabularies)
-        pixels = image["height"] * image["width"] * image["channels"]
-        stride = RecordLayout(num_labels=len(outputs), image_bytes=pixels).stride
-        self._stride = stride if image["encoding"] == "raw" else None
+        height, width, channels = image.shape
+        stride = RecordLayout(num_labels=len(outputs), image_bytes=height * width * channels).stride
+        self._stride = stride if image.encoding == "raw" else None
         splits = self._get(content, "splits", dict)
         info = DatasetInfo(
             name=name,
@@ -90,7 +91,7 @@ class _Parser:
         )
         return info
 
-    def _image(self, image: dict[str, Any]) -> dict[str, Any]:
+    def _image(self, image: dict[str, Any]) -> ImageOptions:
         height, width, channels = (
             self._get(image, key, int) for key in ("height", "width", "channels")
         )
@@ -111,7 +112,7 @@ class _Parser:
         fit = image.get("fit", "stretch")
         self._require(fit in get_args(Fit), f"`image.fit` {fit!r} is not known")
         self._require(type(image.get("lenient", False)) is bool, "`image.lenient` is no bool")
-        return image
+        return ImageOptions.from_json(image)
 
     def _vocabularies(self, vocabularies: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         for name, classes in vocabularies.items():

@@ -5,6 +5,7 @@ A shard on HDFS is read into memory instead: keep one at a time.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class ShardRecords:
         info: Its description.
         shard: The shard.
         memory: Where the shard lies. None: it is mapped here.
-        index: Content of its index. None: it is read here.
+        starts: What `open_index` returns. None: it is read here.
 
     Attributes:
         memory: The file, mapped or read.
@@ -52,7 +53,7 @@ class ShardRecords:
         shard: Shard,
         *,
         memory: Bytes | None = None,
-        index: bytes | None = None,
+        starts: Ints | None = None,
     ) -> None:
         self._num_labels = len(info.outputs)
         self._layout = info.layout if info.is_raw else None
@@ -60,7 +61,7 @@ class ShardRecords:
         if info.is_raw:
             self._starts: Ints = np.arange(shard.records + 1) * info.layout.stride
         else:
-            self._starts = _read_index(folder, shard, index)
+            self._starts = open_index(folder, shard) if starts is None else starts
         if memory is None:
             folder.require_current()
 
@@ -164,12 +165,33 @@ class FewRecords(ShardRecords):
         return self._last[1]
 
 
-def _read_index(folder: Folder, shard: Shard, content: bytes | None) -> Ints:
-    name = shard.file + SUFFIX
+def read_index(folder: Folder, shard: Shard, *, is_hashed: bool) -> Ints:
+    """Reads a shard's index.
+
+    Args:
+        folder: The dataset's folder.
+        shard: The shard.
+        is_hashed: Compare its sha256 as well.
+
+    Returns:
+        int64, shape (records + 1,): the records' offsets, and the shard's end.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+        ValueError: It is not the shard's; the message says why.
+    """
+    text = folder.read_text(shard.file + SUFFIX, most_bytes(shard.records))
+    if is_hashed and hashlib.sha256(text).hexdigest() != shard.index_sha256:
+        raise ValueError("its sha256 differs")
+    return parse_index(text, shard.records, shard.bytes)
+
+
+def open_index(folder: Folder, shard: Shard, *, is_hashed: bool = False) -> Ints:
+    """Reads a shard's index as `read_index`; a `FormatError` says why that fails."""
+    path = folder.file(shard.file + SUFFIX)
     try:
-        content = folder.read_text(name, most_bytes(shard.records)) if content is None else content
-        return parse_index(content, shard.records, shard.bytes)
+        return read_index(folder, shard, is_hashed=is_hashed)
     except OSError as error:
-        raise unreadable(folder.file(name), error) from error
+        raise unreadable(path, error) from error
     except ValueError as error:
-        raise FormatError(f"{folder.file(name)}: {error}. {REPAIR}") from error
+        raise FormatError(f"{path}: {error}. {REPAIR}") from error

@@ -21,7 +21,7 @@ _FILES = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 def features_json(info: DatasetInfo) -> str:
     """Returns the description of the three features."""
     raw = _tensor("uint8", info.image_shape, encoding="bytes")
-    image = raw if info.is_raw else _image(info.image_shape, info.image["encoding"])
+    image = raw if info.is_raw else _image(info.image_shape, info.image.encoding)
     label = _tensor("int64", (len(info.outputs),))
     row = {**_tensor("int64", ()), "pythonClassName": f"{_FEATURES}.scalar.Scalar"}
     content = {

@@ -8,10 +8,9 @@ from typing import Protocol
 
 from convert.config import ConvertConfig
 from convert.dataset.info import Shard
-from convert.engines.local import run_local
+from convert.engines.local import LocalEngine
 from convert.plan.shard_specs import ShardSpec
 from convert.write.shard import ShardJob
-from convert.write.staging import are_intact
 from convert.write.summary import Progress, ShardSummary
 
 
@@ -40,30 +39,6 @@ class Engine(Protocol):
 
     def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
         """Returns for each of some shards in a folder whether its files are unchanged."""
-
-
-class LocalEngine:
-    """Writes shards in worker processes of this machine.
-
-    Args:
-        num_workers: Processes. At least 1.
-    """
-
-    def __init__(self, num_workers: int) -> None:
-        self._num_workers = num_workers
-
-    def write(
-        self,
-        job: ShardJob,
-        specs: Iterable[ShardSpec],
-        on_progress: Callable[[Progress], None],
-    ) -> Iterator[ShardSummary]:
-        """Writes shards; see `Engine`."""
-        return run_local(job, specs, self._num_workers, on_progress)
-
-    def intact(self, folder: str, shards: Sequence[Shard]) -> list[bool]:
-        """Returns for each of some shards whether it is whole; see `Engine`."""
-        return are_intact(folder, shards)
 
 
 def open_engine(config: ConvertConfig) -> AbstractContextManager[Engine]:

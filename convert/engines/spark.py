@@ -27,7 +27,7 @@ from convert.engines.spark_context import (
 from convert.engines.spark_task import Guarded, IntactTask, ShardTask, pack
 from convert.errors import ShardfeedError
 from convert.plan.shard_specs import ShardSpec
-from convert.storage.hdfs.client import use_settings
+from convert.storage.places import use_settings
 from convert.write.shard import ShardJob
 from convert.write.staging import library_versions
 from convert.write.summary import Progress, ShardSummary
@@ -63,7 +63,7 @@ class SparkEngine:
         self._context: SparkContext | None = None
         self._is_ours = False
         self._group = f"shardfeed-{uuid.uuid4().hex}"
-        self._hadoop: dict[str, str] = {}
+        self._hadoop: tuple[tuple[str, str], ...] = ()
 
     def __enter__(self) -> Self:
         if is_submitted():

@@ -108,8 +108,8 @@ def max_failures(context: SparkContext) -> int:
     return int(context.getConf().get("spark.task.maxFailures", "4") or 4)
 
 
-def hadoop_settings(context: SparkContext) -> dict[str, str]:
-    """Returns the driver's settings of HDFS, without Hadoop's defaults: {name: value}.
+def hadoop_settings(context: SparkContext) -> tuple[tuple[str, str], ...]:
+    """Returns the driver's settings of HDFS, without Hadoop's defaults: (name, value).
 
     PySpark has no public way to them. Where its private one has gone, there are none.
     """
@@ -120,9 +120,9 @@ def hadoop_settings(context: SparkContext) -> dict[str, str]:
         writer: Any = context._jvm.java.io.StringWriter()  # type: ignore[union-attr]
         hadoop.writeXml(writer)
         names = _chosen(ElementTree.fromstring(writer.toString()))
-        return {name: hadoop.get(name) for name in names}  # which fills in variables
+        return tuple((name, hadoop.get(name)) for name in names)  # which fills in variables
     except (AttributeError, TypeError, Py4JError, ElementTree.ParseError):
-        return {}
+        return ()
 
 
 def _chosen(root: ElementTree.Element) -> list[str]:

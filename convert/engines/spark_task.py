@@ -8,6 +8,7 @@ Spark's Python processes are forked, which no client of HDFS survives.
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import socket
 import sys
@@ -19,10 +20,10 @@ from types import ModuleType
 from typing import Any
 
 from convert.dataset.info import Shard
-from convert.engines.local import run_local
+from convert.engines.local import LocalEngine
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.plan.shard_specs import ShardSpec
-from convert.storage.hdfs.client import use_settings
+from convert.storage.places import use_settings
 from convert.write.shard import ShardJob
 from convert.write.staging import is_intact, library_versions
 from convert.write.summary import Progress, ShardSummary
@@ -45,7 +46,7 @@ class ShardTask:
 
         Raises:
             UsageError: Other libraries are installed here: the bytes would be others.
-            TryAgainError: As `run_local`.
+            TryAgainError: As the local engine.
         """
         ours = library_versions()
         if ours != self.versions:
@@ -58,7 +59,7 @@ class ShardTask:
         try:
             return _writer_of(self.job).write(spec)
         except ShardfeedError:
-            _writers.clear()  # its worker is stopped
+            _writer_of.cache_clear()  # its worker is stopped
             raise
 
 
@@ -81,7 +82,7 @@ class IntactTask:
     """
 
     folder: str
-    hadoop: dict[str, str]
+    hadoop: tuple[tuple[str, str], ...]
 
     def __call__(self, shards: Sequence[Shard]) -> dict[str, bool]:
         """Returns {file: whether it is intact}."""
@@ -124,10 +125,9 @@ class _ShardWriter:
     """The local engine with one worker, which stays from one shard to the next."""
 
     def __init__(self, job: ShardJob) -> None:
-        self.job = job
         self._specs: deque[ShardSpec] = deque()
         self._progress = Progress()
-        self._summaries = run_local(job, iter(self._specs.popleft, None), 1, self._count)
+        self._summaries = LocalEngine(1).write(job, iter(self._specs.popleft, None), self._count)
 
     def write(self, spec: ShardSpec) -> tuple[ShardSummary, Progress]:
         self._specs.append(spec)
@@ -139,14 +139,14 @@ class _ShardWriter:
         self._progress = self._progress.plus(progress)
 
 
-_writers: list[_ShardWriter] = []  # at most one: a process of Spark runs one task at a time
-
-
+@functools.lru_cache(maxsize=1)
 def _writer_of(job: ShardJob) -> _ShardWriter:
-    """Returns this process's writer, made anew for another job."""
-    if not _writers or _writers[0].job != job:
-        _writers[:] = [_ShardWriter(job)]
-    return _writers[0]
+    """Returns this process's writer, made anew for another job.
+
+    Spark calls each task of a process with nothing of the one before, and one at a time; a new
+    worker for each shard would take a second to start.
+    """
+    return _ShardWriter(job)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from convert.images.decoding import Decoded, decode
 from convert.images.open_image import FORMATS, decode_error, open_image
-from convert.images.options import ImageOptions, recorded_options
+from convert.images.options import ImageOptions
 from convert.images.rendering import Rendered, render, to_array
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "decode",
     "decode_error",
     "open_image",
-    "recorded_options",
     "render",
     "to_array",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from convert.command.progress import ProgressBar
+from convert.command.streams import say
 from convert.config import SPLITS, ConvertConfig
 from convert.dataset.info import DatasetInfo
 from convert.engines.engine import Engine
@@ -20,11 +23,10 @@ from convert.plan.shard_specs import Plan
 from convert.write.commit import remove_replaced
 from convert.write.describe import describe
 from convert.write.duplicates import Duplicates, find_duplicates
-from convert.write.progress import ProgressReporter
 from convert.write.retry import adopt_shards
 from convert.write.shard import ShardJob
 from convert.write.source_note import SourceNote, changed_shards, whole_root
-from convert.write.staging import Staging, staging_key
+from convert.write.staging import Staging
 from convert.write.summary import Progress, ShardSummary, merge_sources
 
 
@@ -35,9 +37,9 @@ class Conversion:
         config: The options.
         plan: What to write.
         root: Folder of the sources.
-        allow: Further folders that paths may lead into.
+        staging: Where the dataset grows.
         engine: Writes the shards.
-        say: Called with one line for each thing a user may want to know meanwhile.
+        tell: Called with one line for each thing a user may want to know meanwhile.
     """
 
     def __init__(
@@ -45,18 +47,18 @@ class Conversion:
         config: ConvertConfig,
         plan: Plan,
         root: str,
-        allow: tuple[str, ...],
+        staging: Staging,
         engine: Engine,
-        say: Callable[[str], None],
+        tell: Callable[[str], None],
     ) -> None:
         self._config = config
         self._plan = plan
         self._root = root
-        self._allow = allow
         self._engine = engine
-        self._say = say
-        self._staging = Staging(config.dataset, staging_key(plan.plan_id, root), allow)
+        self._tell = tell
+        self._staging = staging
         self._progress = Progress()
+        self._image = ImageOptions.of(config, row_boxes=plan.boxes is not None)
 
     def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
         """Writes what is missing and commits.
@@ -75,12 +77,12 @@ class Conversion:
         summaries = self._without_changed(summaries)
         resumed = sum(s.records + len(s.quarantined) for s in summaries.values())
         if resumed and old is None:
-            self._say(f"going on: {resumed:,} rows are already done")
+            self._tell(f"going on: {resumed:,} rows are already done")
         summaries |= self._write(
             [place for file, place in files.items() if file not in summaries], resumed
         )
         quarantined = merge_bad(plan.quarantined, summaries.values())
-        info = describe(plan, config, summaries)
+        info = describe(plan, self._image, summaries)
         self._commit(info, quarantined, summaries, old)
         return ConvertResult(
             dataset=config.dataset,
@@ -116,7 +118,7 @@ class Conversion:
         origins = {file: summary.origin for file, summary in summaries.items()}
         changed = changed_shards(self._plan, origins, self.source_reader())
         if changed:
-            self._say(
+            self._tell(
                 f"converting {len(changed):,} of {len(origins):,} finished shards again: their "
                 "images have changed since"
             )
@@ -143,50 +145,37 @@ class Conversion:
         source = SourceNote(root=whole_root(self._root), shards=origins).to_json()
         bad = quarantine_text(quarantined)
         self._staging.commit(config.dataset, info, bad, source, overwrite=replaces)
-        remove_replaced(config.dataset, self._say)
+        remove_replaced(config.dataset, self._tell)
 
     def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:
         """Writes the missing shards; returns their summaries by file."""
         if not todo:
             return {}
-        reporter = ProgressReporter(sum(map(len, self._plan.splits.values())), resumed)
+        total = sum(map(len, self._plan.splits.values()))
+        bar = ProgressBar(total, say, done=resumed, unit=" rows", desc="convert")
+
+        def line() -> str:
+            return (
+                f"{bar.done:,} of {total:,} rows, {self._progress.bad:,} bad, "
+                f"{bar.rate:,.0f} rows/s, {bar.seconds_left:,.0f} s left"
+            )
 
         def on_progress(progress: Progress) -> None:
             self._progress = self._progress.plus(progress)
-            reporter.add(progress)
+            bar.add(progress.rows, line, lambda: f"{self._progress.bad} bad")
 
         specs = (self._plan.shard(*place) for place in todo)
-        summaries = {}
-        try:
-            for summary in self._engine.write(self._shard_job(), specs, on_progress):
-                summaries[summary.file] = summary
-        finally:
-            reporter.close()
-        return summaries
+        with contextlib.closing(bar):
+            written = self._engine.write(self._shard_job(), specs, on_progress)
+            return {summary.file: summary for summary in written}
 
     def _shard_job(self) -> ShardJob:
-        config = self._config
-        image = ImageOptions(
-            crop=config.crop,
-            size=config.image_size,
-            fit=config.fit,
-            channels=config.channels,
-            alpha=config.alpha,
-            resample=config.resample,
-            pad_crop=config.pad_crop,
-            exif=config.exif,
-            fast_decode=config.fast_decode,
-            lenient=config.lenient,
-            max_pixels=config.max_pixels,
-            encoding=config.encoding,
-            quality=config.jpeg_quality,
-        )
         return ShardJob(
             root=self._root,
             staging=self._staging.path,
             num_labels=len(self._plan.vocabularies.outputs),
-            image=image,
-            allow=self._allow,
+            image=self._image,
+            allow=self._staging.allow,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.images.oddities import Oddity, oddity_lines
 from convert.write.duplicates import Duplicates
@@ -69,7 +70,7 @@ class ConvertResult:
         return (
             f"{work.rows:,} rows in {self.seconds:.1f} s: "
             f"{work.rows / self.seconds:,.0f} files/s, "
-            f"{work.input_bytes / 1e6 / self.seconds:,.1f} MB/s read; "
+            f"{show_bytes(work.input_bytes / self.seconds, 'MB', 1)}/s read; "
             f"bottleneck: {self.bottleneck()} ({shares})"
         )
 

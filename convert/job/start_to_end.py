@@ -5,42 +5,33 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from convert.config import ConvertConfig
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.engines.engine import Engine, open_engine
-from convert.errors import (
-    FormatError,
-    ShardfeedError,
-    TryAgainError,
-    UsageError,
-)
+from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.job.conversion import Conversion
 from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
 from convert.job.report import ConvertResult
-from convert.os_errors import failure, kind_of
-from convert.plan.shard_specs import Plan, make_plan
+from convert.os_errors import failure
+from convert.plan.shard_specs import make_plan
 from convert.storage.hdfs.error_translation import UnavailableError
-from convert.storage.local import locked
-from convert.storage.places import absolute, filesystem_of, is_remote, read_lines, real_place
+from convert.storage.places import filesystem_of, is_remote, read_lines, real_place
 from convert.storage.regular_files import IrregularFileError
-from convert.write.commit import check_output, lock_path, remove_replaced
+from convert.write.commit import remove_replaced
 from convert.write.inputs import (
-    find_complete,
     find_label_file,
     given_vocabularies,
     open_manifest,
     require_inputs_outside,
     source_root,
 )
-from convert.write.preflight import check_destination
+from convert.write.output import Output
 from convert.write.retry import retryable_rows
 from convert.write.source_note import require_same_sources
-from convert.write.staging import Staging, staging_key
 
 
 def convert_dataset(
@@ -74,32 +65,27 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
     root = source_root(config)
     allow = allowed_folders(root, config.allow)
-    found = find_complete(config, given)
+    output = Output(config, root, allow)
+    found = output.finished_before(given)
     if found is not None:
         return _complete(config.dataset, found, started)
     require_inputs_outside(config, root)
-    check_destination(config.dataset, overwrite=config.overwrite)
+    output.check_place()
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
     if not filesystem_of(root).is_folder(root):
         raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
-    parent = os.path.dirname(absolute(config.dataset))
-    try:
-        filesystem_of(parent).make_folder(parent)
-    except OSError as error:
-        kind = kind_of(error)
-        raise kind(
-            f"{config.dataset}: its parent folder cannot be made: {error.strerror}."
-        ) from error
-    with _alone(config.dataset, say):
-        conversion = Conversion(config, plan, root, allow, engine, say)
-        found = check_output(config.dataset, plan.plan_id, overwrite=config.overwrite)
+    output.make_parent()
+    with output.alone(say):
+        staging = output.staging(plan.plan_id)
+        conversion = Conversion(config, plan, root, staging, engine, say)
+        found = output.finished(plan.plan_id)
         if found is not None:
             require_same_sources(config.dataset, plan, root, conversion.source_reader(), say)
         retry = _rows_to_retry(config, say) if found is not None else []
         if found is not None and not retry:
             remove_replaced(config.dataset, say)
-            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+            staging.remove()
             return _complete(config.dataset, found, started)
         check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
         for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
@@ -107,28 +93,22 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
         try:
             return conversion.run(found, retry, started)
         except (OSError, TryAgainError) as error:
-            info = None if found else _finished_meanwhile(config, plan, error)
+            info = None if found else _finished_meanwhile(config, output, plan.plan_id, error)
             if info is None:
                 raise
             say(f"another convert has finished {config.dataset} meanwhile")
-            Staging(config.dataset, staging_key(plan.plan_id, root)).remove()
+            staging.remove()
             return _complete(config.dataset, info, started)
 
 
-def _alone(dataset: str, say: Callable[[str], None]) -> AbstractContextManager[None]:
-    """Lets no other converter of this machine write a dataset; on HDFS there are no locks."""
-    if is_remote(dataset):
-        return nullcontext()
-    waiting = f"waiting for another convert that writes {dataset}"
-    return locked(lock_path(dataset), lambda: say(waiting))
-
-
-def _finished_meanwhile(config: ConvertConfig, plan: Plan, error: Exception) -> DatasetInfo | None:
+def _finished_meanwhile(
+    config: ConvertConfig, output: Output, identity: str, error: Exception
+) -> DatasetInfo | None:
     """Returns the dataset if another converter has finished it, which may be what went wrong."""
     if not is_remote(config.dataset) or config.overwrite or isinstance(error, UnavailableError):
         return None
     try:
-        return check_output(config.dataset, plan.plan_id, overwrite=False)
+        return output.finished(identity)
     except (ShardfeedError, OSError):
         return None
 

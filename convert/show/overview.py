@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.info import QUARANTINE, DatasetInfo
+from convert.images.options import ImageOptions
 from convert.show.brightness import Brightness
 from convert.show.census import SplitCensus
 from convert.show.classes import ClassCounts
-from convert.show.table import bar, brief, counted, in_bytes, table
+from convert.show.table import bar, brief, counted, table
 
 _VOCABULARIES = 8  # a table each: more scroll away
 _OUTPUTS = 20
@@ -87,7 +88,7 @@ class ShowResult:
             "dataset_id": self.info.dataset_id,
             "records": sum(census.records for census in self.splits.values()),
             "bytes": sum(census.bytes for census in self.splits.values()),
-            "image": self.info.image,
+            "image": self.info.image.to_json(),
             "splits": {split: self._split_json(split) for split in self.splits},
             "vocabularies": {counts.name: counts.to_json() for counts in self.classes},
             "class": self.class_name,
@@ -123,7 +124,7 @@ class ShowResult:
         more = ", ..." if len(info.outputs) > _OUTPUTS else ""
         part = "" if len(self.splits) == len(info.splits) else f", split {', '.join(self.splits)}"
         return [
-            f"{self.dataset}{part}: {counted(records, 'record')}, {in_bytes(size)}, "
+            f"{self.dataset}{part}: {counted(records, 'record')}, {show_bytes(size, decimals=1)}, "
             f"dataset {info.dataset_id[:8]}",
             f"  images   {image_kind(info.image)}",
             f"  sources  {_image_origin(info.image)}",
@@ -139,7 +140,7 @@ class ShowResult:
                 f"{census.records:,}",
                 f"{census.records / max(total, 1):.1%}",
                 f"{census.shards:,}",
-                in_bytes(census.bytes),
+                show_bytes(census.bytes, decimals=1),
                 *(
                     f"{size:,}"
                     for size in census.image_bytes or (() if self.info.is_raw else _NONE)
@@ -250,30 +251,30 @@ def _empty(split: str, found: Brightness) -> str:
     )
 
 
-def image_kind(image: Mapping[str, Any]) -> str:
+def image_kind(image: ImageOptions) -> str:
     """Describes the images of a dataset: `128x32 RGB, raw pixels`.
 
     Args:
         image: `DatasetInfo.image`.
     """
-    colours = "RGB" if image["channels"] == 3 else "grey"
-    kind = {"raw": "raw pixels", "png": "PNG", "jpeg": f"JPEG of quality {image['quality']}"}
-    return f"{image['width']}x{image['height']} {colours}, {kind[image['encoding']]}"
+    colours = "RGB" if image.channels == 3 else "grey"
+    kind = {"raw": "raw pixels", "png": "PNG", "jpeg": f"JPEG of quality {image.quality}"}
+    return f"{image.size[0]}x{image.size[1]} {colours}, {kind[image.encoding]}"
 
 
-def _image_origin(image: Mapping[str, Any]) -> str:
+def _image_origin(image: ImageOptions) -> str:
     """Describes how images were made of sources."""
-    crop, alpha = image["crop"], image["alpha"]
+    crop, alpha = image.crop, image.alpha
     parts = [
         "cropped to " + " ".join(map(str, crop)) if crop else "",
-        "each row cropped to its own box" if image["row_boxes"] else "",
-        "all of each image" if not crop and not image["row_boxes"] else "",
-        "black beyond the edges" if image["pad_crop"] else "",
-        f"resized with {image['resample']}",
-        "shape kept and padded" if image.get("fit") == "pad" else "",
+        "each row cropped to its own box" if image.row_boxes else "",
+        "all of each image" if not crop and not image.row_boxes else "",
+        "black beyond the edges" if image.pad_crop else "",
+        f"resized with {image.resample}",
+        "shape kept and padded" if image.fit == "pad" else "",
         "transparency dropped" if alpha == "drop" else f"transparency painted on {alpha}",
-        "turned as EXIF says" if image["exif"] else "",
-        "decoded fast" if image["fast_decode"] else "",
-        "damaged images kept" if image.get("lenient") else "",
+        "turned as EXIF says" if image.exif else "",
+        "decoded fast" if image.fast_decode else "",
+        "damaged images kept" if image.lenient else "",
     ]
     return ", ".join(filter(None, parts))

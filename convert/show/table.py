@@ -69,16 +69,6 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def in_bytes(number: int) -> str:
-    """Returns a number of bytes in the decimal unit that suits it."""
-    value = float(number)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
-
-
 def _pad(text: str, width: int, side: str) -> str:
     filling = " " * (width - columns_of(text))
     return filling + text if side == ">" else text + filling

@@ -1,8 +1,9 @@
-"""The lines of files, a part of a file in memory at a time."""
+"""The lines and digests of files, a part of a file in memory at a time."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterable, Iterator
 
 from convert.storage.regular_files import IrregularFileError
@@ -26,6 +27,14 @@ def require_at_most(size: int, most_bytes: int, path: str) -> None:
     if size > most_bytes:
         problem = f"{size:,} bytes, expected at most {most_bytes:,}"
         raise IrregularFileError(errno.EOVERFLOW, problem, path)
+
+
+def sha256_of(pieces: Iterable[bytes]) -> str:
+    """Returns the digest of a file's content in hexadecimal."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def lines_of(pieces: Iterable[bytes], path: str) -> Iterator[bytes]:

@@ -74,7 +74,13 @@ class LocalFileSystem(FileSystem):
 
     def publish(self, part: str, path: str) -> bool:
         """Moves a file to its name; see `FileSystem`."""
-        return publish(part, path)
+        try:
+            _rename_no_replace(part, path)
+        except FileExistsError:
+            os.unlink(part)
+            return False
+        sync_folder(os.path.dirname(path))
+        return True
 
     def move(self, folder: str, target: str) -> None:
         """Renames a folder; see `FileSystem`."""
@@ -167,21 +173,6 @@ def _write_whole(path: str, content: bytes) -> None:
         os.fsync(file.fileno())
     os.replace(part, path)
     sync_folder(os.path.dirname(path) or ".")
-
-
-def publish(part: str, path: str) -> bool:
-    """Moves a finished file to its final name, never over another.
-
-    Returns:
-        False, and the part is gone, if the name was taken.
-    """
-    try:
-        _rename_no_replace(part, path)
-    except FileExistsError:
-        os.unlink(part)
-        return False
-    sync_folder(os.path.dirname(path))
-    return True
 
 
 def exchange(first: str, second: str) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from convert.errors import UsageError
 from convert.storage.hdfs.address import SCHEME, split_address
-from convert.storage.hdfs.filesystem import HdfsFileSystem
+from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.interface import FileSystem
-from convert.storage.lines import MOST_BYTES, lines_of, require_at_most
+from convert.storage.lines import MOST_BYTES, lines_of, require_at_most, sha256_of
 from convert.storage.local import LocalFileSystem
-from convert.storage.regular_files import open_regular
 
 _LOCAL = LocalFileSystem()
-_remote: dict[tuple[int, str], HdfsFileSystem] = {}
+_HDFS = HdfsConnections()
 
 
 def is_remote(path: str) -> bool:
@@ -32,17 +29,12 @@ def filesystem_of(path: str) -> FileSystem:
         UsageError: It is an address of HDFS, and hdfs-native is not installed or not told where,
             or was used before this process was forked.
     """
-    if not is_remote(path):
-        return _LOCAL
-    key = os.getpid(), split_address(path)[0]
-    if key not in _remote:
-        if any(process != key[0] for process, _ in _remote):  # it would hang for ever
-            raise UsageError(
-                f"{path}: this process was forked from one that uses HDFS, which hdfs-native does "
-                "not survive. Start it with multiprocessing's method 'spawn'."
-            )
-        _remote[key] = HdfsFileSystem(key[1])
-    return _remote[key]
+    return _HDFS.filesystem_of(path) if is_remote(path) else _LOCAL
+
+
+def use_settings(settings: Iterable[tuple[str, str]]) -> None:
+    """Gives Hadoop's settings to this process; see `HdfsConnections.use_settings`."""
+    _HDFS.use_settings(settings)
 
 
 def absolute(path: str) -> str:
@@ -83,13 +75,7 @@ def sha256_file(path: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    if not is_remote(path):
-        with open(path, "rb", opener=open_regular) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for piece in filesystem_of(path).stream(path):
-        digest.update(piece)
-    return digest.hexdigest()
+    return sha256_of(filesystem_of(path).stream(path))
 
 
 def read_text(path: str, most_bytes: int = MOST_BYTES) -> bytes:

@@ -11,7 +11,6 @@ import numpy as np
 from convert.config import ConvertConfig
 from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
-from convert.images import recorded_options
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.plan.download import dataset_manifest
 from convert.plan.rejected_rows import Quarantined
@@ -95,7 +94,7 @@ class Expectation:
             root=self._root,
             staging="",
             num_labels=len(self._info.outputs),
-            image=recorded_options(self._info.image),
+            image=self._info.image,
             allow=self._allow,
         )
 
@@ -131,7 +130,7 @@ class Expectation:
         Args:
             quarantined: The rows left out. None: they are not known.
         """
-        has_boxes = (self.plan.boxes is not None) == self._info.image["row_boxes"]
+        has_boxes = (self.plan.boxes is not None) == self._info.image.row_boxes
         what = {
             "shards": self._has_shards,
             "vocabularies": self._has_classes,

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.index import SUFFIX
 from convert.dataset.info import DatasetInfo
 from convert.verify.findings import Kind, Problem
@@ -117,7 +118,4 @@ def _shards(info: DatasetInfo) -> set[str]:
 
 def _size(num_bytes: int) -> str:
     """Returns a number of bytes as people say it: `18.6 MB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if num_bytes >= factor:
-            return f"{num_bytes / factor:,.1f} {unit}"
-    return f"{num_bytes:,} bytes"
+    return f"{num_bytes:,} bytes" if num_bytes < 1e6 else show_bytes(num_bytes, decimals=1)

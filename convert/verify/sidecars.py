@@ -126,8 +126,8 @@ def _contradiction(info: DatasetInfo) -> str:
     """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
-    image: dict[str, Any] = {**info.image, "name": info.name}
-    image["size"] = [info.image["width"], info.image["height"]]
+    image: dict[str, Any] = {**info.image.to_json(), "name": info.name}
+    image["size"] = list(info.image.size)
     for key in (*_IMAGE_OPTIONS, "size", "name"):
         if key in info.options and image.get(key) != info.options[key]:
             return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"

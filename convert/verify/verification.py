@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convert.command.byte_sizes import show_bytes
+from convert.command.progress import ProgressBar
+from convert.command.streams import say
 from convert.config import SPLITS, usable_cores
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.errors import ShardfeedError, UsageError
@@ -20,7 +23,6 @@ from convert.verify.shards.processes import inspect_here, inspect_in_processes
 from convert.verify.shards.source_rows import Claims
 from convert.verify.shards.spans import Inspection, Span, divide
 from convert.verify.sidecars import check_quarantine, check_texts, find_foreign
-from convert.verify.throughput import Throughput
 
 _SPAN_BYTES = 64 << 20  # some tenths of a second of one core's work, as is the next
 _DECODED_SPAN_BYTES = 4 << 20  # where images are decoded
@@ -142,20 +144,29 @@ class _Verification:
         is_slow = config.deep or not self._info.is_raw
         span_bytes = _DECODED_SPAN_BYTES if is_slow else _SPAN_BYTES
         num_workers = min(config.num_workers, self._total // (_SPANS_OF_PROCESS * span_bytes))
-        progress = Throughput(self._total)
-        try:
-            if num_workers <= 1:
-                reports = inspect_here(job, self._spans(), progress.add)
-            else:
-                spans = self._divided(span_bytes, num_workers)
-                reports = inspect_in_processes(job, spans, num_workers, progress.add)
-            with contextlib.closing(reports):
-                for report in reports:
-                    self._claims.take(report)
-                    self._cases[report.shard].take(report)
-                    progress.found(report.findings.counts.total())
-        finally:
-            progress.close()
+        bar = ProgressBar(self._total, say, unit="B", unit_scale=True, desc="verify")
+        findings = 0
+
+        def line() -> str:
+            return (
+                f"verified {bar.done / 1e9:,.1f} of {show_bytes(self._total, 'GB', 1)}, "
+                f"{findings:,} findings, {show_bytes(bar.rate, 'MB', 0)}/s, "
+                f"{bar.seconds_left:,.0f} s left"
+            )
+
+        def on_bytes(num_bytes: int) -> None:
+            bar.add(num_bytes, line, lambda: f"{findings:,} findings")
+
+        if num_workers <= 1:
+            reports = inspect_here(job, self._spans(), on_bytes)
+        else:
+            spans = self._divided(span_bytes, num_workers)
+            reports = inspect_in_processes(job, spans, num_workers, on_bytes)
+        with contextlib.closing(bar), contextlib.closing(reports):
+            for report in reports:
+                self._claims.take(report)
+                self._cases[report.shard].take(report)
+                findings += report.findings.counts.total()
 
     def _spans(self) -> Iterator[Span]:
         """Yields what there is to check, a span a shard."""

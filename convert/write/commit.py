@@ -1,4 +1,4 @@
-"""The output folder: checks what is there, and puts a finished dataset in its place."""
+"""Puts a finished dataset in its place, and deletes the one that it replaces."""
 
 from __future__ import annotations
 
@@ -6,56 +6,15 @@ import errno
 import os
 from collections.abc import Callable
 
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
-from convert.dataset.read import open_dataset, read_dataset
+from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS
+from convert.dataset.read import read_dataset
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON
-from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
+from convert.errors import TryAgainError, UsageError
 from convert.storage.local import exchange, sync_folder
 from convert.storage.places import absolute, filesystem_of
 
 SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
 """A dataset's files beside its shards, in the order in which they may be deleted."""
-
-
-def check_output(output: str, plan_id: str, *, overwrite: bool) -> DatasetInfo | None:
-    """Checks what is at the output's path.
-
-    Returns:
-        The finished dataset of this very plan, or None if there is work to do.
-
-    Raises:
-        UsageError: Something else stands there that must not be replaced.
-    """
-    files = filesystem_of(output)
-    status = files.status(output)
-    if status is None and not os.path.islink(output):
-        return None
-    if status is not None and status.is_folder and not files.names(output):
-        return None
-    try:
-        dataset = open_dataset(output)
-    except FormatError as error:
-        raise UsageError(
-            f"{output}: exists and is no valid dataset, so it is left alone. "
-            "Choose another output, or remove it yourself."
-        ) from error
-    if overwrite:
-        return None
-    info = dataset.info
-    if info.plan_id != plan_id:
-        raise UsageError(
-            f"{output}: holds a dataset of another plan ({info.plan_id[:8]}; this one is "
-            f"{plan_id[:8]}): the manifest or an option differs. "
-            "Choose another output, or replace it with --overwrite."
-        )
-    sizes = dataset.folder.sizes()
-    for file, (size, _) in info.files().items():
-        if sizes.get(file) != size:
-            raise ShardfeedError(
-                f"{os.path.join(output, file)}: missing or not of its {size} bytes. "
-                "Restore it, or convert again with --overwrite."
-            )
-    return info
 
 
 def put_in_place(folder: str, output: str, *, overwrite: bool) -> None:
@@ -133,9 +92,7 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
     Only what a folder's own `dataset.json` lists is deleted; files that are not ours stay.
     """
     files = filesystem_of(output)
-    parent, start = os.path.split(_old_prefix(absolute(output)))
-    for name in [name for name in files.names(parent) if name.startswith(start)]:
-        folder = os.path.join(parent, name)
+    for folder in replaced_folders(output):
         if files.exists(os.path.join(folder, DATASET_JSON)):
             _remove_dataset(folder)
         elif files.is_folder(folder) and not files.names(folder):
@@ -147,19 +104,12 @@ def remove_replaced(output: str, say: Callable[[str], None]) -> None:
             say(f"the replaced dataset is deleted, but {folder} keeps files of others: {kept}")
 
 
-def is_unsettled(output: str) -> bool:
-    """Returns whether a run is at work on an output, or was killed before it had cleared up."""
+def replaced_folders(output: str) -> list[str]:
+    """Returns the folders of datasets that `put_in_place` replaced and nobody has deleted yet."""
     files = filesystem_of(output)
-    if files.is_local and os.path.lexists(lock_path(output)):
-        return True
     parent, start = os.path.split(_old_prefix(absolute(output)))
-    return files.is_folder(parent) and any(name.startswith(start) for name in files.names(parent))
-
-
-def lock_path(output: str) -> str:
-    """Returns the file that whoever writes an output has locked."""
-    parent, name = os.path.split(os.path.abspath(output))
-    return os.path.join(parent, f".{name}.lock")
+    names = files.names(parent) if files.is_folder(parent) else []
+    return [os.path.join(parent, name) for name in names if name.startswith(start)]
 
 
 def _old_prefix(output: str) -> str:

@@ -1,55 +1,22 @@
-"""What the options point to: the manifest, the root, the vocabularies, and a finished dataset."""
+"""What the options point to: the manifest, the root, the vocabularies."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 
 from convert.config import ConvertConfig
-from convert.dataset.info import DATASET_JSON, DatasetInfo
 from convert.dataset.read import read_dataset
 from convert.errors import UsageError
 from convert.plan.dialects.detect import SUFFIXES
 from convert.plan.dialects.roles import ManifestOptions
 from convert.plan.download import load_manifest, load_vocabulary
 from convert.plan.manifest import Manifest
-from convert.plan.shard_specs import plan_id, plan_options
 from convert.plan.vocabulary import BLANK
-from convert.storage.places import absolute, filesystem_of, sha256_file
-from convert.write.commit import check_output, is_unsettled
-from convert.write.source_note import is_of_root, whole_root
-from convert.write.staging import Staging, staging_key
+from convert.storage.places import absolute, filesystem_of
+from convert.write.source_note import whole_root
 
 _SHOWN = 3  # label files that a message names
-
-
-def find_complete(
-    config: ConvertConfig, given: Mapping[str, tuple[str, ...]]
-) -> DatasetInfo | None:
-    """Returns the finished dataset of this very plan, recognised without planning.
-
-    Returns:
-        None if there is none, or if something is left to be done or said.
-    """
-    if config.overwrite or config.retry_quarantined or is_unsettled(config.dataset):
-        return None
-    where = os.path.join(config.dataset, DATASET_JSON)
-    if not filesystem_of(where).exists(where):
-        return None
-    try:
-        if config.from_names is None:
-            digest = sha256_file(config.manifest)
-        else:
-            digest = open_manifest(config).sha256
-    except OSError:
-        return None
-    identity = plan_id(digest, plan_options(config, given))
-    if Staging(config.dataset, staging_key(identity, source_root(config))).exists():
-        return None
-    if not is_of_root(config.dataset, source_root(config)):
-        return None
-    return check_output(config.dataset, identity, overwrite=False)
 
 
 def open_manifest(config: ConvertConfig) -> Manifest:

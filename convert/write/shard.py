@@ -9,7 +9,7 @@ import time
 import uuid
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -30,8 +30,10 @@ from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.hdfs.error_translation import PassingError
 from convert.storage.places import filesystem_of, sha256_file, write_json
-from convert.write.source_census import SourceCensus
-from convert.write.summary import Progress, ShardSummary
+from convert.write.summary import Progress, ShardSummary, SourceCensus
+
+ATTEMPTS, DONE, DATASET = "attempts", "done", "dataset"
+"""The folders of a staging folder: files being written, a note for each shard, the dataset."""
 
 _REPORT_SECONDS = 0.2
 _WRITE_TRIES = 4  # of a shard while HDFS fails for passing reasons
@@ -54,7 +56,7 @@ class ShardJob:
     staging: str
     num_labels: int
     image: ImageOptions
-    hadoop: dict[str, str] = field(default_factory=dict)
+    hadoop: tuple[tuple[str, str], ...] = ()
     allow: tuple[str, ...] = ()
 
     def source_reader(
@@ -109,8 +111,8 @@ def write_shard(
 def _write(job: ShardJob, spec: ShardSpec, writer: _Writer) -> ShardSummary:
     """Writes one shard, notes down its summary, and publishes it."""
     files = filesystem_of(job.staging)
-    attempt = os.path.join(job.staging, "attempts", f"{spec.file}.{uuid.uuid4().hex}")
-    target = os.path.join(job.staging, "dataset", spec.file)
+    attempt = attempt_path(job.staging, spec.file)
+    target = os.path.join(job.staging, DATASET, spec.file)
     index = attempt + SUFFIX
     try:
         with contextlib.ExitStack() as open_files:
@@ -141,7 +143,17 @@ def _write_index(path: str, content: bytes | None) -> None:
 
 def record_summary(staging: str, summary: ShardSummary) -> None:
     """Notes down what became of a shard, where a resume looks for it."""
-    write_json(os.path.join(staging, "done", f"{summary.file}.json"), summary.to_json())
+    write_json(note_path(staging, summary.file), summary.to_json())
+
+
+def note_path(staging: str, file: str) -> str:
+    """Returns where it is noted down what became of a shard."""
+    return os.path.join(staging, DONE, f"{file}.json")
+
+
+def attempt_path(staging: str, name: str) -> str:
+    """Returns a path of its own for a file to be written."""
+    return os.path.join(staging, ATTEMPTS, f"{name}.{uuid.uuid4().hex}")
 
 
 def _publish(part: str, target: str, digest: str | None) -> None:
@@ -266,7 +278,7 @@ class _Writer:
 
     def take_back(self) -> None:
         """Reports that all of it has to be done again."""
-        self._report(Progress().since(self._sent))
+        self._report(-self._sent)
 
     def _send(self, seconds: float) -> None:
         """Reports what is new.
@@ -282,5 +294,5 @@ class _Writer:
             decode_seconds=seconds - self._stream.wait_seconds - self._write_seconds,
             write_seconds=self._write_seconds,
         )
-        self._report(total.since(self._sent))
+        self._report(total.plus(-self._sent))
         self._sent = total

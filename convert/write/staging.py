@@ -15,13 +15,10 @@ import contextlib
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from convert.config import usable_cores
 from convert.dataset.index import SUFFIX
 from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
@@ -33,7 +30,14 @@ from convert.storage.places import absolute, filesystem_of, is_remote, read_text
 from convert.storage.regular_files import file_kind
 from convert.version import __version__
 from convert.write.commit import put_in_place
-from convert.write.shard import record_summary
+from convert.write.shard import (
+    ATTEMPTS,
+    DATASET,
+    DONE,
+    attempt_path,
+    note_path,
+    record_summary,
+)
 from convert.write.stored_summary import summary_from_json
 from convert.write.summary import ShardSummary
 
@@ -51,15 +55,20 @@ class Staging:
         output: The dataset folder to be.
         key: Digest of everything that decides bytes.
         allow: Folders outside the root that paths may lead into, as they mean the same everywhere.
+
+    Attributes:
+        path: The folder.
+        dataset: The future output in it.
+        allow: The folders that are allowed.
     """
 
     def __init__(self, output: str, key: str, allow: tuple[str, ...] = ()) -> None:
-        self._allow = allow
+        self.allow = allow
         parent, name = os.path.split(absolute(output))
         self.path = os.path.join(parent, f".{name}.staging-{key[:16]}")
-        self.dataset = os.path.join(self.path, "dataset")
-        self._attempts = os.path.join(self.path, "attempts")
-        self._done = os.path.join(self.path, "done")
+        self.dataset = os.path.join(self.path, DATASET)
+        self._attempts = os.path.join(self.path, ATTEMPTS)
+        self._done = os.path.join(self.path, DONE)
         self._files = filesystem_of(output)
 
     def prepare(self) -> None:
@@ -126,11 +135,11 @@ class Staging:
 
     def _summary(self, file: str) -> ShardSummary | None:
         try:
-            content = read_text(os.path.join(self._done, f"{file}.json"))
+            content = read_text(note_path(self.path, file))
             summary = summary_from_json(json.loads(content))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        is_current = summary.file == file and summary.is_of_fence(self._allow)
+        is_current = summary.file == file and summary.is_of_fence(self.allow)
         return summary if is_current else None
 
     def adopt(self, folder: str, summary: ShardSummary) -> None:
@@ -142,7 +151,7 @@ class Staging:
         """
         record_summary(self.path, summary)
         for name in summary.shard.files:
-            part = os.path.join(self._attempts, f"{name}.{uuid.uuid4().hex}")
+            part = attempt_path(self.path, name)
             self._copy(os.path.join(folder, name), part)
             self._files.publish(part, os.path.join(self.dataset, name))
 
@@ -161,7 +170,7 @@ class Staging:
         Where no other shard is left to go on from, the whole folder goes.
         """
         for summary in summaries:
-            self._files.remove(os.path.join(self._done, f"{summary.file}.json"))
+            self._files.remove(note_path(self.path, summary.file))
         if not self._files.names(self._done):
             self.remove()
 
@@ -170,7 +179,7 @@ class Staging:
         for summary in summaries:
             for name in summary.shard.files:
                 self._files.remove(os.path.join(self.dataset, name))
-            self._files.remove(os.path.join(self._done, f"{summary.file}.json"))
+            self._files.remove(note_path(self.path, summary.file))
 
     def commit(
         self, output: str, info: DatasetInfo, quarantine: str, source: str, *, overwrite: bool
@@ -239,12 +248,6 @@ def library_versions() -> list[str | None]:
     versions = [__version__, features.version("pil"), features.version("jpg")]
     versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
     return [*versions, DECODER_VERSION, JPEG_DECODER_VERSION]
-
-
-def are_intact(folder: str, shards: Sequence[Shard]) -> list[bool]:
-    """Does for each of some shards what `is_intact` does, on all cores of this machine."""
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(partial(is_intact, folder), shards))
 
 
 def is_intact(folder: str, shard: Shard) -> bool:

@@ -23,7 +23,7 @@ from convert.errors import TryAgainError, UsageError
 from convert.images import ImageOptions
 from convert.job import convert_dataset
 from convert.job.start_to_end import ConvertResult
-from convert.storage.hdfs import client as hdfs_client
+from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.hdfs.settings import read_settings
 from convert.storage.places import filesystem_of
 from convert.write.shard import ShardJob
@@ -184,7 +184,7 @@ def test_on_hdfs_with_a_killed_executor_and_a_failing_attempt(
     """The executors know the name of the file system from the driver alone."""
     resize(base, (5, HELD), (25, FAILING))
     convert(base / "m.csv", base / "local", **OPTIONS)
-    monkeypatch.setattr(hdfs_client, "_settings", {})
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     monkeypatch.setenv("HADOOP_CONF_DIR", str(hadoop.conf_dir))
     settings = spark.context._jsc.hadoopConfiguration()
     for name, value in read_settings().items():

@@ -23,6 +23,7 @@ from convert.dataset.shard_records import FewRecords, ShardRecords
 from convert.errors import FormatError, TryAgainError, UsageError
 from convert.show import ShowConfig, ShowResult, show_dataset
 from convert.storage.hdfs import client as hdfs_client
+from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.places import filesystem_of
 
 
@@ -246,9 +247,8 @@ def test_trouble_of_hdfs_is_no_damage(
     tmp_path: Path, hdfs: str, hadoop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(hdfs_client.RETRY_SECONDS, "0.5")
-    monkeypatch.setattr(
-        convert.storage.places, "_remote", {}
-    )  # a client made before has more patience
+    # A client made before has more patience.
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     draw(tmp_path)
     upload(tmp_path / "out", hdfs)
     opened = open_dataset(hdfs)

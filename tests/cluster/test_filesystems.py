@@ -12,7 +12,7 @@ import pytest
 from hdfs_cases import put
 
 from convert.errors import UsageError
-from convert.storage.hdfs import client as hdfs_client
+from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.interface import PIECE_BYTES, FileSystem, Status
 from convert.storage.local import LocalFileSystem
 from convert.storage.places import absolute, filesystem_of, is_remote, sha256_file
@@ -176,8 +176,8 @@ def test_a_file_that_ends_early_is_told(place) -> None:
 
 def test_addresses(monkeypatch) -> None:
     monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
-    monkeypatch.setattr(hdfs_client, "_settings", {})  # those that Spark has brought here
-    monkeypatch.setattr("convert.storage.places._remote", {})
+    # Without the settings that Spark has brought here.
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     assert is_remote("hdfs://a:1/b") and not is_remote("/hdfs://a")
     assert absolute("hdfs://a:1/b/../c/") == "hdfs://a:1/c"
     assert absolute("hdfs:///b") == "hdfs:///b"

@@ -1,9 +1,7 @@
-"""The tests' own HDFS is what it must be: real, and the same after a kill."""
+"""The tests' own HDFS ends with the tests, and says what it lacks."""
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,58 +12,6 @@ import hadoop_jars
 import pytest
 from hadoop_jars import HadoopMissingError, prepare
 from hadoop_java import find_java
-
-# In a process of its own: a client that is made here would hang in the children of other tests.
-_CLIENT = """
-import sys
-from hdfs_native import Client
-path, text = sys.argv[2:]
-client = Client(sys.argv[1])
-if text:
-    with client.create(path) as file:
-        file.write(text.encode())
-with client.read(path) as file:
-    print(file.read().decode())
-"""
-
-
-def client(server: str, path: str, text: str = "", **environment: str) -> str:
-    """Writes a text, if there is one, and returns what the file holds then."""
-    command = [sys.executable, "-c", _CLIENT, server, path, text]
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_data_survive_the_death_of_both_daemons(hadoop, hdfs):
-    path = hdfs.removeprefix(hadoop.url)
-    assert client(hadoop.url, f"{path}/a", "before") == "before"
-    hadoop.kill_datanode()
-    hadoop.kill_namenode()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", int(hadoop.url.rsplit(":", 1)[1])))
-    hadoop.start_namenode(wait=False)
-    hadoop.start_datanode()
-    assert client(hadoop.url, f"{path}/a") == "before"
-    assert client(hadoop.url, f"{path}/b", "after") == "after"
-
-
-def test_a_paused_datanode_takes_connections_and_says_nothing(hadoop, hdfs):
-    hadoop.pause_datanode()
-    path = hdfs.removeprefix(hadoop.url)
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run([sys.executable, "-c", _CLIENT, hadoop.url, path, "text"], timeout=2)
-    hadoop.start()
-    assert client(hadoop.url, f"{path}-after", "text") == "text"
-
-
-def test_the_configuration_names_it_and_a_stand_by_that_is_down(hadoop, hdfs):
-    path = hdfs.removeprefix(hadoop.url)
-    settings = {"HADOOP_CONF_DIR": str(hadoop.conf_dir)}
-    assert client("hdfs://testns", path, "by name", **settings) == "by name"
-    assert client(hadoop.url, path) == "by name"
 
 
 def test_daemons_die_with_the_process_that_started_them(hadoop, tmp_path):

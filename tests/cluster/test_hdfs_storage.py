@@ -15,9 +15,10 @@ from hdfs_cases import put
 
 from convert.errors import UsageError
 from convert.storage.hdfs import client as hdfs_client
+from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.interface import PIECE_BYTES
-from convert.storage.places import filesystem_of
+from convert.storage.places import filesystem_of, use_settings
 
 RETRY = hdfs_client.RETRY_SECONDS
 
@@ -38,7 +39,7 @@ print(min(faults() for _ in range(4)))
 def test_names_of_a_group_of_namenodes(hadoop, hdfs, monkeypatch) -> None:
     """One of the two refuses connections; `hdfs:///` is `fs.defaultFS`."""
     monkeypatch.setenv("HADOOP_CONF_DIR", str(hadoop.conf_dir))
-    monkeypatch.setattr("convert.storage.places._remote", {})
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     files = filesystem_of(hdfs)
     files.make_folder(hdfs)
     put(files, f"{hdfs}/file")
@@ -50,18 +51,17 @@ def test_names_of_a_group_of_namenodes(hadoop, hdfs, monkeypatch) -> None:
 def test_settings_that_come_from_elsewhere(hadoop, hdfs, monkeypatch) -> None:
     """As they come to the workers of Spark, whose machines may have none."""
     monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
-    monkeypatch.setattr("convert.storage.places._remote", {})
-    monkeypatch.setattr(hdfs_client, "_settings", {})
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     address = "hdfs://" + hdfs.removeprefix(hadoop.url)
     with pytest.raises(UsageError, match=r"fs\.defaultFS"):
         filesystem_of(address)
-    hdfs_client.use_settings({"fs.defaultFS": hadoop.url})
+    use_settings([("fs.defaultFS", hadoop.url)])
     assert filesystem_of(address).status(address) is None
 
 
 def test_nobody_answers(monkeypatch) -> None:
     monkeypatch.setenv(RETRY, "0.5")
-    monkeypatch.setattr("convert.storage.places._remote", {})
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     for address, problem in (
         ("hdfs://127.0.0.1:1/x", "127.0.0.1:1: connection refused"),
         ("hdfs://nobody.invalid/x", "nobody.invalid:8020: "),
@@ -76,7 +76,7 @@ def test_nobody_answers(monkeypatch) -> None:
 @pytest.mark.parametrize("seconds", ["x", "-1", "inf"])
 def test_patience_is_a_number(seconds, monkeypatch) -> None:
     monkeypatch.setenv(RETRY, seconds)
-    monkeypatch.setattr("convert.storage.places._remote", {})
+    monkeypatch.setattr("convert.storage.places._HDFS", HdfsConnections())
     with pytest.raises(UsageError, match=RETRY):
         filesystem_of("hdfs://127.0.0.1:1/x")
 

@@ -18,6 +18,7 @@ from convert.dataset.info import DatasetInfo, Shard
 from convert.dataset.parser import parse_dataset
 from convert.dataset.record import VARINT_BYTES, RecordLayout
 from convert.errors import REASONS
+from convert.images.options import ImageOptions
 from train import SourceOptions, load_dataset
 
 FORMAT = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
@@ -46,13 +47,7 @@ def test_every_key_of_dataset_json_is_listed_in_order():
     shard = Shard(file="a-train.tfrecord-00000-of-00001", records=0, bytes=0, sha256="0" * 64)
     info = DatasetInfo(
         name="a",
-        image={
-            "height": 1, "width": 1, "channels": 1, "encoding": "raw", "quality": None,
-            "crop": None,
-            "resample": "box", "alpha": "drop", "pad_crop": False, "exif": False,
-            "fast_decode": False, "row_boxes": False,
-            "max_pixels": 1,
-        },
+        image=ImageOptions(crop=None, size=(1, 1), channels=1),
         outputs={"y0": "y0"},
         vocabularies={"y0": ("a",)},
         splits={"train": (shard,)},

@@ -21,7 +21,7 @@ from fault_injection import CREATIONS, Steps, die, run_out_of_space, stop
 from PIL import features
 
 from convert.cli import main
-from convert.engines import engine as engines
+from convert.engines.local import LocalEngine
 from convert.plan.shard_specs import ShardSpec
 from convert.write.shard import ShardJob, write_shard
 from convert.write.summary import Progress, ShardSummary
@@ -38,12 +38,12 @@ FULL = (
 
 
 def write_here(
+    engine: LocalEngine,
     shard_job: ShardJob,
     specs: Iterator[ShardSpec],
-    num_workers: int,
     on_progress: Callable[[Progress], None],
 ) -> Iterator[ShardSummary]:
-    """Stands for `run_local`."""
+    """Stands for `LocalEngine.write`."""
     for spec in specs:
         yield write_shard(shard_job, spec, on_progress)
 
@@ -77,7 +77,7 @@ def run(
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         os.chdir(folder)
-        engines.run_local = write_here
+        LocalEngine.write = write_here
         steps()
         try:
             main(words)

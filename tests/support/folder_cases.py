@@ -153,7 +153,6 @@ def _near(path: str) -> str:
 def near_hdfs(patch: pytest.MonkeyPatch) -> NearHdfs:
     """Has `HDFS` kept on a local disk."""
     files = NearHdfs()
-    patch.setattr(
-        "convert.storage.places._remote", {(os.getpid(), HDFS.removeprefix("hdfs://")): files}
-    )
+    found = {(os.getpid(), HDFS.removeprefix("hdfs://")): files}
+    patch.setattr("convert.storage.places._HDFS._open", found)
     return files

@@ -17,6 +17,7 @@ from convert.dataset.info import DatasetInfo, Shard, shard_file
 from convert.dataset.read import read_dataset
 from convert.dataset.record import RecordLayout
 from convert.errors import FormatError, UsageError
+from convert.images.options import ImageOptions
 from convert.job.label_notes import understood
 from convert.plan.dialects import read_manifest
 from convert.plan.shard_specs import make_plan
@@ -180,10 +181,6 @@ def dataset_seeds() -> list[bytes]:
 
 def info_of(encoding: str) -> DatasetInfo:
     stride = RecordLayout(num_labels=2, image_bytes=288).stride
-    image = {"height": 8, "width": 12, "channels": 3, "encoding": encoding, "crop": None}
-    image |= {"quality": 90 if encoding == "jpeg" else None, "resample": "bicubic"}
-    image |= {"alpha": "drop", "pad_crop": False, "exif": False, "fast_decode": False}
-    image |= {"row_boxes": False, "max_pixels": 50_000_000}
     index = {} if encoding == "raw" else {"index_bytes": 20, "index_sha256": "e" * 64}
     shards = [
         Shard(
@@ -197,7 +194,7 @@ def info_of(encoding: str) -> DatasetInfo:
     ]
     return DatasetInfo(
         name="images",
-        image=image,
+        image=ImageOptions(crop=None, size=(12, 8), encoding=encoding),
         outputs={"y0": "y0", "y1": "y0"},
         vocabularies={"y0": ("a", "长", "")},
         splits={"train": tuple(shards)},

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
+from convert.images.options import ImageOptions
 from train.evaluation.predictions import Evaluation
 from train.report.content import Content, Picture, Validation
 from train.report.page import page
@@ -24,7 +25,7 @@ def info_of(names=NAMES, num_outputs=4, shape=(32, 128, 3)) -> DatasetInfo:
     height, width, channels = shape
     return DatasetInfo(
         name="a",
-        image={"height": height, "width": width, "channels": channels, "encoding": "raw"},
+        image=ImageOptions(crop=None, size=(width, height), channels=channels),
         outputs={f"<b>y{i}": "v" for i in range(num_outputs)},
         vocabularies={"v": names},
         splits={"train": (), "validation": ()},

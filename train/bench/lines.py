@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from convert.command.byte_sizes import show_bytes
 from convert.config import usable_cores
 from convert.dataset.info import DatasetInfo
 from train.bench.bottleneck import rounded
@@ -21,9 +22,9 @@ def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: s
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
     return [
-        f"{os.path.normpath(config.dataset)}: {records:,} {info.image['encoding']} images "
-        f"{width}x{height}x{channels} to train on, {records * record_bytes / 1e6:,.1f} MB; batches "
-        f"of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
+        f"{os.path.normpath(config.dataset)}: {records:,} {info.image.encoding} images "
+        f"{width}x{height}x{channels} to train on, {show_bytes(records * record_bytes, 'MB', 1)}; "
+        f"batches of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
         f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; "
         f"load average {os.getloadavg()[0]:.1f}; up to {config.seconds:g} s a measurement",
         "",

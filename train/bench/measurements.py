@@ -181,5 +181,5 @@ def _rates(
         model=model.images_per_second,
         input_wait=together.input_wait,
         batch_size=config.batch_size,
-        encoding=info.image["encoding"],
+        encoding=info.image.encoding,
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 
-from train.byte_sizes import show_bytes
+from convert.command.byte_sizes import show_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

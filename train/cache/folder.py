@@ -19,9 +19,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from convert.command.byte_sizes import show_bytes
 from convert.os_errors import kind_of
 from convert.storage.regular_files import file_kind, open_regular
-from train.byte_sizes import show_bytes
 from train.cache.eviction import CachedFile
 from train.cache.locked_files import has_name, holding, open_locked
 from train.cache.partial_file import SUFFIX, Part

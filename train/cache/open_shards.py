@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.folder import Folder, unreadable
-from convert.dataset.index import SUFFIX, most_bytes
 from convert.dataset.mapping import REPAIR
+from convert.dataset.shard_records import Ints, open_index
 from convert.storage.places import is_remote
-from train.byte_sizes import show_bytes
 from train.cache.fetch import Item
 from train.cache.folder import CacheFolder
 from train.cache.reservations import Member, this_process
@@ -91,26 +91,15 @@ def open_shards(
     return CachedShards(folder, items, quota, folder.admit(member))
 
 
-def read_indexes(files: Sequence[ShardFile]) -> list[bytes]:
-    """Returns the indexes of shards of encoded images, checked.
+def read_indexes(files: Sequence[ShardFile]) -> list[Ints]:
+    """Returns what `open_index` does of shards of encoded images, checked by their sha256.
 
     Raises:
         FormatError: One is missing or damaged.
         TryAgainError: Where they are fails.
     """
     with ThreadPoolExecutor(_IN_FLIGHT) as pool:
-        return list(pool.map(_read_index, files))
-
-
-def _read_index(file: ShardFile) -> bytes:
-    path = file.path + SUFFIX
-    try:
-        content = file.folder.read_text(file.shard.file + SUFFIX, most_bytes(file.shard.records))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if hashlib.sha256(content).hexdigest() != file.shard.index_sha256:
-        raise FormatError(f"{path}: its sha256 is not that of its dataset.json. {REPAIR}")
-    return content
+        return list(pool.map(lambda f: open_index(f.folder, f.shard, is_hashed=True), files))
 
 
 def _require_files(files: Sequence[ShardFile]) -> None:

@@ -7,8 +7,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from convert.command.byte_sizes import show_bytes
 from convert.os_errors import kind_of
-from train.byte_sizes import show_bytes
 
 SUFFIX = ".part"
 

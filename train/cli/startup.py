@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from convert.command.byte_sizes import parse_bytes
 from convert.command.signals import undone_by_signals
 from convert.errors import printable
-from train.byte_sizes import parse_bytes
 from train.errors import ShardfeedError, UsageError
 
 Verbs = Any

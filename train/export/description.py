@@ -46,14 +46,15 @@ def describe(run: RunFolder) -> str:
         FormatError: The run's dataset.json cannot be read.
     """
     info: DatasetInfo = run.dataset_info()
+    image = info.image.to_json()
     content = {
         "shardfeed": __version__,
         "dataset_id": info.dataset_id,
         "weights_sha256": sha256_file(run.file(BEST)) if os.path.exists(run.file(BEST)) else None,
         "input": {"name": INPUT, "dtype": "uint8", "shape": [None, *info.image_shape]},
         "image": {
-            **{key: info.image[key] for key in _PREPARATION},
-            "fit": info.image.get("fit", "stretch"),
+            **{key: image[key] for key in _PREPARATION},
+            "fit": info.image.fit,
         },
         "signature": SIGNATURE,
         "values": "probabilities",

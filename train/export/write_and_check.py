@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import keras
 
+from convert.command.byte_sizes import show_bytes
 from convert.dataset.info import DatasetInfo
 from convert.storage.places import real_place
 from train.errors import ShardfeedError, UsageError
@@ -47,7 +48,7 @@ class Export:
     def __str__(self) -> str:
         there = " (was there already)" if self.was_there else ""
         return (
-            f"{self.path}: {self.size / 1e6:.1f} MB{there}; {self.runtime} on "
+            f"{self.path}: {show_bytes(self.size, 'MB', 1)}{there}; {self.runtime} on "
             f"{self.parity.images:,} {self.split} images: {self.parity}"
         )
 

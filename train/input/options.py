@@ -194,7 +194,7 @@ def _require_equal(path: str, info: DatasetInfo, other_path: str, other: Dataset
     """Raises `UsageError` unless two datasets can be read as one."""
     for what, ours, theirs in (
         ("image size", info.image_shape, other.image_shape),
-        ("encoding", info.image["encoding"], other.image["encoding"]),
+        ("encoding", info.image.encoding, other.image.encoding),
         ("outputs", list(info.outputs), list(other.outputs)),
     ):
         if ours != theirs:
@@ -221,7 +221,7 @@ def _open_reader(
     far: CachedShards | None,
     options: SourceOptions,
 ) -> RecordReader:
-    more = {} if far is None or info.is_raw else {"indexes": read_indexes(files)}
+    more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
         files,
         info,

@@ -12,7 +12,7 @@ from itertools import islice
 
 from convert.config import Box
 from convert.dataset.info import DatasetInfo
-from convert.images import ImageOptions, recorded_options, render, to_array
+from convert.images import ImageOptions, render, to_array
 from convert.images.sources.hdfs_reader import allowed_folders, open_sources
 from convert.images.sources.reader import SourceReader
 from convert.images.sources.spellings import SpellingReader
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
 
 def raw_options(info: DatasetInfo) -> ImageOptions:
     """Returns how a run's images were made, as pixels."""
-    return replace(recorded_options(info.image), encoding="raw")
+    return replace(info.image, encoding="raw")
 
 
 class FileInputs:
@@ -47,7 +47,7 @@ class FileInputs:
     has_truths = False
 
     def __init__(self, paths: Iterable[str], info: DatasetInfo) -> None:
-        if info.image["row_boxes"]:
+        if info.image.row_boxes:
             raise UsageError(
                 "this run's images were cropped by boxes in their manifest, which image files "
                 f"alone do not have. Give --manifest with the columns {', '.join(BOX_COLUMNS)}."
@@ -113,7 +113,7 @@ class ManifestInputs:
         self.total: int | None = self._manifest.num_rows
         self._truth = TruthFinder(self._manifest, info)
         self.has_truths = self._truth.is_known
-        boxes = BOX_COLUMNS if info.image["row_boxes"] else ()
+        boxes = BOX_COLUMNS if info.image.row_boxes else ()
         self._boxes = [self._manifest.column(name, "the run's crop boxes") for name in boxes]
         self._options = raw_options(info)
         folder = os.path.dirname(absolute(path)) if root is None else root

@@ -44,7 +44,7 @@ class EncodedReader(RecordReader):
     Args:
         files: The shards.
         info: What they hold.
-        indexes: Content of the shards' indexes. None: they are files of this machine.
+        starts: What `open_index` returns of each shard. None: it is read here.
         **options: Those of `RecordReader`.
     """
 
@@ -53,7 +53,7 @@ class EncodedReader(RecordReader):
         files: Sequence[ShardFile],
         info: DatasetInfo,
         *,
-        indexes: Sequence[bytes] | None = None,
+        starts: Sequence[Ints] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(files, info, **options)
@@ -63,7 +63,7 @@ class EncodedReader(RecordReader):
                 info,
                 file.shard,
                 memory=None if self.far is None else self.far.memory(number),
-                index=None if indexes is None else indexes[number],
+                starts=None if starts is None else starts[number],
             )
             for number, file in enumerate(self.files)
         ]

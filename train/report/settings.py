@@ -59,7 +59,7 @@ def _data(content: Content) -> Html:
     info = content.info
     height, width, channels = info.image_shape
     rows: list[list[object]] = [
-        ["images", f"{width}×{height}×{channels}, {info.image['encoding']}"],
+        ["images", f"{width}×{height}×{channels}, {info.image.encoding}"],
     ]
     rows += [[f"records, {split}", f"{info.num_records(split):,}"] for split in info.splits]
     rows += [[f"classes, {name}", f"{len(c):,}"] for name, c in info.vocabularies.items()]

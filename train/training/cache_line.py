@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from train.byte_sizes import show_bytes
+from convert.command.byte_sizes import show_bytes
 from train.cache.counts import CacheTotals
 from train.cache.shards import CachedShards
 from train.errors import FormatError, ReplacedError, TryAgainError
@@ -83,7 +83,7 @@ def told_how_to_go_on(readers: Sequence[RecordReader], run: RunFolder) -> Iterat
     try:
         yield
     except TryAgainError as error:
-        failed = next((reader for reader in readers if error is reader.failure), None)
+        failed = next((reader for reader in readers if reader.failure is not None), None)
         if failed is None:
             raise
         if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import keras
 
+from convert.command.byte_sizes import show_bytes
 from train.config import TrainConfig
 from train.errors import DivergedError
 from train.input.clock import InputClock
@@ -91,7 +92,7 @@ def tell_rehearsal(config: TrainConfig, rehearsal: Rehearsal, say: Callable[[str
         f"{rehearsal.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "
         f"would take about {minutes:,.1f} minutes"
     )
-    say(f"memory: at most {rehearsal.memory_bytes / 1e9:.1f} GB; nothing was written")
+    say(f"memory: at most {show_bytes(rehearsal.memory_bytes, 'GB', 1)}; nothing was written")
 
 
 class _StepTimes(keras.callbacks.Callback):

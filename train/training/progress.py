@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 
-from convert.command.command_line import LINE_SECONDS
+from convert.command.byte_sizes import show_bytes
+from convert.command.progress import ProgressBar
 from train.runs.history import Journal, Row
 from train.training.meter import EpochMeter, memory_bytes
 from train.training.recorder import Logs
@@ -40,26 +41,22 @@ class ProgressLine(keras.callbacks.Callback):
         self._learning_rate = learning_rate
         self._epochs, self._steps = epochs, steps
         self._meter, self._journal, self._say = meter, journal, say
-        self._terminal = sys.stderr.isatty()
         self._epoch = 0
         self._timed_steps = -1  # the first step of a process takes long: it builds the graph
-        self._started = self._shown = time.monotonic()
-        self._bar: Any = None
+        self._started = time.monotonic()
+        self._bar: ProgressBar | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Opens the epoch's bar."""
-        from tqdm import tqdm
-
         self._epoch = epoch
-        self._bar = tqdm(
-            total=self._steps,
-            initial=self._meter.steps,
+        self._bar = ProgressBar(
+            self._steps,
+            self._say,
+            done=self._meter.steps,
             desc=f"epoch {epoch + 1}/{self._epochs}",
             unit="step",
             leave=False,
-            dynamic_ncols=True,
             bar_format="{desc} {bar:10} {n_fmt}/{total_fmt}{postfix}",
-            disable=not self._terminal,
         )
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -67,15 +64,10 @@ class ProgressLine(keras.callbacks.Callback):
         self._timed_steps += 1
         if not self._timed_steps:
             self._started = time.monotonic()
-        if self._terminal:
-            self._bar.set_postfix_str(self._now(logs or {}), refresh=False)
-            self._bar.update()
-        elif time.monotonic() - self._shown >= LINE_SECONDS:
-            self._shown = time.monotonic()
-            self._say(
-                f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
-                + self._now(logs or {})
-            )
+        place = f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
+        now = partial(self._now, logs or {})
+        assert self._bar is not None  # an epoch has begun
+        self._bar.add(1, lambda: place + now(), now)
 
     def close(self) -> None:
         """Takes the bar away, so that what is said next has a line of its own."""
@@ -85,7 +77,6 @@ class ProgressLine(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Closes the bar and prints the epoch's line."""
         self.close()
-        self._shown = time.monotonic()
         row = self._journal.history[-1]
         self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))
 
@@ -96,7 +87,7 @@ class ProgressLine(keras.callbacks.Callback):
             f"loss {logs['loss']:.4f}"
             + _shares("", logs["character_accuracy"], logs["exact"])
             + f" lr {rate:.1e} {meter.images_per_second:,.0f} images/s "
-            f"input wait {meter.input_wait:.1%} {memory_bytes() / 1e9:.1f} GB "
+            f"input wait {meter.input_wait:.1%} {show_bytes(memory_bytes(), 'GB', 1)} "
             f"ETA {self._time_left()}"
         )
 

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,31 +36,22 @@ _CONNECT_SECONDS = 3.0
 _FIRST_SECONDS = 15.0  # an address that never answered is more likely wrong than restarting
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
-_settings: dict[str, str] = {}
-
-
-def use_settings(settings: dict[str, str]) -> None:
-    """Gives Hadoop's settings to all clients that this process makes from now on.
-
-    Args:
-        settings: {name: value}; they go before those of `HADOOP_CONF_DIR`.
-    """
-    _settings.update(settings)
-
 
 class HdfsClient:
     """Runs calls to one HDFS; threads may share it, forked processes not.
 
     Args:
         authority: `host:port`, or the name of a group of NameNodes; empty: `fs.defaultFS`.
+        settings: Hadoop's, {name: value}; they go before those of `HADOOP_CONF_DIR`.
 
     Raises:
         UsageError: hdfs-native is not installed, or the settings name no such file system.
     """
 
-    def __init__(self, authority: str) -> None:
+    def __init__(self, authority: str, settings: Mapping[str, str]) -> None:
         _require_library()
-        settings = {**read_settings(), **_settings}
+        self._settings = dict(settings)
+        settings = {**read_settings(), **settings}
         authority = authority or default_authority(settings)
         self._namenodes = namenodes(authority, settings)
         if f"dfs.ha.namenodes.{authority}" not in settings:
@@ -141,7 +132,7 @@ class HdfsClient:
             from hdfs_native import Client
 
             self._require_namenode()
-            client = Client(f"hdfs://{self._authority}", dict(_settings) or None)
+            client = Client(f"hdfs://{self._authority}", self._settings or None)
             self._client = client
         return client
 

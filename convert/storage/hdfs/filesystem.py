@@ -8,7 +8,7 @@ import os
 import posixpath
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ class HdfsFileSystem(FileSystem):
 
     Args:
         authority: `host:port`, or the name of a group of NameNodes; empty: `fs.defaultFS`.
+        settings: Hadoop's, {name: value}; they go before those of `HADOOP_CONF_DIR`.
 
     Raises:
         UsageError: hdfs-native is not installed, or the settings name no such file system.
@@ -40,8 +41,8 @@ class HdfsFileSystem(FileSystem):
 
     is_local = False
 
-    def __init__(self, authority: str) -> None:
-        self._client = HdfsClient(authority)
+    def __init__(self, authority: str, settings: Mapping[str, str]) -> None:
+        self._client = HdfsClient(authority, settings)
         self._threads = Threads("hdfs files")
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> bytes:

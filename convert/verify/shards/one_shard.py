@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import Any
 
@@ -10,9 +9,10 @@ import google_crc32c
 import numpy as np
 
 from convert.dataset.folder import Folder
-from convert.dataset.index import SUFFIX, parse_index
+from convert.dataset.index import SUFFIX
 from convert.dataset.info import DatasetInfo, Shard
 from convert.dataset.record import FOOTER_BYTES, HEADER_BYTES, layout_of_image, masked_crc
+from convert.dataset.shard_records import read_index
 from convert.plan.shard_specs import ShardSpec
 from convert.verify.findings import Kind, Problem, RecordFindings
 from convert.verify.shards.shard_bytes import open_reader
@@ -184,10 +184,7 @@ class ShardCase:
         try:
             if size != shard.index_bytes:
                 raise ValueError(f"it does not have its {shard.index_bytes:,} bytes")
-            text = self._folder.read(shard.file + SUFFIX)
-            if hashlib.sha256(text).hexdigest() != shard.index_sha256:
-                raise ValueError("its sha256 differs")
-            return parse_index(text, shard.records, shard.bytes)[1:]
+            return read_index(self._folder, shard, is_hashed=True)[1:]
         except OSError as error:
             self._add("unreadable", f"cannot be read: {error.strerror}", SUFFIX)
         except ValueError as error:

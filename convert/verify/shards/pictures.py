@@ -9,7 +9,7 @@ import numpy as np
 from convert.config import Box
 from convert.dataset.info import DatasetInfo
 from convert.errors import ImageError, Reason
-from convert.images import decode_error, open_image, recorded_options, render
+from convert.images import decode_error, open_image, render
 from convert.images.sources.prefetch import Content
 from convert.verify.findings import Kind
 
@@ -38,7 +38,7 @@ def decode(content: bytes, info: DatasetInfo) -> Bytes:
     image = open_image(content, height * width)
     mode = "RGB" if channels == 3 else "L"
     found = f"{image.format} of {image.width}x{image.height} in mode {image.mode}"
-    expected = f"{info.image['encoding'].upper()} of {width}x{height} in mode {mode}"
+    expected = f"{info.image.encoding.upper()} of {width}x{height} in mode {mode}"
     if found != expected:
         raise ImageError("damaged", f"{found}, expected {expected}")
     try:
@@ -67,14 +67,14 @@ def compare(
     try:
         if not isinstance(source, bytes):
             raise source
-        again = render(source, recorded_options(info.image), box).content
+        again = render(source, info.image, box).content
     except ImageError as error:
         kind: Kind = "source_gone" if error.reason in _GONE else "source_changed"
         return kind, f"{error.reason}, {error.detail}"
     if again == content:
         return None
     levels = np.abs(decode(content, info).astype(np.int16) - decode(again, info))
-    tolerated = _JPEG_LEVELS if info.image["encoding"] == "jpeg" else 0.0
+    tolerated = _JPEG_LEVELS if info.image.encoding == "jpeg" else 0.0
     return None if float(levels.mean()) <= tolerated else _difference(levels)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from convert_cases import (
     COMMAND,
-    ROOT,
     command,
     digests,
     draw_sources,
@@ -165,7 +164,6 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
             "m.csv: exists and is no valid dataset, so it is left alone. "
             "Choose another output, or remove it yourself.",
         ),
-        ("m.csv m.csv/out --size 8 8", "m.csv/out: its parent folder cannot be made: File exists."),
     ],
 )
 def test_usage_errors(folder: Path, fails: Fails, words: str, message: str) -> None:
@@ -217,26 +215,6 @@ def test_a_crop_beyond_every_image(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "error"),
-    [
-        (
-            ["no.csv", "out", *SIZE],
-            2,
-            "convert: error: no.csv: no such manifest. Check the path.\n",
-        ),
-        (
-            ["run", "m.csv"],
-            2,
-            f"convert: error: the following arguments are required: DATASET. {HELP}\n",
-        ),
-    ],
-)
-def test_errors_of_the_process(folder: Path, words: list[str], code: int, error: str) -> None:
-    done = command(*words, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", error)
-
-
 def test_run_is_implied_and_json_is_the_last_line(folder: Path) -> None:
     implied = command("m.csv", "implied", *SIZE, "--workers", 1, "--json")
     spoken = command("run", "m.csv", "spoken", *SIZE, "--workers", 1)
@@ -279,22 +257,6 @@ def test_help_names_every_option_as_a_flag() -> None:
 def test_help_and_version() -> None:
     assert command("--help").stdout.startswith("usage: convert [-h] [--version] VERB ...\n")
     assert command("--version").stdout.splitlines()[0] == f"shardfeed {__version__}"
-
-
-@pytest.mark.parametrize(
-    "module", ["convert", "convert.cli", "convert.job.start_to_end", "convert.engines.local"]
-)
-def test_imports_are_light(module: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", f"import {module}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert "convert" in loaded
-    assert not loaded & {"tensorflow", "keras", "pyarrow", "train", "pandas"}
 
 
 def test_the_command_is_installed() -> None:

@@ -14,7 +14,6 @@ from convert.errors import ImageError, ShardfeedError, TryAgainError, UsageError
 from convert.images.sources.reader import SourceReader
 from convert.os_errors import failure, kind_of
 from convert.storage.places import read_text
-from convert.write.preflight import check_destination
 from train.cli import main
 from train.predict.output import open_output
 from train.predict.paths import image_paths
@@ -152,7 +151,7 @@ def test_a_finished_dataset_may_be_the_current_folder(sources: Path, tmp_path: P
 def test_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     with pytest.raises(UsageError) as caught:
-        check_destination(str(tmp_path), overwrite=False)
+        convert(tmp_path / "m.csv", tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: is a mount point, which cannot be replaced. "
         f"Name a folder inside it, like {tmp_path}/dataset."
@@ -162,17 +161,6 @@ def test_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_longest_name_is_converted(sources: Path, tmp_path: Path) -> None:
     convert(sources, tmp_path / ("n" * 229))
     assert (tmp_path / ("n" * 229) / "_SUCCESS").exists()
-
-
-def test_a_read_only_disk_amid_the_work(
-    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: str, content: bytes) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-
-    monkeypatch.setattr("convert.storage.local._write_whole", refuse)
-    with pytest.raises(UsageError, match=r"Read-only file system\. Make it writable"):
-        convert(sources, tmp_path / "out")
 
 
 def test_too_many_open_files_are_not_a_lack_of_space(

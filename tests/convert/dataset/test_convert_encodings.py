@@ -77,7 +77,7 @@ def test_quality_changes_the_size(forty_rows: Path, tmp_path: Path) -> None:
     for quality in (30, None, 100):
         result = convert(forty_rows, tmp_path / str(quality), quality=quality, **options)
         sizes.append(sum(size for size, _ in result.info.files().values()))
-        assert result.info.image["quality"] == (quality or 90)
+        assert result.info.image.quality == (quality or 90)
     assert sizes == sorted(set(sizes))
 
 

@@ -12,6 +12,7 @@ from convert.dataset.info import DatasetInfo, Shard, shard_file
 from convert.dataset.parser import parse_dataset
 from convert.dataset.read import read_dataset
 from convert.errors import FormatError
+from convert.images.options import ImageOptions
 
 STRIDE = 369
 SHA = "0123456789abcdef" * 4
@@ -47,7 +48,7 @@ def info(**more: Any) -> DatasetInfo:
     }
     values: dict[str, Any] = {
         "name": "strips",
-        "image": image,
+        "image": ImageOptions.from_json(image),
         "outputs": {"y0": "y0", "y1": "y1"},
         "vocabularies": {"y0": ("长", "\u2028", "c"), "y1": ("a", "")},
         "splits": splits,
@@ -58,7 +59,7 @@ def info(**more: Any) -> DatasetInfo:
     return DatasetInfo(**values | more)
 
 
-IMAGE_WITHOUT_CROP = {key: value for key, value in info().image.items() if key != "crop"}
+IMAGE_WITHOUT_CROP = {key: value for key, value in info().image.to_json().items() if key != "crop"}
 
 
 def error(text: str) -> str:

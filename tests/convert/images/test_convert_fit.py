@@ -19,7 +19,7 @@ from PIL import Image
 
 from convert.dataset.parser import parse_dataset
 from convert.errors import FormatError
-from convert.images import ImageOptions, recorded_options, render, to_array
+from convert.images import ImageOptions, render, to_array
 from convert.images.pixels.fit import border_colour, inner_size
 
 
@@ -143,12 +143,23 @@ def test_a_dataset_has_it_written_down(tmp_path: Path) -> None:
     assert content["image"]["fit"] == content["options"]["fit"] == "pad"
     assert content["image"]["lenient"] is content["options"]["lenient"] is True
     assert "another shape" not in said
-    options = recorded_options(content["image"])
+    options = ImageOptions.from_json(content["image"])
     assert (options.fit, options.lenient) == ("pad", True)
     deep = command("verify", "out", "--manifest", "m.csv", "--deep", cwd=tmp_path)
     assert "sound" in deep.stdout + deep.stderr
     said = command("show", "out", cwd=tmp_path).stdout
     assert "shape kept and padded" in said and "damaged images kept" in said
+
+
+def test_all_that_is_written_down_is_read_again() -> None:
+    options = ImageOptions(
+        crop=(1, -2, 30, 40), size=(9, 5), fit="pad", channels=1, alpha="white", resample="box",
+        pad_crop=True, exif=True, fast_decode=True, lenient=True, max_pixels=77, encoding="jpeg",
+        quality=33, row_boxes=True,
+    )  # fmt: skip
+    assert ImageOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    plain = ImageOptions(crop=None, size=(9, 5))
+    assert ImageOptions.from_json(plain.to_json()) == plain
 
 
 def test_defaults_are_not_written(tmp_path: Path) -> None:

@@ -161,16 +161,6 @@ def test_ctrl_c_stops_in_order(folder: Path, whole: dict[str, str], when: str) -
     resume(folder, whole)
 
 
-def test_a_killed_worker_is_replaced(folder: Path, whole: dict[str, str]) -> None:
-    process = start(folder)
-    wait_for(lambda: done_shards(folder))
-    os.kill(workers(process)[0], signal.SIGKILL)
-    code, out, err = end(process)
-    assert code == 0, err
-    assert json.loads(out)["records"] == NUM_ROWS
-    assert digests(folder / "out") == whole
-
-
 def test_workers_that_always_die_end_the_job(
     folder: Path, whole: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -12,6 +12,7 @@ from convert.errors import ShardfeedError, UsageError
 from convert.job import convert_dataset
 from convert.storage.local import exchange
 from convert.write import commit as module
+from convert.write.staging import Staging, staging_key
 
 OURS = ["i", "m.csv", "out"]
 
@@ -157,6 +158,22 @@ def test_a_dataset_that_holds_inputs_is_not_replaced(
         "Move it out, or choose another output."
     )
     assert {path: path.lstat().st_ino for path in sources.rglob("*")} == before
+
+
+@pytest.mark.parametrize("left", ["the replaced dataset", "staging", "its lock"])
+def test_what_a_run_left_that_was_killed_at_its_end(sources: Path, left: str) -> None:
+    out = sources / "out"
+    convert(sources / "m.csv", out)  # notes down that the sources have moved here
+    if left == "staging":
+        plan_id = read_dataset(str(out)).plan_id
+        Staging(str(out), staging_key(plan_id, str(sources))).prepare()
+    elif left == "its lock":
+        (sources / ".out.lock").touch()
+    else:
+        shutil.copytree(out, sources / ".out.old-0123456789abcdef")
+    assert len(names(sources)) == len(OURS) + 1
+    assert convert(sources / "m.csv", out).already_complete
+    assert names(sources) == OURS
 
 
 class Killed(BaseException):

@@ -14,13 +14,13 @@ from irregular import FOREIGN, KINDS
 
 from convert.dataset.info import DATASET_JSON, QUARANTINE
 from convert.dataset.read import read_dataset
+from convert.engines.local import LocalEngine
 from convert.errors import FormatError
 from convert.storage import regular_files as regular_module
 from convert.storage.local import LocalFileSystem, locked
 from convert.storage.places import sha256_file
 from convert.storage.regular_files import IrregularFileError, open_regular
-from convert.write.commit import lock_path
-from convert.write.staging import Staging, are_intact
+from convert.write.staging import Staging
 
 SHARD = "images-train.tfrecord-00000-of-00001"
 
@@ -146,7 +146,7 @@ def test_every_verb_says_one_line(verb, kind, file, place):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_lock_of_an_output(kind, place):
-    path = place / os.path.basename(lock_path(str(place / "new")))
+    path = place / ".new.lock"
     path.write_bytes(b"")
     KINDS[kind](path)
     done = command("m.csv", "new", "--size", 12, 8, "--workers", 1, check=False, cwd=place)
@@ -175,4 +175,4 @@ def test_a_note_of_a_finished_shard_is_made_again(kind, tmp_path):
     with open(note, "w") as file:
         file.write("{}")
     FOREIGN[kind](Path(note))
-    assert staging.finished(["a"], are_intact) == {}
+    assert staging.finished(["a"], LocalEngine(1).intact) == {}

@@ -13,7 +13,7 @@ from convert.errors import ImageError, TryAgainError
 from convert.images.sources import reader as source_reader
 from convert.images.sources.reader import SourceReader
 from convert.storage import local
-from convert.storage.local import exchange, locked, publish, write_file
+from convert.storage.local import LocalFileSystem, exchange, locked, write_file
 from convert.storage.places import write_json
 
 
@@ -27,7 +27,7 @@ def rename(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("rename")
 def test_publish_moves_a_file(tmp_path: Path) -> None:
     (tmp_path / "part").write_text("new")
-    assert publish(str(tmp_path / "part"), str(tmp_path / "shard"))
+    assert LocalFileSystem().publish(str(tmp_path / "part"), str(tmp_path / "shard"))
     assert os.listdir(tmp_path) == ["shard"]
     assert (tmp_path / "shard").read_text() == "new"
 
@@ -36,7 +36,7 @@ def test_publish_moves_a_file(tmp_path: Path) -> None:
 def test_publish_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / "part").write_text("new")
     (tmp_path / "shard").write_text("old")
-    assert not publish(str(tmp_path / "part"), str(tmp_path / "shard"))
+    assert not LocalFileSystem().publish(str(tmp_path / "part"), str(tmp_path / "shard"))
     assert os.listdir(tmp_path) == ["shard"]
     assert (tmp_path / "shard").read_text() == "old"
 
@@ -55,7 +55,7 @@ def test_exchange_swaps_two_folders(tmp_path: Path) -> None:
 
 def test_publish_of_a_file_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        publish(str(tmp_path / "part"), str(tmp_path / "shard"))
+        LocalFileSystem().publish(str(tmp_path / "part"), str(tmp_path / "shard"))
 
 
 def test_write_file_replaces(tmp_path: Path) -> None:

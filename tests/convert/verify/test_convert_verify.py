@@ -27,7 +27,6 @@ from verify_cases import (
     verify,
 )
 
-import convert.verify.throughput
 import convert.verify.verification
 from convert.dataset.record import layout_of_image
 from convert.errors import FormatError, TryAgainError, UsageError
@@ -254,7 +253,7 @@ def test_the_first_findings_are_kept_in_whatever_order_they_come() -> None:
 def test_progress_without_a_terminal(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(convert.verify.throughput, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr("convert.command.progress.LINE_SECONDS", 0.0)
     flip(dataset / TRAIN[0], STRIDE + PIXEL)
     verify(dataset)
     lines = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""The parts of the cache: sizes, what needs room, what gives way, addresses, totals."""
+"""The parts of the cache: what needs room, what gives way, addresses, totals."""
 
 from __future__ import annotations
 
@@ -6,49 +6,13 @@ import random
 
 import pytest
 
-from train.byte_sizes import parse_bytes, show_bytes
 from train.cache.address_space import Addresses
 from train.cache.counts import CacheTotals
 from train.cache.eviction import CachedFile, Wish, candidates
 from train.cache.window_bytes import largest_window
-from train.errors import UsageError
 from train.records.order import RecordOrder
 
 # Sizes
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("200GB", 200 * 10**9),
-        ("1.5 TB", 1_500 * 10**9),
-        ("512MiB", 512 << 20),
-        ("3g", 3 * 10**9),
-        ("2Gi", 2 << 30),
-        ("4096", 4096),
-        ("7 bytes", None),
-        ("-1GB", None),
-        ("1e9", None),
-        ("GB", None),
-        ("", None),
-    ],
-)
-def test_sizes_are_read(text, size):
-    if size is None:
-        with pytest.raises(UsageError) as caught:
-            parse_bytes(text)
-        expected = f"a size is written like 200GB, 1.5TB or 512MiB, got {text!r}."
-        assert str(caught.value) == expected
-    else:
-        assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1e3, "1 kB"), (999_600, "1 MB"), (2.5e11, "250 GB")],
-)
-def test_sizes_are_shown(size, text):
-    assert show_bytes(size) == text
 
 
 # What a window needs

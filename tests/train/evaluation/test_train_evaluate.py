@@ -12,6 +12,7 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.read import read_dataset
 from convert.dataset.record import MAX_VARINT, layout_of_image, padded_varints
 from convert.dataset.shard_records import ShardRecords
+from convert.images.options import ImageOptions
 from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.errors import FormatError, UsageError
 from train.evaluation.evaluate import evaluate_run, evaluate_source, read_logits
@@ -27,8 +28,8 @@ BLANK = 3
 
 def info_of(outputs, vocabularies) -> DatasetInfo:
     return DatasetInfo(
-        name="a", image={}, outputs=outputs, vocabularies=vocabularies, splits={}, plan_id="",
-        manifest_sha256="", options={},
+        name="a", image=ImageOptions(crop=None, size=(1, 1)), outputs=outputs,
+        vocabularies=vocabularies, splits={}, plan_id="", manifest_sha256="", options={},
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")
 @pytest.fixture
 def store(store, monkeypatch) -> Store:
     """Found by whoever opens an address below `URL`."""
-    monkeypatch.setitem(storage._remote, (os.getpid(), ROOT), store)
+    monkeypatch.setitem(storage._HDFS._open, (os.getpid(), ROOT), store)
     return store
 
 

@@ -27,4 +27,4 @@ def test_the_bar_is_closed_when_training_stops(tiny_dataset, tmp_path, monkeypat
     with pytest.raises(StoppedError):
         train_model(config(tiny_dataset, tmp_path))
     assert len(lines) == 1
-    assert lines[0]._bar.disable  # as tqdm leaves a closed bar
+    assert lines[0]._bar._bar.disable  # as tqdm leaves a closed bar

@@ -120,7 +120,7 @@ def test_progress_goes_on_from_the_step(tiny_dataset, tmp_path, monkeypatch):
         at_step(patched, 17, send(signal.SIGTERM))
         with pytest.raises(StoppedError):
             train_model(config(tiny_dataset, tmp_path))
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr("convert.command.progress.LINE_SECONDS", 0.0)
     said = resumed(tmp_path / "run")
     assert said[1].startswith("epoch 2/3 step 7/11 loss ")
 
