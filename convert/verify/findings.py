@@ -34,22 +34,19 @@ Kind = Literal[
 LISTED = 10
 """Problems of one file that are listed one by one: enough to see where the damage lies."""
 
-# Of one record, and of the many that are only counted.
-_WORDS: dict[Kind, tuple[str, str]] = {
-    "flipped_bytes": ("flipped bytes in", "damaged record{s}"),
-    "zeros": ("zeros in place of", "record{s} of zeros"),
-    "image": ("no valid image in", "record{s} without a valid image"),
-    "label_range": ("a label out of range in", "record{s} with a label out of range"),
-    "row_range": ("a row out of range in", "record{s} with a row out of range"),
-    "row_twice": ("a row for the second time in", "record{s} with a row that another has"),
-    "row_differs": ("not the planned row in", "record{s} with another row than planned"),
-    "labels_differ": ("labels differ from the manifest in", "record{s} with other labels"),
-    "pixels_differ": ("pixels differ from the source in", "record{s} with other pixels"),
-    "source_changed": (
-        "its source can no longer be converted:",
-        "record{s} whose source can no longer be converted",
-    ),
+_WORDS: dict[Kind, str] = {
+    "flipped_bytes": "flipped bytes in",
+    "zeros": "zeros in place of",
+    "image": "no valid image in",
+    "label_range": "a label out of range in",
+    "row_range": "a row out of range in",
+    "row_twice": "a row for the second time in",
+    "row_differs": "not the planned row in",
+    "labels_differ": "labels differ from the manifest in",
+    "pixels_differ": "pixels differ from the source in",
+    "source_changed": "its source can no longer be converted:",
 }
+"""Before the number of a record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +104,7 @@ def record_problem(
     """
     known = "manifest row" if is_certain else "it reads manifest row"
     place = "" if row is None else f" ({', '.join(filter(None, (f'{known} {row}', path)))})"
-    message = f"{_WORDS[kind][0]} record {record}{place}" + (detail and f": {detail}")
+    message = f"{_WORDS[kind]} record {record}{place}" + (detail and f": {detail}")
     return Problem(kind=kind, file=file, message=message, record=record, row=row, path=path)
 
 
@@ -141,15 +138,11 @@ class RecordFindings:
     def problems(self, file: str) -> list[Problem]:
         """Returns the first problems of a shard, and the others as a count of each kind."""
         rest = self.counts - Counter(problem.kind for problem in self.first)
-        return self.first + [
-            Problem(kind=kind, file=file, message=_rest_message(kind, count), count=count)
-            for kind, count in rest.most_common()
-        ]
-
-
-def _rest_message(kind: Kind, count: int) -> str:
-    noun = _WORDS[kind][1].format(s="" if count == 1 else "s")
-    return f"and {count:,} more {noun}"
+        problems = list(self.first)
+        for kind, count in rest.most_common():
+            text = f"and {count:,} more record{'s' * (count > 1)}: {kind.replace('_', ' ')}"
+            problems.append(Problem(kind=kind, file=file, message=text, count=count))
+        return problems
 
 
 def first_problems(kind: Kind, file: str, messages: list[str], noun: str) -> list[Problem]:

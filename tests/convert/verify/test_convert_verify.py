@@ -247,7 +247,7 @@ def test_the_first_findings_are_kept_in_whatever_order_they_come() -> None:
     late.merge(early)
     *first, rest = late.problems("a")
     assert [problem.record for problem in first] == [1, 2, 3, *range(50, 57)]
-    assert (rest.line(), rest.count) == ("a: and 13 more damaged records", 13)
+    assert (rest.line(), rest.count) == ("a: and 13 more records: flipped bytes", 13)
 
 
 def test_progress_without_a_terminal(

@@ -206,8 +206,8 @@ def test_only_the_first_findings_of_a_shard_are_listed(tmp_path: Path) -> None:
             f"{shard.name}: flipped bytes in record {record} (it reads manifest row {record})"
             for record in range(2, 12)
         ),
-        f"{shard.name}: and 12 more damaged records",
-        f"{shard.name}: and 3 more records of zeros",
+        f"{shard.name}: and 12 more records: flipped bytes",
+        f"{shard.name}: and 3 more records: zeros",
     ]
     assert [problem.count for problem in result.problems] == [1] * LISTED + [12, 3]
     assert result.num_problems == 25
