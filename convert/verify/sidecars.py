@@ -19,13 +19,8 @@ from convert.verify.findings import Problem, first_problems, shown
 from convert.write.source_note import read_note
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names
-# What options say that `image` says as well.
-_IMAGE_OPTIONS = (
-    *("channels", "encoding", "quality", "crop", "resample", "alpha"),
-    *("pad_crop", "exif", "fast_decode", "max_pixels"),
-)
-# The same of those that are written only where they are used -> what they are elsewhere.
-_IMAGE_OPTIONS_IF_USED = {"fit": "stretch", "lenient": False}
+# Written only where they are used -> what they are elsewhere.
+_IF_USED = {"fit": "stretch", "lenient": False}
 
 
 def file_size(folder: Folder, name: str, noun: str = "file") -> int | Problem:
@@ -123,15 +118,12 @@ def _contradiction(info: DatasetInfo) -> str:
     """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
-    image: dict[str, Any] = {**info.image, "name": info.name}
-    image["size"] = [info.image["width"], info.image["height"]]
-    for key in (*_IMAGE_OPTIONS, "size", "name"):
-        if key in info.options and image.get(key) != info.options[key]:
-            return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"
-    for key, default in _IMAGE_OPTIONS_IF_USED.items():
-        said, done = info.options.get(key, default), image.get(key, default)
-        if said != done:
-            return f"its `options` have {key} {said!r}, the images {done!r}"
+    size = [info.image["width"], info.image["height"]]
+    image: dict[str, Any] = {**_IF_USED, **info.image, "size": size, "name": info.name}
+    options = {**_IF_USED, **info.options}
+    for key in sorted(image.keys() & options.keys()):
+        if image[key] != options[key]:
+            return f"its `options` have {key} {options[key]!r}, the images {image[key]!r}"
     try:
         is_given = given_classes(info) is not None
     except (AttributeError, KeyError, TypeError):

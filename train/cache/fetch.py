@@ -156,7 +156,7 @@ class Fetcher:
     def _fill(self, item: Item, part: Part) -> int:
         """Fetches a shard into its part and gives it its name."""
         try:
-            with self._counts.fetching():
+            with self._counts.fetching:
                 with item.folder.reading():
                     self._copy_sound(item, part)
                 part.sync()

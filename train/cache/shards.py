@@ -224,7 +224,7 @@ class CachedShards:
         missing = shards[~self._is_laid[shards]].tolist()
         if not missing:
             return
-        with self._counts.waiting():
+        with self._counts.waiting:
             futures = {shard: self._streams.need(shard) for shard in missing}
             wait(futures.values(), return_when=FIRST_EXCEPTION)
         with self._changed:

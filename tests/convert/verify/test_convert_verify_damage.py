@@ -64,14 +64,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda out: flip(out / TRAIN[1], 3 * STRIDE),
         [f"{TRAIN[1]}: flipped bytes in record 3"],
     ),
-    "the CRC of a length": (
-        lambda out: flip(out / TRAIN[1], 3 * STRIDE + 8),
-        [f"{TRAIN[1]}: flipped bytes in record 3"],
-    ),
-    "the last CRC of a shard": (
-        lambda out: flip(out / VALIDATION, SIZE - 1),
-        [f"{VALIDATION}: flipped bytes in record 9 (it reads manifest row 39)"],
-    ),
     "a row, so that it reads another's": (
         lambda out: flip(out / TRAIN[1], 3 * STRIDE + LAYOUT.row_offset),
         [f"{TRAIN[1]}: flipped bytes in record 3 (it reads manifest row 12)"],
