@@ -79,7 +79,7 @@ class ShardCheck:
         if self._info.is_raw:
             ends = np.arange(1, self.capacity + 1) * self._info.layout.stride
         else:
-            ends = self._ends()
+            ends = self._ends()[: self.capacity]
         self._num_whole = len(ends)
         end = int(ends[-1]) if len(ends) else 0
         is_complete = (len(ends), end) == (self.shard.records, self.shard.bytes)

@@ -1,10 +1,12 @@
 """Shards of PNG and JPEG: the index, the frames without it, and the images themselves."""
 
 import random
+import struct
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 from convert_cases import encoded, png
@@ -20,6 +22,8 @@ from verify_cases import (
     verify,
     write,
 )
+
+from convert.dataset.record import masked_crc
 
 TRAIN = "images-train.tfrecord-00000-of-00001"
 VALIDATION = "images-validation.tfrecord-00000-of-00001"
@@ -162,6 +166,17 @@ def test_truncated(dataset: Path, has_index: bool) -> None:
     assert problems(dataset) == [f"{INDEX}: missing index"] * (not has_index) + [
         f"{TRAIN}: truncated: {size:,} of {total:,} bytes; 12 of 30 records are whole"
     ]
+
+
+def test_frames_too_short_for_records(dataset: Path) -> None:
+    """More of them than records fit into so many bytes."""
+    length = struct.pack("<Q", 1)
+    frame = length + struct.pack("<I", masked_crc(google_crc32c.value(length))) + bytes(5)
+    (dataset / INDEX).unlink()
+    write(dataset / TRAIN, 30 * frame)
+    kinds = [problem.kind for problem in verify(dataset).problems]
+    assert kinds[:2] == ["missing", "truncated"]
+    assert set(kinds[2:]) == {"flipped_bytes"}
 
 
 def test_a_truncated_index(dataset: Path) -> None:
