@@ -1,146 +1,118 @@
-"""The checks across all shards: rows that occur twice, and the rows of damaged records."""
+"""The checks across all shards: rows and pictures that occur twice, rows that cannot be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from convert.config import SPLITS
 from convert.dataset.info import QUARANTINE
 from convert.verify.expectation import Expectation
-from convert.verify.findings import Finding, Kind, Problem, record_message, rest_message
-from convert.verify.shards.one_shard import ShardCase
-from convert.verify.shards.source_rows import Claims, Origins, Place
+from convert.verify.findings import Kind, record_problem
+from convert.verify.shards.one_shard import ShardCheck
+from convert.verify.shards.spans import SpanReport
+from convert.write.duplicates import Duplicates, find_duplicates
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
 
-class Judgement:
-    """The problems that only show in all records together.
+class AllRecords:
+    """The rows of all records of a dataset, and digests that tell pictures apart.
+
+    They take 25 bytes a record, and about as much again while they are sorted.
 
     Args:
-        cases: The shards, after all of them were checked.
-        claims: The rows of their records.
-        manifest: What the manifest says, if it is given.
-        left_out: The rows that the dataset left out, int64.
-        num_rows: Rows of the manifest. None: not known.
+        shards: The dataset's shards.
     """
 
-    def __init__(
-        self,
-        cases: list[ShardCase],
-        claims: Claims,
-        manifest: Expectation | None,
-        left_out: Ints,
-        num_rows: int | None,
-    ) -> None:
-        self._cases = cases
-        self._claims = claims
-        self._manifest = manifest
-        self._left_out = left_out
-        self._num_rows = num_rows
+    def __init__(self, shards: Sequence[ShardCheck]) -> None:
+        self._shards = shards
+        capacities = [shard.capacity for shard in shards]
+        self._starts = np.concatenate([[0], np.cumsum(capacities, dtype=np.int64)])
+        total = int(self._starts[-1])
+        self._rows = np.zeros(total, np.int64)
+        self._images = np.zeros(total, np.uint64)
+        self._labels = np.zeros(total, np.uint64)
+        self._is_sound = np.zeros(total, bool)
 
-    def problems(self) -> list[Problem]:
-        """Returns the problems of shards and their records, in the dataset's order."""
-        shards = {case.shard.sha256: case.shard for case in self._cases if case.shard.records}
-        own = []
-        for case in self._cases:
-            if case.is_own(shards):
-                own.append(case)
-            else:
-                self._claims.disown(case.number)
-        self._judge_rows()
-        missing = self._rows_beyond()
-        for case in own:
-            case.judge()
-        origins = self._claims.origins(self._num_rows, self._left_out)
-        return [problem for case in self._cases for problem in self._told(case, origins)] + missing
+    def take(self, report: SpanReport) -> None:
+        """Adds the records of a span."""
+        start = int(self._starts[report.shard]) + report.first
+        part = slice(start, start + len(report.rows))
+        self._rows[part] = report.rows
+        self._images[part] = report.images
+        self._labels[part] = report.labels
+        self._is_sound[part] = report.is_sound
 
-    def _judge_rows(self) -> None:
-        """Finds rows that more than one record has."""
-        for later, first in self._claims.twice():
-            # Where one of the shards is as it was written, the other one is to blame.
-            blamed, other = (first, later) if self._is_intact(later) else (later, first)
-            self._add(blamed, "row_twice", f"{self._name(other)} has it too")
-        for place in self._claims.among(self._left_out):
-            self._add(place, "row_twice", f"{QUARANTINE} has it too")
+    def num_sound(self) -> int:
+        """Returns the number of records whose every byte is sound."""
+        return int(np.count_nonzero(self._is_sound))
 
-    def _rows_beyond(self) -> list[Problem]:
-        """Finds rows that cannot be; tells if it is the rows left out that are too few."""
-        if self._num_rows is None:
-            return []
-        num_lost = 0
-        for place in self._claims.beyond(self._num_rows):
-            if self._manifest is None and self._is_intact(place):
-                num_lost += 1  # as many rows as there are records and rows left out are too few
-            else:
-                self._add(place, "row_range", f"there are {self._num_rows:,} rows")
-        if not num_lost:
-            return []
-        message = f"lacks rows: {num_lost:,} records have rows from {self._num_rows} on"
-        return [Problem(kind="metadata", file=QUARANTINE, message=message)]
-
-    def _is_intact(self, place: Place) -> bool:
-        case = self._cases[place.shard]
-        return case.sha256 == case.shard.sha256
-
-    def _add(self, place: Place, kind: Kind, detail: str) -> None:
-        self._cases[place.shard].findings.add(place.record, kind, detail)
-
-    def _name(self, place: Place) -> str:
-        return f"record {place.record} of {self._cases[place.shard].shard.file}"
-
-    def _told(self, case: ShardCase, origins: Origins) -> list[Problem]:
-        """Returns the problems of a shard, its first findings one by one."""
-        findings = case.findings
-        expected = None
-        if findings.first and self._manifest is not None:
-            expected = self._manifest.shard(case.split, case.index, case.shard, self._left_out)
-        problems = []
-        for finding in findings.first:
-            place = Place(case.number, finding.record)
-            if expected is not None and not self._claims.is_sound(place):
-                row: int | None = int(expected.rows[finding.record])
-                doubt = ""
-            else:
-                row, doubt = self._origin(place, origins)
-            problems.append(self._problem(case.shard.file, finding, row, doubt))
-        for kind, count in findings.uncounted().most_common():
-            text = rest_message(kind, count)
-            problems.append(Problem(kind=kind, file=case.shard.file, message=text, count=count))
-        return [*case.problems, *problems]
-
-    def _origin(self, place: Place, origins: Origins) -> tuple[int | None, str]:
-        """Returns the row that a record comes from, or None; and what is to be said of it."""
-        claims = self._claims
-        row = claims.row(place)
-        if claims.is_sound(place) or row in origins.rows:
-            return row, ""
-        if origins.left is not None:
-            return origins.left, "the only row left"
-        if row < 0:
-            return None, "its row is lost too"
-        if owner := claims.owner(row):
-            reason = f"the row of {self._name(owner)}"
-        elif row in self._left_out:
-            reason = "which was left out"
-        elif self._num_rows is not None and row >= self._num_rows:
-            reason = f"of {self._num_rows:,} rows"
-        else:
-            reason = "as another damaged record does"
-        return None, f"its row is damaged too: it reads {row}, {reason}"
-
-    def _problem(self, file: str, finding: Finding, row: int | None, doubt: str) -> Problem:
-        path = None
-        if row is not None and self._manifest is not None:
-            path = self._manifest.path(row)
-        known = [] if row is None else [f"manifest row {row}"]
-        where = ", ".join([*known, *filter(None, (path, doubt))])
-        return Problem(
-            kind=finding.kind,
-            file=file,
-            message=record_message(finding, where),
-            record=finding.record,
-            row=row,
-            path=path,
+    def duplicates(self) -> Duplicates:
+        """Finds identical pictures among sound records."""
+        sound = self._is_sound
+        splits = np.array([SPLITS.index(shard.split) for shard in self._shards], np.int8)
+        of_record = np.repeat(splits, np.diff(self._starts))
+        return find_duplicates(
+            self._images[sound], self._rows[sound], of_record[sound], self._labels[sound][:, None]
         )
+
+    def check_rows(
+        self, left_out: Ints, num_rows: int | None, manifest: Expectation | None
+    ) -> None:
+        """Adds to the findings of the shards: rows that occur twice, and rows that cannot be.
+
+        Args:
+            left_out: The rows that the dataset left out, int64.
+            num_rows: Rows of the manifest. None: not known.
+            manifest: What the manifest says, if it is given.
+        """
+        positions = np.flatnonzero(self._is_sound)
+        positions = positions[np.argsort(self._rows[positions], kind="stable")]
+        rows = self._rows[positions]
+        for later, first in self._twice(rows, positions):
+            # Where one of the shards is as it was written, the other one is to blame.
+            blamed, other = (first, later) if self._shard(later).is_as_written else (later, first)
+            shard, record = self._shard(other), self._record(other)
+            detail = f"record {record} of {shard.shard.file} has it too"
+            self._add(blamed, "row_twice", detail, manifest)
+        for position in positions[np.isin(rows, left_out)].tolist():
+            self._add(position, "row_twice", f"{QUARANTINE} has it too", manifest)
+        if num_rows is None:
+            return
+        there = f"there are {num_rows:,} rows"
+        if manifest is None:
+            there += f", with those of {QUARANTINE}"
+        for position in positions[np.searchsorted(rows, num_rows) :].tolist():
+            self._add(position, "row_range", there, manifest)
+
+    def _twice(self, rows: Ints, positions: Ints) -> Iterator[tuple[int, int]]:
+        """Yields each record whose row an earlier one has, and the first that has it.
+
+        Args:
+            rows: Of sound records, sorted.
+            positions: Of these records among all.
+        """
+        for index in (np.flatnonzero(rows[1:] == rows[:-1]) + 1).tolist():
+            yield int(positions[index]), int(positions[np.searchsorted(rows, rows[index])])
+
+    def _number(self, position: int) -> int:
+        """Returns the index of the shard that holds a record."""
+        # Shards without records start where the next one starts: the last of these has the record.
+        return int(np.searchsorted(self._starts, position, "right")) - 1
+
+    def _shard(self, position: int) -> ShardCheck:
+        return self._shards[self._number(position)]
+
+    def _record(self, position: int) -> int:
+        return position - int(self._starts[self._number(position)])
+
+    def _add(self, position: int, kind: Kind, detail: str, manifest: Expectation | None) -> None:
+        row, shard = int(self._rows[position]), self._shard(position)
+        path = None if manifest is None else manifest.path(row)
+        problem = record_problem(
+            kind, shard.shard.file, self._record(position), detail, row=row, path=path
+        )
+        shard.findings.add(problem)

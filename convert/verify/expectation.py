@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan, ShardSpec, make_plan
 from convert.storage.places import filesystem_of
 from convert.verify.findings import Problem, first_problems, shown
+from convert.verify.shards.spans import select_rows
 from convert.verify.sidecars import given_classes
 from convert.write.inputs import source_root
 from convert.write.shard import ShardJob
@@ -110,19 +110,11 @@ class Expectation:
         Returns:
             None if they are not as many as the shard has records.
         """
-        if not self.is_comparable:
-            return None
         spec = self.plan.shard(split, index)
         kept = np.flatnonzero(~np.isin(spec.rows, left_out))
         if len(kept) != shard.records:
             return None
-        return replace(
-            spec,
-            rows=spec.rows[kept],
-            paths=[spec.paths[i] for i in kept],
-            labels=spec.labels[kept],
-            boxes=None if spec.boxes is None else [spec.boxes[i] for i in kept],
-        )
+        return select_rows(spec, kept)
 
     def problems(self, quarantined: list[Quarantined] | None) -> list[Problem]:
         """Compares the dataset's description and the rows left out with the plan.
@@ -130,11 +122,10 @@ class Expectation:
         Args:
             quarantined: The rows left out. None: they are not known.
         """
-        has_boxes = (self.plan.boxes is not None) == self._info.image.row_boxes
         what = {
             "shards": self._has_shards,
             "vocabularies": self._has_classes,
-            "boxes": has_boxes,
+            "boxes": (self.plan.boxes is not None) == self._info.image.row_boxes,
         }
         problems = [
             Problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Kind = Literal[
     "missing",
@@ -13,8 +13,6 @@ Kind = Literal[
     "unreadable",
     "truncated",
     "too_long",
-    "other_content",
-    "misplaced",
     "digest",
     "index",
     "metadata",
@@ -29,85 +27,26 @@ Kind = Literal[
     "row_differs",
     "labels_differ",
     "pixels_differ",
-    "source_gone",
     "source_changed",
 ]
 """The list is closed: scripts may match on it."""
 
 LISTED = 10
-"""Problems of one file that are told one by one: enough to see where the damage lies."""
+"""Problems of one file that are listed one by one: enough to see where the damage lies."""
 
-# Of one record, and of the many that are only counted.
-_WORDS: dict[Kind, tuple[str, str]] = {
-    "flipped_bytes": ("flipped bytes in", "damaged record{s}"),
-    "zeros": ("zeros in place of", "record{s} of zeros"),
-    "image": ("no valid image in", "record{s} without a valid image"),
-    "label_range": ("a label out of range in", "record{s} with a label out of range"),
-    "row_range": ("a row out of range in", "record{s} with a row out of range"),
-    "row_twice": ("a row for the second time in", "record{s} with a row that another has"),
-    "row_differs": ("not the planned row in", "record{s} with another row than planned"),
-    "labels_differ": ("labels differ from the manifest in", "record{s} with other labels"),
-    "pixels_differ": ("pixels differ from the source in", "record{s} with other pixels"),
-    "source_gone": ("its source is gone:", "record{s} whose source is gone"),
-    "source_changed": (
-        "its source can no longer be converted:",
-        "record{s} whose source can no longer be converted",
-    ),
+_WORDS: dict[Kind, str] = {
+    "flipped_bytes": "flipped bytes in",
+    "zeros": "zeros in place of",
+    "image": "no valid image in",
+    "label_range": "a label out of range in",
+    "row_range": "a row out of range in",
+    "row_twice": "a row for the second time in",
+    "row_differs": "not the planned row in",
+    "labels_differ": "labels differ from the manifest in",
+    "pixels_differ": "pixels differ from the source in",
+    "source_changed": "its source can no longer be converted:",
 }
-
-
-class Finding(NamedTuple):
-    """What is wrong with one record.
-
-    Attributes:
-        record: Its number in the shard.
-        kind: What it is.
-        detail: What was found and expected, or empty.
-    """
-
-    record: int
-    kind: Kind
-    detail: str
-
-
-class RecordFindings:
-    """The findings in some records of a shard: all are counted, the first few kept.
-
-    Attributes:
-        counts: Number of findings of each kind.
-        first: The first `LISTED`, by record.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[Kind] = Counter()
-        self.first: list[Finding] = []
-
-    def add(self, record: int, kind: Kind, detail: str = "") -> None:
-        """Notes a finding."""
-        self.counts[kind] += 1
-        self._keep(Finding(record, kind, detail))
-
-    def add_all(self, records: list[int], kind: Kind) -> None:
-        """Notes the same finding of many records, whose numbers are in order."""
-        if records:
-            self.counts[kind] += len(records)
-        for record in records[:LISTED]:
-            self._keep(Finding(record, kind, ""))
-
-    def merge(self, other: RecordFindings) -> None:
-        """Adds the findings in other records of the same shard."""
-        self.counts.update(other.counts)
-        for finding in other.first:
-            self._keep(finding)
-
-    def _keep(self, finding: Finding) -> None:
-        if len(self.first) < LISTED or finding.record < self.first[-1].record:
-            bisect.insort(self.first, finding, key=lambda kept: kept.record)
-            del self.first[LISTED:]
-
-    def uncounted(self) -> Counter[Kind]:
-        """Returns how many findings of each kind are not kept."""
-        return self.counts - Counter(finding.kind for finding in self.first)
+"""Before the number of a record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +57,10 @@ class Problem:
         kind: What it is.
         file: Name of the file in the dataset's folder.
         message: One line for people, without the file's name.
-        count: How many findings it stands for. More than 1 where only the first are told.
+        count: How many findings it stands for. More than 1 where only the first are listed.
         record: Number of the record in the shard, where it is about one.
-        row: Manifest row of that record, where it is known.
+        row: Manifest row of that record: the planned one if the manifest is given, else the one
+            that the record has.
         path: The row's path, where the manifest is given.
     """
 
@@ -141,21 +81,68 @@ class Problem:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def record_message(finding: Finding, where: str) -> str:
-    """Returns the message for a finding.
+def record_problem(
+    kind: Kind,
+    file: str,
+    record: int,
+    detail: str = "",
+    *,
+    row: int | None = None,
+    path: str | None = None,
+    is_certain: bool = True,
+) -> Problem:
+    """Returns the problem of a record.
 
     Args:
-        finding: What was found.
-        where: Row and path of the record, as far as they are known.
+        kind: What it is.
+        file: The shard.
+        record: Its number in the shard.
+        detail: What was found and expected, or empty.
+        row: Its manifest row. None: not known.
+        path: The row's path as it can be printed. None: not known.
+        is_certain: Whether the row is known for sure: a damaged record may have a damaged row.
     """
-    detail = f": {finding.detail}" if finding.detail else ""
-    return f"{_WORDS[finding.kind][0]} record {finding.record} ({where}){detail}"
+    known = "manifest row" if is_certain else "it reads manifest row"
+    place = "" if row is None else f" ({', '.join(filter(None, (f'{known} {row}', path)))})"
+    message = f"{_WORDS[kind]} record {record}{place}" + (detail and f": {detail}")
+    return Problem(kind=kind, file=file, message=message, record=record, row=row, path=path)
 
 
-def rest_message(kind: Kind, count: int) -> str:
-    """Returns the message for findings that are only counted."""
-    noun = _WORDS[kind][1].format(s="" if count == 1 else "s")
-    return f"and {count:,} more {noun}"
+class RecordFindings:
+    """The problems of some records of a shard: all are counted, the first few kept.
+
+    Attributes:
+        counts: Number of problems of each kind.
+        first: The first `LISTED`, by record.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[Kind] = Counter()
+        self.first: list[Problem] = []
+
+    def add(self, problem: Problem) -> None:
+        """Counts a problem, and keeps it if it is one of the first."""
+        self.counts[problem.kind] += 1
+        self._keep(problem)
+
+    def merge(self, other: RecordFindings) -> None:
+        """Adds the problems of other records of the same shard."""
+        self.counts.update(other.counts)
+        for problem in other.first:
+            self._keep(problem)
+
+    def _keep(self, problem: Problem) -> None:
+        bisect.insort(self.first, problem, key=lambda kept: kept.record or 0)
+        del self.first[LISTED:]
+
+    def problems(self, file: str) -> list[Problem]:
+        """Returns the first problems of a shard, and the others as a count of each kind."""
+        rest = self.counts - Counter(problem.kind for problem in self.first)
+        problems = list(self.first)
+        for kind, count in rest.most_common():
+            text = f"and {count:,} more record{'s' * (count > 1)}: {kind.replace('_', ' ')}"
+            problems.append(Problem(kind=kind, file=file, message=text, count=count))
+        return problems
 
 
 def first_problems(kind: Kind, file: str, messages: list[str], noun: str) -> list[Problem]:

@@ -13,9 +13,8 @@ from convert.verify.findings import Kind, Problem
 from convert.write.duplicates import Duplicates
 
 _LINES = 200  # of problems told to people; `--json` has all of them
-_NAMES = 3  # of files named in the verdict
 
-_OF_SOURCES: frozenset[Kind] = frozenset(("pixels_differ", "source_gone", "source_changed"))
+_OF_SOURCES: frozenset[Kind] = frozenset(("pixels_differ", "source_changed"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,15 +66,14 @@ class VerifyResult:
         ]
 
     def _places(self) -> str:
-        """Counts where problems are: `2 of 8 shards and quarantine.jsonl`."""
+        """Counts where problems are: `2 of 8 shards and 1 other file`."""
         shards = _shards(self.info)
-        files = dict.fromkeys(problem.file.removesuffix(SUFFIX) for problem in self.problems)
-        others = [file for file in files if file not in shards]
-        places = [f"{len(files) - len(others):,} of {len(shards):,} shards"]
-        places = [*places * (len(files) > len(others)), *others[:_NAMES]]
-        if len(others) > _NAMES:
-            places.append(f"{len(others) - _NAMES:,} more files")
-        return " and ".join(filter(None, (", ".join(places[:-1]), places[-1])))
+        files = {problem.file.removesuffix(SUFFIX) for problem in self.problems}
+        damaged, others = len(files & shards), len(files - shards)
+        places = [f"{damaged:,} of {len(shards):,} shards"] * (damaged > 0)
+        if others:
+            places.append(f"{others:,} other file{'s' * (others > 1)}")
+        return " and ".join(places)
 
     def _advice(self) -> list[str]:
         kinds = {problem.kind for problem in self.problems}

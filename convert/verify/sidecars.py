@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -20,15 +19,8 @@ from convert.verify.findings import Problem, first_problems, shown
 from convert.write.source_note import read_note
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names
-_SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-[a-z]+\.tfrecord-[0-9]{5}-of-[0-9]{5}(\.idx)?")
-_FIELDS = {"row": int, "path": str, "reason": str, "detail": str}
-# What options say that `image` says as well.
-_IMAGE_OPTIONS = (
-    *("channels", "encoding", "quality", "crop", "resample", "alpha"),
-    *("pad_crop", "exif", "fast_decode", "max_pixels"),
-)
-# The same of those that are written only where they are used -> what they are elsewhere.
-_IMAGE_OPTIONS_IF_USED = {"fit": "stretch", "lenient": False}
+# Written only where they are used -> what they are elsewhere.
+_IF_USED = {"fit": "stretch", "lenient": False}
 
 
 def file_size(folder: Folder, name: str, noun: str = "file") -> int | Problem:
@@ -126,15 +118,12 @@ def _contradiction(info: DatasetInfo) -> str:
     """Describes a contradiction within a description, or returns nothing."""
     if plan_id(info.manifest_sha256, info.options) != info.plan_id:
         return "its `plan_id` is not the digest of its `manifest_sha256` and `options`"
-    image: dict[str, Any] = {**info.image.to_json(), "name": info.name}
+    image: dict[str, Any] = {**_IF_USED, **info.image.to_json(), "name": info.name}
     image["size"] = list(info.image.size)
-    for key in (*_IMAGE_OPTIONS, "size", "name"):
-        if key in info.options and image.get(key) != info.options[key]:
-            return f"its `options` have {key} {info.options[key]!r}, the images {image.get(key)!r}"
-    for key, default in _IMAGE_OPTIONS_IF_USED.items():
-        said, done = info.options.get(key, default), image.get(key, default)
-        if said != done:
-            return f"its `options` have {key} {said!r}, the images {done!r}"
+    options = {**_IF_USED, **info.options}
+    for key in sorted(image.keys() & options.keys()):
+        if image[key] != options[key]:
+            return f"its `options` have {key} {options[key]!r}, the images {image[key]!r}"
     try:
         is_given = given_classes(info) is not None
     except (AttributeError, KeyError, TypeError):
@@ -176,19 +165,18 @@ def _entry(line: bytes, last: int) -> Quarantined | str:
         last: The row of the line before, or -1.
     """
     try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return "is not valid JSON"
-    if not isinstance(content, dict) or {k: type(v) for k, v in content.items()} != _FIELDS:
-        return "does not have row, path, reason and detail"
-    if content["reason"] not in REASONS:
-        return f"has the unknown reason {content['reason']!r}"
-    if content["row"] <= last:
-        return f"has row {content['row']} after row {last}"
-    entry = Quarantined(**content)
-    written = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
-    if line != written.encode("utf-8", "surrogatepass"):
+        entry = Quarantined(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return "is not as convert writes it"
+    written = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+    texts = (entry.path, entry.reason, entry.detail)
+    is_right = type(entry.row) is int and all(isinstance(text, str) for text in texts)
+    if not is_right or line != written.encode("utf-8", "surrogatepass"):
+        return "is not as convert writes it"
+    if entry.reason not in REASONS:
+        return f"has the unknown reason {entry.reason!r}"
+    if entry.row <= last:
+        return f"has row {entry.row} after row {last}"
     return entry
 
 
@@ -200,9 +188,5 @@ def find_foreign(folder: Folder, info: DatasetInfo) -> list[Problem]:
         if name.startswith(_HIDDEN):
             continue
         message = f"foreign file: {DATASET_JSON} does not list it"
-        if folder.is_folder(name):
-            message = f"foreign file, a folder: {DATASET_JSON} does not list it"
-        elif _SHARD_NAME.fullmatch(name):
-            message = f"foreign file, a shard of another dataset: {DATASET_JSON} does not list it"
         problems.append(Problem(kind="foreign_file", file=shown(name), message=message))
     return problems

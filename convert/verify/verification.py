@@ -12,15 +12,14 @@ import numpy as np
 from convert.command.byte_sizes import show_bytes
 from convert.command.progress import ProgressBar
 from convert.command.streams import say
-from convert.config import SPLITS, usable_cores
+from convert.config import usable_cores
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.errors import ShardfeedError, UsageError
-from convert.verify.all_shards import Judgement
+from convert.verify.all_shards import AllRecords
 from convert.verify.expectation import Expectation
 from convert.verify.result import VerifyResult
-from convert.verify.shards.one_shard import open_cases
+from convert.verify.shards.one_shard import shard_checks
 from convert.verify.shards.processes import inspect_here, inspect_in_processes
-from convert.verify.shards.source_rows import Claims
 from convert.verify.shards.spans import Inspection, Span, divide
 from convert.verify.sidecars import check_quarantine, check_texts, find_foreign
 
@@ -94,15 +93,14 @@ class _Verification:
     def __init__(self, config: VerifyConfig, dataset: OpenDataset) -> None:
         self._config = config
         self._folder, self._info = dataset.folder, dataset.info
-        info = dataset.info
         self._manifest: Expectation | None = None
         if config.manifest is not None:
             self._manifest = Expectation(
-                config.dataset, info, config.manifest, config.root, config.allow
+                config.dataset, dataset.info, config.manifest, config.root, config.allow
             )
-        self._cases = open_cases(self._folder, info)
-        self._claims = Claims([case.capacity for case in self._cases])
-        self._total = sum(case.readable for case in self._cases)
+        self._shards = shard_checks(self._folder, self._info)
+        self._records = AllRecords(self._shards)
+        self._total = sum(shard.readable for shard in self._shards)
         self._left_out = np.empty(0, np.int64)
 
     def run(self, started: float) -> VerifyResult:
@@ -115,22 +113,21 @@ class _Verification:
         problems = list(check_texts(folder, info))
         quarantined, more = check_quarantine(folder)
         problems += more + find_foreign(folder, info)
-        if manifest is not None:
-            problems += manifest.problems(quarantined)
         self._left_out = np.array([entry.row for entry in quarantined or ()], np.int64)
         num_rows = None
         if manifest is not None:
+            problems += manifest.problems(quarantined)
             num_rows = manifest.plan.manifest.num_rows
         elif quarantined is not None:
-            num_rows = sum(case.shard.records for case in self._cases) + len(quarantined)
+            num_rows = sum(shard.shard.records for shard in self._shards) + len(quarantined)
         self._inspect()
-        judgement = Judgement(self._cases, self._claims, manifest, self._left_out, num_rows)
+        self._records.check_rows(self._left_out, num_rows, manifest)
         return VerifyResult(
             dataset=folder.path,
             info=info,
-            problems=judgement.problems() + problems,
-            duplicates=self._claims.duplicates([SPLITS.index(c.split) for c in self._cases]),
-            sound_records=self._claims.num_sound(),
+            problems=[p for shard in self._shards for p in shard.problems()] + problems,
+            duplicates=self._records.duplicates(),
+            sound_records=self._records.num_sound(),
             bytes=self._total,
             compared=self._compared(),
             seconds=time.monotonic() - started,
@@ -164,19 +161,21 @@ class _Verification:
             reports = inspect_in_processes(job, spans, num_workers, on_bytes)
         with contextlib.closing(bar), contextlib.closing(reports):
             for report in reports:
-                self._claims.take(report)
-                self._cases[report.shard].take(report)
+                self._records.take(report)
+                self._shards[report.shard].take(report)
                 findings += report.findings.counts.total()
 
     def _spans(self) -> Iterator[Span]:
         """Yields what there is to check, a span a shard."""
-        for case in self._cases:
+        for check in self._shards:
             expected = None
-            if self._manifest is not None:
-                expected = self._manifest.shard(case.split, case.index, case.shard, self._left_out)
-                if expected is None and self._manifest.is_comparable:
-                    case.say_not_compared()
-            span = case.span(expected)
+            if self._manifest is not None and self._manifest.is_comparable:
+                expected = self._manifest.shard(
+                    check.split, check.index, check.shard, self._left_out
+                )
+                if expected is None:
+                    check.add_not_compared()
+            span = check.span(expected)
             if span is not None:
                 yield span
 
@@ -185,8 +184,7 @@ class _Verification:
         # With more than half of a worker's share it would leave the others without work at the end.
         half = self._total // (2 * num_workers)
         for whole in self._spans():
-            most_bytes = span_bytes if whole.bytes > half else whole.bytes
-            yield from divide(whole, self._info.layout.stride, most_bytes)
+            yield from divide(whole, span_bytes if whole.bytes > half else whole.bytes)
 
     def _compared(self) -> str:
         """Returns the words of the last line that say what records were compared with."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from train.config import Head, Precision, TrainConfig
 from train.errors import UsageError
@@ -52,16 +52,5 @@ class BenchConfig:
     @property
     def training(self) -> TrainConfig:
         """The training that is measured."""
-        return TrainConfig(
-            dataset=self.dataset,
-            batch_size=self.batch_size,
-            model=self.model,
-            width=self.width,
-            precision=self.precision,
-            head=self.head,
-            augment=self.augment,
-            window=self.window,
-            seed=self.seed,
-            cache=self.cache,
-            cache_bytes=self.cache_bytes,
-        )
+        shared = [field.name for field in fields(self) if field.name != "seconds"]
+        return TrainConfig(**{name: getattr(self, name) for name in shared})

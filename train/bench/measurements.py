@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-
-import keras
+from functools import partial
 
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
-from train.bench import lines
-from train.bench.batches import open_training
-from train.bench.bottleneck import Rates
+from train.bench import report
+from train.bench.batches import in_memory, open_training
 from train.bench.cold import ColdRead, read_cold
 from train.bench.config import BenchConfig
-from train.bench.framework import device, one_batch, time_arrays, time_delivery
-from train.bench.pace import Pace, train_for
+from train.bench.framework import device, one_batch, time_arrays, time_delivery, train_for
 from train.bench.speed import Speed
-from train.bench.warm import in_memory
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
@@ -26,24 +22,15 @@ from train.model.build import build_compiled
 from train.records.batches import BatchSource
 from train.records.order import default_window
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReaderSpeeds:
-    """The reader alone, its records in memory.
-
-    Attributes:
-        first: As training uses it, CRCs compared as in a first epoch.
-        tensors: As training uses it in all other epochs.
-        plain: The same without augmentation; None if there is none.
-        arrays: The same as NumPy arrays.
-    """
-
-    first: Speed
-    tensors: Speed
-    plain: Speed | None
-    arrays: Speed
+_LABELS = {
+    "reader_first_epoch": "reader, first epoch",
+    "reader": "reader",
+    "reader_not_augmented": "reader, --no-augment",
+    "reader_arrays": "reader, as arrays",
+    "model_alone": "model, on one batch",
+    "together": "both together",
+}
+"""Name in JSON -> first column of the printed row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +43,7 @@ class BenchResult:
         window: Records that are shuffled as one.
         device: What Keras computes on.
         cold: Reading from disk.
-        reader: The reader alone.
-        model: Steps on one batch, again and again.
-        together: Steps of training.
+        speeds: Of all other parts, by their names in JSON.
         rates: What tells the bottleneck.
     """
 
@@ -67,18 +52,16 @@ class BenchResult:
     window: int
     device: str
     cold: ColdRead
-    reader: ReaderSpeeds
-    model: Speed
-    together: Pace
-    rates: Rates
+    speeds: dict[str, Speed]
+    rates: report.Rates
 
 
-def bench_dataset(config: BenchConfig, say: Say = lambda line: None) -> BenchResult:
-    """Measures the reader alone, the model alone, and both together; writes nothing.
+def bench_dataset(config: BenchConfig, say: Callable[[str], None]) -> BenchResult:
+    """Times reader and model, alone and together.
 
     Args:
         config: What to measure.
-        say: Called with each line of the table as soon as it is known.
+        say: Called with each line.
 
     Raises:
         UsageError: An option or the dataset's splits do not fit.
@@ -86,79 +69,61 @@ def bench_dataset(config: BenchConfig, say: Say = lambda line: None) -> BenchRes
         RecordError: A record is damaged.
     """
     dataset = open_dataset(config.dataset)
-    info = dataset.info
+    info, speeds = dataset.info, dict[str, Speed]()
+
+    def measured(name: str, speed: Speed, note: str = "") -> None:
+        speeds[name] = speed
+        say(report.row(_LABELS[name], speed, note))
+
     source = open_training(config, dataset)
     record_bytes = source.reader.record_bytes
     model = build_compiled(config.training, info, source.num_steps)
-    for line in lines.opening(config, info, record_bytes, device()):
+    for line in report.opening(config, info, record_bytes, device()):
         say(line)
-    cold = _from_disk(config, dataset, say)
+    cold = read_cold(config, dataset)
+    say(report.row("from disk, as arrays", cold.speed, report.cold_note(cold)))
     source = in_memory(source, config.window, config.seconds)
-    reader = reader_speeds(config, dataset, source, say)
+    for name, speed in reader_speeds(config, dataset, source):
+        measured(name, speed)
     with reader_failure(source.reader):
-        alone = _model_alone(config, source, model, say)
-        together = _together(config, source, model, say)
+        fit = partial(train_for, config.seconds, model, config.batch_size)
+        # In epochs as long as the training's.
+        speed, _ = fit(InputClock(), one_batch(source), source.num_steps)
+        measured("model_alone", speed)
+        clock = InputClock()
+        speed, wait = fit(clock, feed(source, epoch=0, start_step=0, clock=clock))
+        measured("together", speed, f"input wait {wait:.1%}")
     return BenchResult(
         info=info,
         record_bytes=record_bytes,
         window=config.window or default_window(info.num_records("train"), record_bytes),
         device=device(),
         cold=cold,
-        reader=reader,
-        model=alone,
-        together=together,
-        rates=_rates(config, info, record_bytes, cold, reader, alone, together),
+        speeds=speeds,
+        rates=_rates(config, info, record_bytes, cold, speeds, wait),
     )
 
 
-def _from_disk(config: BenchConfig, dataset: OpenDataset, say: Say) -> ColdRead:
-    cold = read_cold(config, dataset)
-    say(lines.row("from disk, as arrays", cold.speed, lines.cold_note(cold)))
-    return cold
-
-
 def reader_speeds(
-    config: BenchConfig, dataset: OpenDataset, source: BatchSource, say: Say
-) -> ReaderSpeeds:
+    config: BenchConfig, dataset: OpenDataset, source: BatchSource
+) -> Iterator[tuple[str, Speed]]:
     """Times the reader in all its ways.
 
     Args:
         config: What is measured.
         dataset: The dataset.
         source: The training split, in memory.
-        say: Called with each line.
+
+    Yields:
+        Name in JSON, and speed.
     """
     always = in_memory(open_training(config, dataset, "always"), config.window, config.seconds)
-    first = time_delivery(always, config.seconds)
-    say(lines.row("reader, first epoch", first, "each CRC is compared"))
-    tensors = time_delivery(source, config.seconds)
-    say(lines.row("reader", tensors))
-    plain = None
+    yield "reader_first_epoch", time_delivery(always, config.seconds)
+    yield "reader", time_delivery(source, config.seconds)
     if config.augment:
-        plain = time_delivery(replace(source, augment=None), config.seconds)
-        say(lines.row("reader, --no-augment", plain))
-    arrays = time_arrays(source, config.seconds)
-    say(lines.row("reader, as arrays", arrays))
-    return ReaderSpeeds(first=first, tensors=tensors, plain=plain, arrays=arrays)
-
-
-def _model_alone(config: BenchConfig, source: BatchSource, model: keras.Model, say: Say) -> Speed:
-    """Times the model on one batch, in epochs as long as the training's."""
-    batch = one_batch(source)
-    pace = train_for(
-        config.seconds, model, batch, config.batch_size, InputClock(), source.num_steps
-    )
-    say(lines.row("model, on one batch", pace.speed))
-    return pace.speed
-
-
-def _together(config: BenchConfig, source: BatchSource, model: keras.Model, say: Say) -> Pace:
-    """Times training."""
-    clock = InputClock()
-    batches = feed(source, epoch=0, start_step=0, clock=clock)
-    pace = train_for(config.seconds, model, batches, config.batch_size, clock)
-    say(lines.row("both together", pace.speed, f"input wait {pace.input_wait:.1%}"))
-    return pace
+        plain = replace(source, augment=None)
+        yield "reader_not_augmented", time_delivery(plain, config.seconds)
+    yield "reader_arrays", time_arrays(source, config.seconds)
 
 
 def _rates(
@@ -166,20 +131,20 @@ def _rates(
     info: DatasetInfo,
     record_bytes: int,
     cold: ColdRead,
-    reader: ReaderSpeeds,
-    model: Speed,
-    together: Pace,
-) -> Rates:
+    speeds: dict[str, Speed],
+    input_wait: float,
+) -> report.Rates:
     """Returns the rates that decide which part is the bottleneck."""
     disk = cold.bytes_per_second
     memory = available_bytes()
-    return Rates(
-        reader=reader.tensors.images_per_second,
-        reader_plain=reader.plain.images_per_second if reader.plain else None,
+    rates = {name: speed.images_per_second for name, speed in speeds.items()}
+    return report.Rates(
+        reader=rates["reader"],
+        reader_plain=rates.get("reader_not_augmented"),
         disk=None if disk is None else disk / record_bytes,
         fits=memory is None or info.num_records("train") * record_bytes <= memory,
-        model=model.images_per_second,
-        input_wait=together.input_wait,
+        model=rates["model_alone"],
+        input_wait=input_wait,
         batch_size=config.batch_size,
         encoding=info.image.encoding,
     )

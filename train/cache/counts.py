@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 
 from convert.command.byte_sizes import show_bytes
@@ -59,14 +57,47 @@ class CacheTotals:
         return f"{text}, waited {self.waited_seconds:.1f} s"
 
 
+class Stopwatch:
+    """A context that counts the time in which at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._total = self._started = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The time so far."""
+        with self._lock:
+            running = time.monotonic() - self._started if self._inside else 0.0
+            return self._total + running
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._started = time.monotonic()
+            self._inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._total += time.monotonic() - self._started
+
+
 class CacheCounts:
-    """Counts; threads may share it."""
+    """Counts; threads may share it.
+
+    Attributes:
+        fetching: Surrounds a fetch.
+        waiting: Surrounds a wait.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hits = self._misses = self._bytes = 0
         self._fresh: set[str] = set()  # fetched, not used yet
-        self._fetching, self._waiting = _Stopwatch(), _Stopwatch()
+        self.fetching, self.waiting = Stopwatch(), Stopwatch()
 
     def totals(self) -> CacheTotals:
         """Returns the numbers so far."""
@@ -75,8 +106,8 @@ class CacheCounts:
                 hits=self._hits,
                 misses=self._misses,
                 fetched_bytes=self._bytes,
-                fetch_seconds=self._fetching.seconds,
-                waited_seconds=self._waiting.seconds,
+                fetch_seconds=self.fetching.seconds,
+                waited_seconds=self.waiting.seconds,
             )
 
     def fetched(self, name: str, size: int) -> None:
@@ -91,44 +122,3 @@ class CacheCounts:
         with self._lock:
             self._hits += name not in self._fresh
             self._fresh.discard(name)
-
-    def fetching(self) -> contextlib.AbstractContextManager[None]:
-        """Surrounds a fetch."""
-        return self._during(self._fetching)
-
-    def waiting(self) -> contextlib.AbstractContextManager[None]:
-        """Surrounds a wait."""
-        return self._during(self._waiting)
-
-    @contextlib.contextmanager
-    def _during(self, watch: _Stopwatch) -> Iterator[None]:
-        with self._lock:
-            watch.enter()
-        try:
-            yield
-        finally:
-            with self._lock:
-                watch.leave()
-
-
-class _Stopwatch:
-    """Runs while at least one thread is inside."""
-
-    def __init__(self) -> None:
-        self._inside = 0
-        self._total = self._started = 0.0
-
-    @property
-    def seconds(self) -> float:
-        running = time.monotonic() - self._started if self._inside else 0.0
-        return self._total + running
-
-    def enter(self) -> None:
-        if not self._inside:
-            self._started = time.monotonic()
-        self._inside += 1
-
-    def leave(self) -> None:
-        self._inside -= 1
-        if not self._inside:
-            self._total += time.monotonic() - self._started

@@ -21,24 +21,11 @@ class CachedFile:
     used: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """A shard that needs room.
-
-    Attributes:
-        size: In bytes.
-        rank: Its place among the shards that its reader uses next. None: it is needed now.
-        share: Bytes that the reader's shards may take from those of other readers.
-    """
-
-    size: int
-    rank: float | None
-    share: int
-
-
 def candidates(
     files: Sequence[CachedFile],
-    wish: Wish,
+    size: int,
+    rank: float | None,
+    share: int,
     rank_of: Callable[[str], float | None],
     others: Collection[str],
 ) -> list[CachedFile]:
@@ -51,7 +38,9 @@ def candidates(
 
     Args:
         files: All of the cache.
-        wish: What for.
+        size: Bytes of the shard.
+        rank: Its place among the shards that its reader uses next. None: it is needed now.
+        share: Bytes that the reader's shards may take from those of other readers.
         rank_of: Returns the place of one of the reader's own files among those that it uses next;
             None for the files of others.
         others: Names that other living readers use.
@@ -61,10 +50,10 @@ def candidates(
     strange = sorted((file for file in files if ranks[file.name] is None), key=lambda f: f.used)
     nobodys = [file for file in strange if file.name not in others]
     theirs = [file for file in strange if file.name in others]
-    may_grow = sum(file.size for file in own) + wish.size <= wish.share
+    may_grow = sum(file.size for file in own) + size <= share
     given = sorted(own, key=lambda file: ranks[file.name] or 0.0, reverse=True)
-    if wish.rank is not None:
-        given = [file for file in given if (ranks[file.name] or 0.0) > wish.rank]
+    if rank is not None:
+        given = [file for file in given if (ranks[file.name] or 0.0) > rank]
     if may_grow:
         return [*nobodys, *theirs, *given]
-    return [*nobodys, *given, *(theirs if wish.rank is None else [])]
+    return [*nobodys, *given, *(theirs if rank is None else [])]

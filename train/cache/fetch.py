@@ -15,7 +15,7 @@ from convert.dataset.info import Shard
 from convert.dataset.mapping import REPAIR
 from convert.os_errors import kind_of
 from train.cache.counts import CacheCounts
-from train.cache.eviction import CachedFile, Wish, candidates
+from train.cache.eviction import CachedFile, candidates
 from train.cache.folder import CacheFolder
 from train.cache.partial_file import Part
 from train.cache.reservations import Member
@@ -104,7 +104,7 @@ class Fetcher:
                 part = self._folder.reserve(
                     item.name, item.shard.bytes, lambda *found: self._choose(item, needed, *found)
                 )
-                if isinstance(part, Part):
+                if part is not None:
                     return self._fill(item, part)
                 if not needed:
                     return None
@@ -148,18 +148,15 @@ class Fetcher:
     ) -> list[CachedFile]:
         """Returns the files that may be removed for another one."""
         processes = {member.process for member in members.values()}
-        wish = Wish(
-            size=item.shard.bytes,
-            rank=None if needed else self._rank_of(item.name),
-            share=self._folder.budget // max(1, len(processes)),
-        )
+        rank = None if needed else self._rank_of(item.name)
+        share = self._folder.budget // max(1, len(processes))
         others = frozenset(name for member in members.values() for name in member.names)
-        return candidates(files, wish, self._rank_of, others)
+        return candidates(files, item.shard.bytes, rank, share, self._rank_of, others)
 
     def _fill(self, item: Item, part: Part) -> int:
         """Fetches a shard into its part and gives it its name."""
         try:
-            with self._counts.fetching():
+            with self._counts.fetching:
                 with item.folder.reading():
                     self._copy_sound(item, part)
                 part.sync()

@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -36,172 +35,143 @@ class Fetched:
 
 
 class Streams:
-    """Brings shards, several at once.
+    """Brings shards, several at once. Its threads keep it alive: whoever made it ends it.
 
     Args:
         bring: Returns a descriptor of a shard; told whether somebody waits for it. If nobody
             does, it may return None.
         number: Threads.
-        on_end: Called to end what is under way.
     """
 
-    def __init__(self, bring: Bring, number: int, on_end: Callable[[], None]) -> None:
-        self._work = _Work()
+    def __init__(self, bring: Bring, number: int) -> None:
         self._bring, self._number = bring, number
         self._threads: list[threading.Thread] = []
-        # The threads know the work only, so that they end with the last user of this object.
-        self._end = weakref.finalize(self, _end, self._work, self._threads, on_end)
+        self._changed = threading.Condition()  # guards all of the following
+        self._needed: deque[int] = deque()  # shards that somebody waits for, not begun
+        self._later: deque[int] = deque()  # shards that will be needed, not begun
+        self._running: set[int] = set()  # shards that are being brought
+        self._wanted: dict[int, Future[Fetched]] = {}  # what those who wait for a shard will get
+        self._waiting: Counter[int] = Counter()  # how many wait for it
+        self._ended = False
 
     def need(self, shard: int) -> Future[Fetched]:
         """Returns a descriptor of a shard to be; all who ask before it is there get the same.
 
         Each of them waits for it, or gives it up.
         """
-        with self._work.changed:
+        with self._changed:
             self._start()
-            future = self._work.wanted.get(shard)
+            future = self._wanted.get(shard)
             if future is None:
-                future = self._work.wanted[shard] = Future()
+                future = self._wanted[shard] = Future()
                 with contextlib.suppress(ValueError):
-                    self._work.later.remove(shard)
-                if shard not in self._work.running:
-                    self._work.needed.append(shard)
-                    self._work.changed.notify()
-            self._work.waiting[shard] += 1
+                    self._later.remove(shard)
+                if shard not in self._running:
+                    self._needed.append(shard)
+                    self._changed.notify()
+            self._waiting[shard] += 1
             return future
 
     def give_up(self, shard: int, future: Future[Fetched]) -> bool:
         """Waits for a shard no longer; returns False if it is there, or has failed, already."""
-        with self._work.changed:
-            if self._work.wanted.get(shard) is not future:  # others may wait for it once more
+        with self._changed:
+            if self._wanted.get(shard) is not future:  # others may wait for it once more
                 return False
-            self._work.waiting[shard] -= 1
-            if not self._work.waiting[shard]:
-                self._work.forget(shard)
+            self._waiting[shard] -= 1
+            if not self._waiting[shard]:
+                self._forget(shard)
                 with contextlib.suppress(ValueError):
-                    self._work.needed.remove(shard)
+                    self._needed.remove(shard)
             return True
 
     def ahead(self, shards: Sequence[int]) -> None:
         """Sets the shards that will be needed, in this order, in place of earlier ones."""
-        with self._work.changed:
+        with self._changed:
             self._start()
-            self._work.later = deque(shards)
-            self._work.changed.notify_all()
+            self._later = deque(shards)
+            self._changed.notify_all()
 
-    def close(self) -> None:
-        """Ends the threads."""
-        self._end()
+    def end(self, on_end: Callable[[], None]) -> None:
+        """Ends the threads.
+
+        Args:
+            on_end: Called to end what is under way.
+        """
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        on_end()
+        deadline = time.monotonic() + _END_SECONDS
+        for thread in self._threads:
+            with contextlib.suppress(RuntimeError):  # it is this one
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _start(self) -> None:
-        if self._threads:
-            return
-        for _ in range(self._number):
-            thread = threading.Thread(
-                target=_serve, args=(self._work, self._bring), name="fetch", daemon=True
-            )
+        while len(self._threads) < self._number:
+            thread = threading.Thread(target=self._serve, name="fetch", daemon=True)
             self._threads.append(thread)
             thread.start()
 
+    def _serve(self) -> None:
+        while (taken := self._take()) is not None:
+            shard, needed = taken
+            try:
+                descriptor = self._bring(shard, needed)
+            except BaseException as error:
+                # Raised in those who need it; if nobody does yet, it is tried again when one does.
+                self._failed(shard, error)
+                continue
+            self._done(shard, descriptor)
+            if descriptor is None and not needed:
+                self._pause(shard)
 
-class _Work:
-    """What is to be brought.
-
-    Attributes:
-        changed: Guards all of it, and tells of more.
-        needed: Shards that somebody waits for, not begun.
-        later: Shards that will be needed, not begun.
-        running: Shards that are being brought.
-        wanted: What those who wait for a shard will get.
-        waiting: How many wait for it.
-        ended: Whether nothing is to be done any more.
-    """
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.needed: deque[int] = deque()
-        self.later: deque[int] = deque()
-        self.running: set[int] = set()
-        self.wanted: dict[int, Future[Fetched]] = {}
-        self.waiting: Counter[int] = Counter()
-        self.ended = False
-
-    def take(self) -> tuple[int, bool] | None:
+    def _take(self) -> tuple[int, bool] | None:
         """Returns the next shard, and whether somebody waits for it; None at the end."""
-        with self.changed:
-            while not self.ended:
-                if self.needed:
-                    return self._begin(self.needed.popleft(), True)
-                while self.later:
-                    shard = self.later.popleft()
-                    if shard not in self.running and shard not in self.wanted:
-                        return self._begin(shard, False)
-                self.changed.wait()
+        with self._changed:
+            while not self._ended:
+                while self._needed or self._later:
+                    needed = bool(self._needed)
+                    shard = (self._needed or self._later).popleft()
+                    if needed or not (shard in self._running or shard in self._wanted):
+                        self._running.add(shard)
+                        return shard, needed
+                self._changed.wait()
             return None
 
-    def _begin(self, shard: int, needed: bool) -> tuple[int, bool]:
-        self.running.add(shard)
-        return shard, needed
-
-    def done(self, shard: int, descriptor: int | None) -> None:
+    def _done(self, shard: int, descriptor: int | None) -> None:
         """Hands a shard over to those who wait for it."""
-        with self.changed:
-            self.running.discard(shard)
-            future = self.wanted.get(shard)
+        with self._changed:
+            self._running.discard(shard)
+            future = self._wanted.get(shard)
             if future is not None and descriptor is not None:
-                self.forget(shard)
+                self._forget(shard)
                 future.set_result(Fetched(descriptor))
-            elif future is not None and self.ended:
-                self.forget(shard)
+            elif future is not None and self._ended:
+                self._forget(shard)
                 future.set_exception(TryAgainError("the cache was closed meanwhile."))
             elif future is not None:  # it was asked for while it was brought ahead
-                self.needed.append(shard)
-                self.changed.notify()
+                self._needed.append(shard)
+                self._changed.notify()
             elif descriptor is not None:
                 os.close(descriptor)
 
-    def failed(self, shard: int, error: BaseException) -> None:
+    def _failed(self, shard: int, error: BaseException) -> None:
         """Raises an error in those who wait for a shard that cannot be fetched."""
-        with self.changed:
-            self.running.discard(shard)
-            future = self.wanted.get(shard)
-            self.forget(shard)
+        with self._changed:
+            self._running.discard(shard)
+            future = self._wanted.get(shard)
+            self._forget(shard)
             if future is not None:
                 future.set_exception(error)
 
-    def forget(self, shard: int) -> None:
+    def _forget(self, shard: int) -> None:
         """Lets nobody wait for a shard."""
-        self.wanted.pop(shard, None)
-        self.waiting.pop(shard, None)
+        self._wanted.pop(shard, None)
+        self._waiting.pop(shard, None)
 
-    def pause(self, shard: int) -> None:
+    def _pause(self, shard: int) -> None:
         """Waits for a while, or until something is needed; then the shard is tried again."""
-        with self.changed:
-            self.later.appendleft(shard)
-            if not self.needed and not self.ended:
-                self.changed.wait(_IDLE_SECONDS)
-
-
-def _serve(work: _Work, bring: Bring) -> None:
-    while (taken := work.take()) is not None:
-        shard, needed = taken
-        try:
-            descriptor = bring(shard, needed)
-        except BaseException as error:
-            # Told to those who need it; if nobody does yet, it is tried again when somebody does.
-            work.failed(shard, error)
-            continue
-        work.done(shard, descriptor)
-        if descriptor is None and not needed:
-            work.pause(shard)
-
-
-def _end(work: _Work, threads: Sequence[threading.Thread], on_end: Callable[[], None]) -> None:
-    with work.changed:
-        work.ended = True
-        work.changed.notify_all()
-    on_end()
-    deadline = time.monotonic() + _END_SECONDS
-    for thread in threads:
-        with contextlib.suppress(RuntimeError):  # it is this one
-            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            self._later.appendleft(shard)
+            if not self._needed and not self._ended:
+                self._changed.wait(_IDLE_SECONDS)

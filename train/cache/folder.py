@@ -13,7 +13,6 @@ No lock outlives its process, and no file is deleted that somebody holds.
 from __future__ import annotations
 
 import contextlib
-import enum
 import fcntl
 import os
 import time
@@ -35,13 +34,6 @@ _TEXT = "shardfeed keeps shards of datasets here. While no training runs, all ma
 _STALLED_SECONDS = 300.0
 
 Choice = Callable[[Sequence[CachedFile], dict[str, Member]], Sequence[CachedFile]]
-
-
-class Refusal(enum.Enum):
-    """Why a file cannot be fetched now."""
-
-    BUSY = enum.auto()  # somebody else fetches it
-    FULL = enum.auto()  # what would have to give way is in use
 
 
 class CacheFolder:
@@ -161,7 +153,7 @@ class CacheFolder:
                 os.unlink(self.file(name))
         os.close(descriptor)
 
-    def reserve(self, name: str, size: int, choice: Choice) -> Part | Refusal:
+    def reserve(self, name: str, size: int, choice: Choice) -> Part | None:
         """Makes room for a file and begins it.
 
         Args:
@@ -170,6 +162,9 @@ class CacheFolder:
             choice: Returns of all files those that may be removed, the first ones first; told of
                 the readers too.
 
+        Returns:
+            None: somebody else fetches it or has done so, or what would have to give way is in use.
+
         Raises:
             TryAgainError: The disk has less room than the cache may take.
         """
@@ -177,14 +172,14 @@ class CacheFolder:
             files = self._without_dead_parts()
             part = self._free_part(name, files)
             if part is None:
-                return Refusal.BUSY
+                return None
             members = self._members.living()
             budget = max([self.budget, *(member.budget for member in members.values())])
             missing = sum(file.size for file in files) + size - budget
             if missing > 0:
                 whole = [file for file in files if not file.name.endswith(SUFFIX)]
                 if not self._remove(missing, choice(whole, members)):
-                    return Refusal.FULL
+                    return None
             return Part(self.file(part), self.file(name), size)
 
     def publish(self, part: Part) -> int:

@@ -52,4 +52,4 @@ class FetchAhead:
         spans = [*self._order.window_spans(epoch, window), *self._order.window_spans(*later)]
         soon = np.array(list(dict.fromkeys(span.shard for span in spans)), np.int64)
         shards = np.concatenate([soon, shards[~np.isin(shards, soon)]])
-        self._shards.plan(shards + self._first_shard, len(soon))
+        self._shards.plan(self._first_shard, shards + self._first_shard, len(soon))

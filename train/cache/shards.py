@@ -16,6 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class CachedShards:
         self, folder: CacheFolder, items: Sequence[Item], quota: int, leave: Callable[[], None]
     ) -> None:
         self.folder, self.quota = folder, quota
-        self._items = list(items)
+        self._items = items = list(items)
         self._sizes = np.array([item.shard.bytes for item in items], np.int64)
         self._addresses = Addresses(self._sizes.tolist())
         self._counts = CacheCounts()
@@ -62,14 +63,18 @@ class CachedShards:
         self._is_laid = self._sizes == 0  # there is nothing to lay
         self._descriptors: dict[int, int] = {}
         self._again = np.zeros(len(items), bool)  # fetched again, since they looked damaged
-        self._ahead: dict[int, list[int]] = {}  # of each dataset, by its first shard
+        self._ahead: dict[int, list[int]] = {}  # of each dataset, by the number of its first shard
         self._turns: deque[object] = deque()
         self._changed = threading.Condition()
         self._process = os.getpid()
         self._most_files = _allowed_files()
-        bring = _Bring(self._fetcher, self._items)
-        self._streams = Streams(bring, _STREAMS, self._fetcher.closed.set)
-        weakref.finalize(self, _close, self._descriptors, leave)
+        fetcher = self._fetcher
+        # The threads must not know this object, so that they end with its last user.
+        self._streams = Streams(
+            lambda shard, needed: fetcher.bring(items[shard], needed=needed), _STREAMS
+        )
+        end = partial(self._streams.end, fetcher.closed.set)
+        weakref.finalize(self, _close, end, self._descriptors, leave)
 
     def memory(self, shard: int) -> Bytes:
         """Returns where a shard lies while somebody holds it: uint8, shape (size,)."""
@@ -84,16 +89,16 @@ class CachedShards:
         """Returns the counts of the cache so far."""
         return self._counts.totals()
 
-    def plan(self, shards: Ints, num_ahead: int) -> None:
+    def plan(self, dataset: int, shards: Ints, num_ahead: int) -> None:
         """Sets the shards of a dataset that will be used; those of other datasets stay.
 
         Args:
+            dataset: The number of its first shard.
             shards: Their numbers in the order of their next use.
             num_ahead: So many of the first ones are fetched ahead.
         """
         self._require_same_process()
         self._ranks.set(shards)
-        dataset = int(shards.min())
         with self._changed:
             self._ahead[dataset] = shards[:num_ahead][~self._is_laid[shards[:num_ahead]]].tolist()
             turns = itertools.zip_longest(*self._ahead.values())
@@ -219,7 +224,7 @@ class CachedShards:
         missing = shards[~self._is_laid[shards]].tolist()
         if not missing:
             return
-        with self._counts.waiting():
+        with self._counts.waiting:
             futures = {shard: self._streams.need(shard) for shard in missing}
             wait(futures.values(), return_when=FIRST_EXCEPTION)
         with self._changed:
@@ -267,16 +272,6 @@ class Ranks:
         return None if shards is None else float(self.ranks[shards].min())
 
 
-class _Bring:
-    """Brings shards by their numbers; knows nothing of who uses them."""
-
-    def __init__(self, fetcher: Fetcher, items: Sequence[Item]) -> None:
-        self._fetcher, self._items = fetcher, items
-
-    def __call__(self, shard: int, needed: bool) -> int | None:
-        return self._fetcher.bring(self._items[shard], needed=needed)
-
-
 def _allowed_files() -> int:
     """Returns how many shards may be open at once; lets the process open as many as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -287,7 +282,8 @@ def _allowed_files() -> int:
     return 1 << 20 if soft == resource.RLIM_INFINITY else max(16, (soft - _SPARE_FILES) // 2)
 
 
-def _close(descriptors: dict[int, int], leave: Callable[[], None]) -> None:
+def _close(end: Callable[[], None], descriptors: dict[int, int], leave: Callable[[], None]) -> None:
+    end()
     for descriptor in descriptors.values():
         os.close(descriptor)
     descriptors.clear()

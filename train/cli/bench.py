@@ -66,7 +66,8 @@ def _bench(namespace: argparse.Namespace) -> int:
 
 
 def _as_json(config: BenchConfig, result: BenchResult) -> dict[str, Any]:
-    reader, cold, rates = result.reader, result.cold, result.rates
+    cold, rates = result.cold, result.rates
+    speeds = {name: speed.to_json() for name, speed in result.speeds.items()}
     return {
         **asdict(config),
         "window": result.window,
@@ -80,12 +81,9 @@ def _as_json(config: BenchConfig, result: BenchResult) -> dict[str, Any]:
             "bytes_per_second": cold.bytes_per_second,
             "share_from_disk": cold.share_from_disk,
         },
-        "reader_first_epoch": reader.first.to_json(),
-        "reader": reader.tensors.to_json(),
-        "reader_not_augmented": reader.plain and reader.plain.to_json(),
-        "reader_arrays": reader.arrays.to_json(),
-        "model_alone": result.model.to_json(),
-        "together": {**result.together.speed.to_json(), "input_wait": result.together.input_wait},
+        "reader_not_augmented": None,
+        **speeds,
+        "together": {**speeds["together"], "input_wait": rates.input_wait},
         "bottleneck": rates.bottleneck,
         "feeds_images_per_second": rates.feeds,
         "sentence": rates.sentence,

@@ -8,14 +8,11 @@ import numpy as np
 
 from convert.config import Box
 from convert.dataset.info import DatasetInfo
-from convert.errors import ImageError, Reason
+from convert.errors import ImageError
 from convert.images import decode_error, open_image, render
 from convert.images.sources.prefetch import Content
 from convert.verify.findings import Kind
 
-_GONE: frozenset[Reason] = frozenset(
-    ("missing", "not_a_file", "outside_root", "unreadable", "empty_file")
-)
 # Another libjpeg rounds otherwise, by less than one of 256 levels on average.
 _JPEG_LEVELS = 1.0
 
@@ -69,21 +66,13 @@ def compare(
             raise source
         again = render(source, info.image, box).content
     except ImageError as error:
-        kind: Kind = "source_gone" if error.reason in _GONE else "source_changed"
-        return kind, f"{error.reason}, {error.detail}"
+        return "source_changed", f"{error.reason}, {error.detail}"
     if again == content:
         return None
     levels = np.abs(decode(content, info).astype(np.int16) - decode(again, info))
     tolerated = _JPEG_LEVELS if info.image.encoding == "jpeg" else 0.0
-    return None if float(levels.mean()) <= tolerated else _difference(levels)
-
-
-def _difference(levels: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[Kind, str]:
-    """Describes how two images differ.
-
-    Args:
-        levels: By how much, shape (height, width, channels).
-    """
+    if float(levels.mean()) <= tolerated:
+        return None
     pixels = int(levels.any(axis=2).sum())
     total = levels.shape[0] * levels.shape[1]
     return "pixels_differ", (

@@ -40,11 +40,10 @@ class Span:
         file: The shard's file name.
         shard: Index of the shard in the dataset.
         first: Number of the first record.
-        records: Number of records to check. 0: the bytes are only hashed.
         offset: Where the span starts in the file.
         bytes: Its length.
-        ends: Where each record ends, from `offset`, int64, shape (records,). None: all records
-            are of the layout's length.
+        ends: Where each record ends, from `offset`, int64, shape (records,); of no records the
+            bytes are only hashed.
         is_hashed: Whether the sha256 of the bytes is wanted.
         expected: The rows that the manifest has for these records. None: not known.
     """
@@ -52,12 +51,16 @@ class Span:
     file: str
     shard: int
     first: int
-    records: int
     offset: int
     bytes: int
-    ends: Ints | None
+    ends: Ints
     is_hashed: bool
     expected: ShardSpec | None
+
+    @property
+    def records(self) -> int:
+        """Number of records to check."""
+        return len(self.ends)
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -67,12 +70,11 @@ class SpanReport:
     Attributes:
         shard: Index of the shard in the dataset.
         first: Number of the first record.
-        rows: Manifest rows as read, int64, shape (records,); -1 where there is no number.
+        rows: Manifest rows as read, int64, shape (records,).
         is_sound: Whether every byte of the record is as it was written, bool.
         images: Digests of the images, uint64.
         labels: Digests of the labels, uint64.
         findings: What is wrong with records.
-        num_near: Records that are there at all, though they may be damaged.
         sha256: Digest of the span, if it was wanted.
         failure: Why the file could not be read to the span's end, or empty.
     """
@@ -84,29 +86,15 @@ class SpanReport:
     images: Ints
     labels: Ints
     findings: RecordFindings = field(default_factory=RecordFindings)
-    num_near: int = 0
     sha256: str | None = None
     failure: str = ""
 
 
-def empty_report(span: Span) -> SpanReport:
-    """Returns the report on a span of which nothing was read yet."""
-    return SpanReport(
-        shard=span.shard,
-        first=span.first,
-        rows=np.full(span.records, -1, np.int64),
-        is_sound=np.zeros(span.records, bool),
-        images=np.zeros(span.records, np.uint64),
-        labels=np.zeros(span.records, np.uint64),
-    )
-
-
-def pieces(span: Span, stride: int, most_bytes: int) -> Iterator[tuple[int, int, int, int]]:
+def pieces(ends: Ints, most_bytes: int) -> Iterator[tuple[int, int, int, int]]:
     """Cuts a span between records.
 
     Args:
-        span: The span; it has records.
-        stride: Length of a record, where all are of one length.
+        ends: Where each record ends, from the span's start.
         most_bytes: Bytes of a piece, unless a single record has more.
 
     Yields:
@@ -114,55 +102,47 @@ def pieces(span: Span, stride: int, most_bytes: int) -> Iterator[tuple[int, int,
         start.
     """
     first = start = 0
-    while first < span.records:
-        if span.ends is None:
-            stop = min(first + max(1, most_bytes // stride), span.records)
-            end = stop * stride
-        else:
-            fitting = int(np.searchsorted(span.ends, start + most_bytes, "right"))
-            stop = max(first + 1, fitting)
-            end = int(span.ends[stop - 1])
+    while first < len(ends):
+        stop = max(first + 1, int(np.searchsorted(ends, start + most_bytes, "right")))
+        end = int(ends[stop - 1])
         yield first, stop, start, end
         first, start = stop, end
 
 
-def divide(whole: Span, stride: int, most_bytes: int) -> Iterator[Span]:
+def divide(whole: Span, most_bytes: int) -> Iterator[Span]:
     """Divides a shard.
 
     The digest of a file cannot be divided: it becomes a span of its own, and the records others.
 
     Args:
         whole: All of a shard.
-        stride: Length of a record, where all are of one length.
         most_bytes: Bytes of a span, unless a single record has more.
     """
     if whole.bytes <= most_bytes:
         yield whole
         return
     if whole.is_hashed:
-        yield replace(whole, records=0, ends=None, expected=None)
-    for first, stop, start, end in pieces(whole, stride, most_bytes):
+        yield replace(whole, ends=whole.ends[:0], expected=None)
+    for first, stop, start, end in pieces(whole.ends, most_bytes):
         yield replace(
             whole,
             first=first,
-            records=stop - first,
             offset=start,
             bytes=end - start,
-            ends=None if whole.ends is None else whole.ends[first:stop] - start,
+            ends=whole.ends[first:stop] - start,
             is_hashed=False,
-            expected=part_of(whole.expected, first, stop),
+            expected=select_rows(whole.expected, np.arange(first, stop)),
         )
 
 
-def part_of(expected: ShardSpec | None, first: int, stop: int) -> ShardSpec | None:
-    """Returns some of the rows of a shard."""
-    if expected is None:
+def select_rows(spec: ShardSpec | None, indices: Ints) -> ShardSpec | None:
+    """Returns some of the rows of a shard, by their numbers in it."""
+    if spec is None:
         return None
-    boxes = expected.boxes
     return replace(
-        expected,
-        rows=expected.rows[first:stop],
-        paths=expected.paths[first:stop],
-        labels=expected.labels[first:stop],
-        boxes=None if boxes is None else boxes[first:stop],
+        spec,
+        rows=spec.rows[indices],
+        paths=[spec.paths[i] for i in indices],
+        labels=spec.labels[indices],
+        boxes=None if spec.boxes is None else [spec.boxes[i] for i in indices],
     )

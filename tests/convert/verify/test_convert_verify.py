@@ -31,7 +31,7 @@ import convert.verify.verification
 from convert.dataset.record import layout_of_image
 from convert.errors import FormatError, TryAgainError, UsageError
 from convert.verify import VerifyConfig
-from convert.verify.findings import RecordFindings
+from convert.verify.findings import RecordFindings, record_problem
 
 PIXEL = layout_of_image(2, 12 * 8 * 3).image_offset + 100
 
@@ -100,7 +100,7 @@ def test_the_command(dataset: Path, tmp_path: Path) -> None:
         f"convert: {TRAIN[0]}: flipped bytes in record 4 (manifest row 4, i/4.png)",
         f"convert: {VALIDATION}: missing shard of 10 records",
         "convert: notes: foreign file: dataset.json does not list it",
-        "convert: 3 problems in 2 of 4 shards and notes; the rest is sound",
+        "convert: 3 problems in 2 of 4 shards and 1 other file; the rest is sound",
         f"convert: {RESTORE}",
         "convert: move foreign files elsewhere: a reader of the folder may take them in",
     ]
@@ -240,14 +240,13 @@ def test_a_dataset_that_is_replaced_meanwhile(
 def test_the_first_findings_are_kept_in_whatever_order_they_come() -> None:
     late, early = RecordFindings(), RecordFindings()
     for record in range(50, 70):
-        late.add(record, "flipped_bytes")
-    late.add_all(list(range(70, 90)), "zeros")
+        late.add(record_problem("flipped_bytes", "a", record))
     for record in (3, 1, 2):
-        early.add(record, "row_twice", "twice")
+        early.add(record_problem("row_twice", "a", record))
     late.merge(early)
-    assert [finding.record for finding in late.first] == [1, 2, 3, *range(50, 57)]
-    assert late.counts == {"flipped_bytes": 20, "zeros": 20, "row_twice": 3}
-    assert late.uncounted() == {"flipped_bytes": 13, "zeros": 20}
+    *first, rest = late.problems("a")
+    assert [problem.record for problem in first] == [1, 2, 3, *range(50, 57)]
+    assert (rest.line(), rest.count) == ("a: and 13 more records: flipped bytes", 13)
 
 
 def test_progress_without_a_terminal(

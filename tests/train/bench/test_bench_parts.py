@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from convert.dataset.read import open_dataset
-from train.bench.bottleneck import Rates, rounded
+from train.bench.batches import first_records, in_memory
 from train.bench.cold import ColdRead, _descriptors, drop_from_cache, read_cold
 from train.bench.config import BenchConfig
-from train.bench.lines import cold_note
+from train.bench.report import Rates, cold_note, rounded
 from train.bench.speed import Speed, timed
-from train.bench.warm import first_records, in_memory
 from train.errors import RecordError, ShardfeedError
 from train.input.options import open_source
 
@@ -176,8 +175,8 @@ def test_a_small_dataset_is_read_as_it_is(small_dataset):
 def test_of_a_large_dataset_only_what_was_read_is_measured(
     small_dataset, monkeypatch, records, seconds, expected
 ):
-    monkeypatch.setattr("train.bench.warm._BYTES", records * 12379)
-    monkeypatch.setattr("train.bench.warm._RECORDS_PER_CALL", 15)
+    monkeypatch.setattr("train.bench.batches._BYTES", records * 12379)
+    monkeypatch.setattr("train.bench.batches._RECORDS_PER_CALL", 15)
     source = open_source(small_dataset, "train", 30, seed=5)
     gathered = []
     gather = source.reader.gather

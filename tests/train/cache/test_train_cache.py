@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
@@ -140,6 +141,28 @@ def test_the_cache_keeps_what_is_used_next(many_shards, tmp_path, far_disk):
         for step in range(source.num_steps):
             source.batch(epoch, step)
     assert len(far_disk.streamed) < 9 * epochs * 0.75
+
+
+def test_shards_of_two_datasets_are_fetched_in_turns(many_shards, tmp_path, monkeypatch):
+    shards, asked = through(many_shards, tmp_path, 9).reader.far, []
+    monkeypatch.setattr(shards._streams, "ahead", asked.append)
+    for dataset, order in ((0, [1, 0, 2]), (4, [5, 4]), (0, [2, 0, 1])):
+        shards.plan(dataset, np.array(order), 2)
+    assert asked == [[1, 0], [1, 5, 0, 4], [2, 5, 0, 4]]
+
+
+def test_the_threads_end_with_the_last_user(many_shards, tmp_path):
+    others = set(threading.enumerate())
+    source = through(many_shards, tmp_path, 9)
+    source.batch(0, 0)
+    threads = [each for each in threading.enumerate() if each.name == "fetch"]
+    threads = [each for each in threads if each not in others]
+    assert threads
+    del source
+    gc.collect()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 # Refusals

@@ -27,7 +27,7 @@ def test_giving_up_leaves_alone_who_asked_later():
         may_go.wait()
         return os.open(os.devnull, os.O_RDONLY)
 
-    streams = Streams(bring, 1, may_go.set)
+    streams = Streams(bring, 1)
     first = streams.need(3)
     may_go.set()
     file = first.result()
@@ -42,7 +42,7 @@ def test_giving_up_leaves_alone_who_asked_later():
         descriptor = fetched.take()
         assert descriptor is not None and fetched.take() is None
         os.close(descriptor)
-    streams.close()
+    streams.end(may_go.set)
 
 
 @pytest.fixture

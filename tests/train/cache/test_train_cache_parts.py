@@ -8,7 +8,7 @@ import pytest
 
 from train.cache.address_space import Addresses
 from train.cache.counts import CacheTotals
-from train.cache.eviction import CachedFile, Wish, candidates
+from train.cache.eviction import CachedFile, candidates
 from train.cache.window_bytes import largest_window
 from train.records.order import RecordOrder
 
@@ -80,8 +80,7 @@ def file(name, used=0, size=10):
 def test_what_gives_way(rank, share, expected):
     files = [file("soon"), file("theirs", 3), file("new", 9), file("last", 5), file("old", 1)]
     ranks = {"soon": 0.3, "last": 0.9}
-    wish = Wish(size=10, rank=rank, share=share)
-    found = candidates(files, wish, ranks.get, {"theirs"})
+    found = candidates(files, 10, rank, share, ranks.get, {"theirs"})
     assert [each.name for each in found] == expected
 
 
