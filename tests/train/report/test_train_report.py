@@ -18,15 +18,16 @@ from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluation.evaluate import evaluate_run
 from train.input.options import open_source
+from train.pages.numbers import percent
 from train.records.class_counts import count_classes
 from train.report import write
-from train.report.numbers import percent
 from train.report.page import page
-from train.report.results import NO_VALIDATION, OVERFIT
 from train.report.write import write_report
 from train.runs.folder import RunFolder
 from train.training.resume import resume_training
 
+NO_VALIDATION = "This run had no validation split, so nothing here says how well it reads images"
+OVERFIT = "With --overfit the records to validate on are those it was trained on"
 SECTIONS = [
     "results", "learning", "confidence", "mistakes", "misread", "random", "speed", "settings",
 ]  # fmt: skip
