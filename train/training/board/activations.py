@@ -11,7 +11,7 @@ import numpy as np
 
 from train.records.batches import BatchSource
 from train.training.board.histogram import histogram
-from train.training.board.images import fixed_images
+from train.training.board.pictures import fixed_images
 
 MAX_IMAGES = 16  # more change a histogram little, and cost as much as validating so many
 _MAX_VALUES = 1 << 24  # of all layers together: they are in memory at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,6 @@ import keras
 from train.model.recogniser import inference_network
 from train.records.batches import BatchSource
 from train.training.board.activations import Activations
-from train.training.board.budget import Budget
 from train.training.board.histogram import weight_histograms
 from train.training.board.norms import GradientNorms
 
@@ -20,13 +20,16 @@ _SHARE = 0.01  # of the time, at most: what is written besides takes less than a
 class Histograms:
     """Histograms of weights, of gradients' norms, and of activations on a fixed batch.
 
+    Which epochs have them depends on the clock, so a resumed run may have them at others: nothing
+    that training repeats may depend on them.
+
     Args:
         source: Where the fixed batch comes from.
     """
 
     def __init__(self, source: BatchSource) -> None:
         self._source = source
-        self._budget = Budget(_SHARE)
+        self._due = time.perf_counter()  # at once: nobody knows yet what they cost
         self._activations: Activations | None = None
 
     def take(self, model: keras.Model, norms: GradientNorms, is_last: bool) -> list[Any]:
@@ -37,10 +40,13 @@ class Histograms:
             norms: Of the epoch.
             is_last: Whether it is the last epoch, which always has them.
         """
-        if not (self._budget.is_due or is_last):
+        started = time.perf_counter()
+        if started < self._due and not is_last:
             return []
-        with self._budget.spending():
-            return [message for message in self._all(model, norms) if message is not None]
+        messages = [message for message in self._all(model, norms) if message is not None]
+        ended = time.perf_counter()
+        self._due = ended + (ended - started) / _SHARE
+        return messages
 
     def _all(self, model: keras.Model, norms: GradientNorms) -> Iterator[Any]:
         yield from weight_histograms(model.trainable_variables)
