@@ -11,9 +11,8 @@ from resume_cases import assert_same
 
 from train.model.networks.by_name import build_model
 from train.training.board import histograms
-from train.training.board.activations import Activations, outputs_of
 from train.training.board.histogram import MAX_VALUES, histogram, sample
-from train.training.board.histograms import Histograms
+from train.training.board.histograms import Activations, Histograms, outputs_of
 from train.training.board.norms import GradientNorms
 from train.training.board.pictures import sheet, table_summary
 
