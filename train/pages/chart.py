@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from train.pages.numbers import compact
 
 Point = tuple[float, float]
 
-_WIDTH = 360
-_TOP, _RIGHT, _BOTTOM = 12, 14, 32
+_BOTTOM = 32  # height of the ticks and the label of the horizontal axis
 _LETTER = 6.3  # width of a digit at the size of the ticks
 _DOTS = 40  # more would touch each other; the line is enough then
 _HITS = 150  # places that show their value: finer than a pointer
@@ -110,6 +110,9 @@ class Chart:
         note: A sentence below the title.
         height: Of the drawing.
         names_on_top: Whether the names of marks stand at the top; else at the foot.
+        width: Of the drawing.
+        top: Where the vertical axis ends.
+        right: Where the horizontal axis ends.
     """
 
     title: str
@@ -122,6 +125,9 @@ class Chart:
     note: str = ""
     height: int = 216
     names_on_top: bool = False
+    width: ClassVar[int] = 360
+    top: ClassVar[int] = 12
+    right: ClassVar[int] = width - 14
 
     @property
     def label(self) -> str:
@@ -140,21 +146,6 @@ class Chart:
         return 12 + _LETTER * max(len(self.y.write(tick)) for tick in self.y.ticks)
 
     @property
-    def width(self) -> int:
-        """Of the drawing."""
-        return _WIDTH
-
-    @property
-    def right(self) -> float:
-        """Where the horizontal axis ends."""
-        return _WIDTH - _RIGHT
-
-    @property
-    def top(self) -> float:
-        """Where the vertical axis ends."""
-        return _TOP
-
-    @property
     def bottom(self) -> float:
         """Where the horizontal axis lies."""
         return self.height - _BOTTOM
@@ -166,4 +157,4 @@ class Chart:
     def up(self, value: float) -> float:
         """Returns the vertical place of a value; what is beyond the axis lies at its end."""
         share = min(max(self.y.share(value), 0.0), 1.0)
-        return round(self.bottom - (self.bottom - _TOP) * share, 1)
+        return round(self.bottom - (self.bottom - self.top) * share, 1)

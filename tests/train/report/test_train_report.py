@@ -119,6 +119,11 @@ def test_half_a_character_is_no_reason_to_fail():
     assert "\udcff" not in page(content)
 
 
+def test_nothing_may_be_fetched():
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}"/>' in page(content_of())
+
+
 def test_without_validation_it_says_so(browser, tmp_path):
     history = {name: value for name, value in HISTORY.items() if "validation" not in name}
     content = content_of(history=history, validation=None)
