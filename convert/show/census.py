@@ -68,81 +68,54 @@ def take_census(
         FormatError: A shard is missing or damaged.
         TryAgainError: HDFS fails for a passing reason.
     """
-    tally = _Tally(info, sought)
-    lengths = [np.empty(0, np.int64)]
+    used = list(info.classes.values())
+    ends = np.cumsum([len(classes) for classes in info.vocabularies.values()])
+    starts = dict(zip(info.vocabularies, [0, *ends.tolist()], strict=False))
+    offsets = np.array([starts[name] for name in info.outputs.values()])
+    blanks = np.array([len(names) - 1 if names[-1] == BLANK else -1 for names in used])
+    wanted = np.array([sought.get(output, -1) for output in info.outputs])
+    counts = np.zeros(ends[-1], np.int64)  # vocabulary after vocabulary
+    lengths = np.zeros(len(used) + 1, np.int64)
+    by_output = np.zeros(len(used), np.int64)
+    number, hits, sizes = 0, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for shard in info.splits[split]:
-        counted = tally.add_shard(_ShardLabels(folder, info, shard))
-        if not info.is_raw:
-            lengths.append(counted)
-    sizes = [size for shard in info.splits[split] for size, _ in shard.files.values()]
+        records = _ShardLabels(folder, info, shard)
+        sizes.append(records.lengths())
+        for labels in records.chunks():
+            _require_classes(labels, info, records.path)
+            counts += np.bincount((labels + offsets).ravel(), minlength=len(counts))
+            lengths += np.bincount((labels != blanks).sum(axis=1), minlength=len(lengths))
+            found = labels == wanted
+            by_output += found.sum(axis=0)
+            hits.append(np.flatnonzero(found.any(axis=1)) + number)
+            number += len(labels)
+        del records  # of HDFS the whole shard is in memory
     return SplitCensus(
         records=info.num_records(split),
         shards=len(info.splits[split]),
-        bytes=sum(sizes),
-        counts=tally.by_vocabulary(),
-        lengths=tally.lengths,
-        image_bytes=_image_bytes(np.concatenate(lengths), len(info.outputs)),
-        sought=np.concatenate([np.empty(0, np.int64), *tally.sought]),
-        sought_by_output=tally.sought_by_output(),
+        bytes=sum(size for shard in info.splits[split] for size, _ in shard.files.values()),
+        counts=dict(zip(info.vocabularies, np.split(counts, ends[:-1]), strict=True)),
+        lengths=lengths,
+        image_bytes=None if info.is_raw else _image_bytes(np.concatenate(sizes), len(used)),
+        sought=np.concatenate(hits),
+        sought_by_output={
+            output: int(count)
+            for output, count in zip(info.outputs, by_output, strict=True)
+            if output in sought
+        },
     )
 
 
-class _Tally:
-    """Counts classes in one row of numbers, vocabulary after vocabulary."""
-
-    def __init__(self, info: DatasetInfo, sought: Mapping[str, int]) -> None:
-        self._info = info
-        sizes = {name: len(classes) for name, classes in info.vocabularies.items()}
-        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])[:-1].tolist(), strict=True))
-        used = info.outputs.values()
-        self._starts = np.array([starts[name] for name in used])
-        self._sizes = np.array([sizes[name] for name in used])
-        blanks = [info.vocabularies[name][-1] == BLANK for name in used]
-        self._blanks = np.where(blanks, self._sizes - 1, -1)
-        self._sought = np.array([sought.get(output, -1) for output in info.outputs])
-        self._sought_by_output = np.zeros(len(info.outputs), np.int64)
-        self._counts = np.zeros(sum(sizes.values()), np.int64)
-        self._records = 0
-        self.lengths = np.zeros(len(info.outputs) + 1, np.int64)
-        self.sought: list[Ints] = []
-
-    def add_shard(self, labels: _ShardLabels) -> Ints:
-        """Counts a shard, which is forgotten then; returns its records' lengths in bytes."""
-        for chunk in labels.chunks():
-            self.add(chunk, labels.path)
-        return labels.lengths()
-
-    def add(self, labels: Ints, path: str) -> None:
-        """Counts some records.
-
-        Args:
-            labels: Class indices, shape (records, outputs).
-            path: Of the shard; an error names it.
-        """
-        wrong = labels >= self._sizes
-        if wrong.any():
-            _, output = np.argwhere(wrong)[0]
-            raise FormatError(
-                f"{path}: a record has class {labels[wrong][0]} of output "
-                f"{list(self._info.outputs)[output]!r}, which has {self._sizes[output]}."
-            )
-        self._counts += np.bincount((labels + self._starts).ravel(), minlength=len(self._counts))
-        given = (labels != self._blanks).sum(axis=1)
-        self.lengths += np.bincount(given, minlength=len(self.lengths))
-        hits = labels == self._sought
-        self._sought_by_output += hits.sum(axis=0)
-        self.sought.append(np.flatnonzero(hits.any(axis=1)) + self._records)
-        self._records += len(labels)
-
-    def by_vocabulary(self) -> dict[str, Ints]:
-        """Returns each vocabulary's own counts."""
-        ends = np.cumsum([len(classes) for classes in self._info.vocabularies.values()])
-        return dict(zip(self._info.vocabularies, np.split(self._counts, ends[:-1]), strict=True))
-
-    def sought_by_output(self) -> dict[str, int]:
-        """Returns the records with the class sought, for the outputs that have it."""
-        counts = zip(self._info.outputs, self._sought.tolist(), self._sought_by_output, strict=True)
-        return {output: int(count) for output, index, count in counts if index >= 0}
+def _require_classes(labels: Ints, info: DatasetInfo, path: str) -> None:
+    """Raises a FormatError if a label is beyond its vocabulary."""
+    sizes = np.array([len(classes) for classes in info.classes.values()])
+    wrong = labels >= sizes
+    if wrong.any():
+        _, output = np.argwhere(wrong)[0]
+        raise FormatError(
+            f"{path}: a record has class {labels[wrong][0]} of output "
+            f"{list(info.outputs)[output]!r}, which has {sizes[output]}."
+        )
 
 
 class _ShardLabels(ShardRecords):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convert.plan.vocabulary import BLANK
-from convert.show.table import bar, brief, table
+from convert.show.table import bar, brief, indented, table
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -79,14 +79,14 @@ class ClassCounts:
         if len(self.outputs) > _NAMED:
             outputs += f", ... ({len(self.outputs):,} outputs)"
         blank = " and a blank that pads" if self.has_blank else ""
-        lines = [f"classes of {outputs}: {self.num_classes:,}{blank}", *_indented(self._seen())]
+        lines = [f"classes of {outputs}: {self.num_classes:,}{blank}", *indented(self._seen())]
         if self.num_classes > 2 * _SHOWN and self.ranking:
-            lines += ["", *_indented(self._spread())]
+            lines += ["", *indented(self._spread())]
             ends = [*self.ranking[:_SHOWN], None, *self.ranking[-_SHOWN:]]
             few = len(self.ranking) <= 2 * _SHOWN
-            lines += ["", *_indented(self._table(self.ranking if few else ends))]
+            lines += ["", *indented(self._table(self.ranking if few else ends))]
         elif self.ranking:
-            lines += ["", *_indented(self._table(self.ranking))]
+            lines += ["", *indented(self._table(self.ranking))]
         never = np.flatnonzero(self.total == 0).tolist()
         if never:
             lines.append(f"  never: {self._names(never)}")
@@ -174,7 +174,3 @@ class ClassCounts:
             f"  warning: {count:,} {classes} {verb} in {split} and never in train, which cannot "
             f"learn {them}: {self._names(untrained)}"
         )
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [f"  {line}" for line in lines]

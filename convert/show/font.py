@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
+from fontTools.ttLib import TTFont
 from PIL import ImageDraw, ImageFont, features
-
-from convert.show.glyphs import CharacterMap
 
 FOLDERS = (
     "/usr/share/fonts",
@@ -45,6 +46,9 @@ _PREFERRED = (
 _TRIAL_SIZE = 16  # any: a font of pictures has only sizes of its own and is passed over
 _ASCII = frozenset(map(chr, range(0x20, 0x7F)))
 _BITMAP_ASCENT = 10  # of Pillow's own bitmap font, from its top to the baseline, in pixels
+
+# What is odd in a stranger's font is no news: it is passed over, or draws what it can.
+logging.getLogger("fontTools").setLevel(logging.CRITICAL)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -118,25 +122,34 @@ class Typeface:
 
 
 class _Source:
-    """A font file, and the characters it has.
+    """A font file, and the characters it has. Of a collection its first font counts.
+
+    Pillow draws a box for a character that a font lacks and does not say so.
 
     Args:
         content: Its path, or its bytes.
 
     Raises:
-        OSError: It cannot be read or drawn with.
-        ValueError: It is no font.
+        Exception: It is no font, is damaged or cannot be drawn with; whatever fontTools stumbles
+            over.
     """
 
     def __init__(self, content: Path | bytes) -> None:
         self._content = content
-        with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
-            self.characters = CharacterMap(file)
+        # By an open file: of one that is no font, fontTools would leave it open.
+        with self._open() as file, TTFont(file, fontNumber=0, lazy=True) as font:
+            no_glyph = font.getGlyphOrder()[0]
+            glyphs = font.getBestCmap() or {}
+        self.characters = {chr(code) for code, glyph in glyphs.items() if glyph != no_glyph}
         self.font(_TRIAL_SIZE)
 
     def font(self, size: int) -> ImageFont.FreeTypeFont:
         content = self._content
         return ImageFont.truetype(BytesIO(content) if isinstance(content, bytes) else content, size)
+
+    def _open(self) -> BinaryIO:
+        content = self._content
+        return BytesIO(content) if isinstance(content, bytes) else content.open("rb")
 
 
 def find_typeface(characters: Iterable[str]) -> Typeface:
@@ -153,23 +166,18 @@ def find_typeface(characters: Iterable[str]) -> Typeface:
     own = ImageFont.load_default(_TRIAL_SIZE)
     assert isinstance(own, ImageFont.FreeTypeFont)  # there is FreeType
     sources = [_Source(own.font_bytes)]
-    missing = _lacking(sources[0], wanted)
+    missing = wanted - sources[0].characters
     for path in font_files() if missing else ():
         try:
             source = _Source(path)
-        except (OSError, ValueError):
+        except Exception:
             continue  # not ours to judge: the next one may do
-        left = _lacking(source, missing)
-        if left < missing:
+        if missing & source.characters:
             sources.append(source)
-            missing = left
+            missing -= source.characters
         if not missing:
             break
     return Typeface(sources, missing)
-
-
-def _lacking(source: _Source, characters: set[str]) -> set[str]:
-    return {character for character in characters if character not in source.characters}
 
 
 def font_files() -> list[Path]:

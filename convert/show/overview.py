@@ -14,7 +14,7 @@ from convert.images.options import ImageOptions
 from convert.show.brightness import Brightness
 from convert.show.census import SplitCensus
 from convert.show.classes import ClassCounts
-from convert.show.table import bar, brief, counted, table
+from convert.show.table import bar, brief, counted, indented, table
 
 _VOCABULARIES = 8  # a table each: more scroll away
 _OUTPUTS = 20
@@ -179,7 +179,7 @@ class ShowResult:
         return [
             f"label length without blanks: {there[0]} to {there[-1]} of {len(total) - 1}, "
             f"mean {mean:.2f}",
-            *(f"  {line}" for line in table(header, rows, ">" * (len(header) - 1) + "<")),
+            *indented(table(header, rows, ">" * (len(header) - 1) + "<")),
         ]
 
     def _images(self) -> list[str]:
@@ -200,7 +200,7 @@ class ShowResult:
         body = table(header, rows, "<" + ">" * (len(header) - 1))
         return [
             "brightness of random images, from 0 to 255:",
-            *_indented(body),
+            *indented(body),
             *(_empty(split, found) for split, found in self.brightness.items() if found.empty_rows),
             *([_ALL_GREY] if channels and self._is_grey() else []),
         ]
@@ -224,7 +224,7 @@ class ShowResult:
         body = table(
             ("output", *self.splits), [*rows, ["records", *records]], "<" + ">" * len(self.splits)
         )
-        return [f"records with the class {brief(self.class_name)}:", *_indented(body)]
+        return [f"records with the class {brief(self.class_name)}:", *indented(body)]
 
     def _left_out(self) -> list[str]:
         """Returns why rows were left out."""
@@ -234,12 +234,8 @@ class ShowResult:
         rows = [[reason, f"{count:,}"] for reason, count in self.quarantined.items()]
         return [
             f"rows left out: {total:,}, listed in {os.path.join(self.dataset, QUARANTINE)}",
-            *_indented(table(("reason", "rows"), rows, "<>")),
+            *indented(table(("reason", "rows"), rows, "<>")),
         ]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
 
 
 def _empty(split: str, found: Brightness) -> str:

@@ -17,7 +17,7 @@ from convert.errors import REASONS, FormatError, UsageError
 from convert.plan.vocabulary import BLANK
 from convert.show.brightness import Brightness, measure
 from convert.show.census import SplitCensus, take_census
-from convert.show.gallery import Gallery, missing_note
+from convert.show.gallery import draw_gallery, missing_note
 from convert.show.overview import ShowResult, image_kind
 from convert.show.sample import choose, read_sample
 from convert.show.sheet_file import check_folder, check_sheet, write_png
@@ -200,9 +200,8 @@ def _draw_sheets(
         if not numbers:
             notes.append(f"no sheet of {split}: {described}")
             continue
-        gallery = Gallery(dataset=dataset, split=split, numbers=numbers)
         subtitle = f"{split}: {described}, {image_kind(dataset.info.image)}, seed {config.seed}"
-        sheet, lacking = gallery.draw(name, subtitle)
+        sheet, lacking = draw_gallery(dataset, split, numbers, name, subtitle)
         write_png(paths[split], sheet)
         missing |= lacking
         sheets[split] = paths[split]

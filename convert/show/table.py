@@ -45,6 +45,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> l
     ]
 
 
+def indented(lines: Sequence[str]) -> list[str]:
+    """Returns lines as a part of what stands above them."""
+    return [f"  {line}" for line in lines]
+
+
 def bar(share: float, columns: int = 24) -> str:
     """Returns a bar for a share in [0, 1]; what is there at all gets at least a sliver."""
     blocks = "█" * round(share * columns)

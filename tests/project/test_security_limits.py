@@ -27,9 +27,9 @@ from convert.storage.places import MOST_BYTES, read_lines, read_text
 from train import load_numpy
 from train.cli.startup import say
 from train.model.networks.custom import import_builder
+from train.pages.render import ENVIRONMENT
 from train.predict.result import Prediction
 from train.predict.tables import CsvTable
-from train.report.markup import element
 from train.runs.dataset_identity import dataset_of
 from train.runs.folder import RunFolder
 
@@ -46,7 +46,7 @@ def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         str(ShardfeedError(EVIL)),
         (tmp_path / "log.txt").read_text(encoding="utf-8"),
         CsvTable(1, False).lines([prediction(EVIL)]),
-        element("p", EVIL),
+        ENVIRONMENT.from_string("<p>{{ text }}</p>").render(text=EVIL),
     ]
     for text in shown:
         assert r"\x1b]0;title\x07\r\n\x9b2J\u202e\u2066" in text

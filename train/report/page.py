@@ -1,98 +1,206 @@
-"""The page: sections in their order, and all that makes it one file."""
+"""The report of a run as one page: numbers for its template, in the order of its sections."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+import math
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
-from convert.version import __version__
-from train.report.confidence import confidence
-from train.report.content import Content
-from train.report.curves import learning, speed
-from train.report.markup import Html, element, joined
-from train.report.mistakes import mistakes
-from train.report.pictures import gallery
-from train.report.results import headline, results
-from train.report.settings import settings
+import numpy as np
 
-# Nothing may be fetched, whatever stands in the page.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+from convert.dataset.info import DatasetInfo
+from train.config import TrainConfig
+from train.evaluation.predictions import Evaluation, confused_pairs, rare_classes
+from train.evaluation.scores import COVERAGES, PRECISIONS, Cut, Selection
+from train.pages.numbers import compact, duration, interval, percent, size
+from train.pages.render import render
+from train.records.texts import text_of
+from train.report import charts
+from train.report.content import Content, Picture
+
+# Config.json has them as they were resolved, so whether the user asked for it is not known.
+_UNKNOWN = ("run", "window", "head", "precision")
 
 
 def page(content: Content) -> str:
     """Returns the report as one HTML file that asks for nothing else."""
-    style = files("train.report").joinpath("report.css").read_text(encoding="utf-8")
-    sections = _sections(content)
-    links = [element("a", title, href=f"#{key}") for key, title, _, _ in sections]
-    return "<!doctype html>\n" + element(
-        "html",
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="color-scheme", content="light dark"),
-            element("title", f"{content.name}: training report"),
-            element("link", rel="icon", href="data:,"),
-            element("style", Html(style)),
-        ),
-        element(
-            "body",
-            headline(content),
-            element("nav", *links, aria_label="Sections"),
-            element("main", *(_section(*section) for section in sections)),
-            element("footer", f"Made by shardfeed {__version__}."),
-        ),
-        lang="en",
+    last = content.history[-1]
+    return render(
+        "report/report.html.jinja",
+        content=content,
+        info=content.info,
+        class_sizes=sorted({len(classes) for classes in content.info.classes.values()}),
+        last=last,
+        seconds=sum(row["seconds"] for row in content.history),
+        learning=charts.learning(content),
+        history=[[_cell(*item) for item in row.items()] for row in content.history],
+        speed=charts.speed(content),
+        options=list(_options(content)),
+        model=_model(content),
+        data=_data(content),
+        environment=_environment(content),
+        **_validation(content),
     )
 
 
-def _sections(content: Content) -> list[tuple[str, str, str, Html]]:
-    """Returns key, title, introduction and content of each section."""
-    found = [
-        ("results", "Results", "", results(content)),
-        (
-            "learning",
-            "Learning",
-            f"Numbers beside the names are those of epoch {content.best}, whose weights are kept.",
-            learning(content),
-        ),
-    ]
-    if content.validation is not None:
-        validation, info = content.validation, content.info
-        evaluation = validation.evaluation
-        misread = gallery(validation.misread, evaluation, info)
-        wrong = int((~evaluation.exact_records()).sum())
-        said = f"{len(validation.misread)} of {wrong:,}, those with the largest loss first."
-        found += [
-            ("confidence", "Confidence", "", confidence(evaluation)),
-            ("mistakes", "Mistakes", "", mistakes(content, validation)),
-            (
-                "misread",
-                "Misread images",
-                said if wrong else "Every label was read right.",
-                misread if wrong else joined(),
-            ),
-            (
-                "random",
-                "Images at random",
-                "",
-                gallery(validation.random, evaluation, info),
-            ),
-        ]
-    found += [
-        ("speed", "Speed", "", speed(content)),
-        ("settings", "Settings", "", settings(content)),
-    ]
-    return found
+def _validation(content: Content) -> dict[str, Any]:
+    """Returns what the sections show that only a run with a validation split has."""
+    if content.validation is None:
+        return {"evaluation": None}
+    evaluation, info = content.validation.evaluation, content.info
+    selection, labels = evaluation.selection(), evaluation.label_calibration()
+    return {
+        "evaluation": evaluation,
+        "interval": interval(evaluation.exact, len(evaluation.labels)),
+        "cut": selection.at_precision(0.99),
+        "calibration": labels,
+        "confidence": [
+            charts.coverage(selection),
+            charts.reliability(labels, "Reliability of whole labels"),
+            charts.reliability(evaluation.character_calibration(), "Reliability of characters"),
+        ],
+        "cuts": list(_cuts(selection)),
+        "confused": confused_pairs(evaluation, info),
+        "rare": rare_classes(evaluation, info, content.class_counts),
+        "num_wrong": int((~evaluation.exact_records()).sum()),
+        "misread": [Card.of(one, evaluation, info) for one in content.validation.misread],
+        "random": [Card.of(one, evaluation, info) for one in content.validation.random],
+    }
 
 
-def _section(key: str, title: str, introduction: str, content: Html) -> Html:
-    heading = f"{key}-title"
-    return element(
-        "section",
-        element("h2", title, id=heading),
-        element("p", introduction) if introduction else None,
-        content,
-        id=key,
-        aria_labelledby=heading,
-    )
+def _cuts(selection: Selection) -> Iterator[tuple[str, Cut | None]]:
+    """Yields what a user may want, and the threshold that gives it."""
+    for precision in PRECISIONS:
+        yield f"{precision * 100:.4g}% exact", selection.at_precision(precision)
+    for coverage in COVERAGES[1:]:
+        yield f"{coverage:.0%} read", selection.at_coverage(coverage)
+
+
+def _cell(name: str, value: float) -> str:
+    """Returns a number of the history as text."""
+    if not math.isfinite(value):
+        return ""
+    if name.endswith(("exact", "accuracy", "input_wait")):
+        return percent(value)
+    if name.endswith("loss"):
+        return f"{value:.4f}"
+    return duration(value) if name == "seconds" else compact(value)
+
+
+def _options(content: Content) -> Iterator[tuple[str, str, str | None]]:
+    """Yields name, value and, of an option that has another value, the default."""
+    for field in fields(TrainConfig):
+        if field.name in content.options:
+            value = content.options[field.name]
+            has_default = field.default is not MISSING and field.name not in _UNKNOWN
+            usual = not has_default or value == field.default
+            default = None if usual else _written(field.default)
+            yield field.name.replace("_", "-"), _written(value), default
+
+
+def _model(content: Content) -> list[tuple[str, str]]:
+    return [
+        ("network", _written(content.options.get("model"))),
+        ("parameters", f"{content.parameters:,}"),
+        ("best.keras", size(content.model_bytes)),
+        ("outputs", f"{len(content.info.outputs):,}"),
+    ]
+
+
+def _data(content: Content) -> list[tuple[str, str]]:
+    info = content.info
+    height, width, channels = info.image_shape
+    bad = [("bad records left out", f"{content.bad_records:,}")] if content.bad_records else []
+    return [
+        ("images", f"{width}×{height}×{channels}, {info.image.encoding}"),
+        *((f"records, {split}", f"{info.num_records(split):,}") for split in info.splits),
+        *((f"classes, {name}", f"{len(c):,}") for name, c in info.vocabularies.items()),
+        ("dataset id", str(content.options.get("dataset_id", ""))[:8]),
+        *bad,
+    ]
+
+
+def _environment(content: Content) -> list[tuple[str, str]]:
+    packages = content.environment.get("packages")
+    flat = {key: value for key, value in content.environment.items() if key != "packages"}
+    flat |= packages if isinstance(packages, dict) else {}
+    return [(name, _written(value)) for name, value in flat.items()]
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A class of a label.
+
+    Attributes:
+        text: Its name.
+        tag: `mark` if it is wrong, else `span`.
+        confidence: How sure the model is of it. In [0, 1].
+        gap: What separates it from the next one.
+    """
+
+    text: str
+    tag: str
+    confidence: float
+    gap: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """An image with what was read in it, as the macro `pictures` shows it.
+
+    Attributes:
+        pixels: uint8, shape (height, width, channels).
+        row: Its manifest row.
+        verdict: `right` or `wrong`.
+        label: The label as text.
+        read: What was read, as text.
+        label_names: The classes of the label.
+        read_names: The classes that were read.
+        confidence: Of the whole label.
+    """
+
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    row: int
+    verdict: str
+    label: str
+    read: str
+    label_names: list[Name]
+    read_names: list[Name]
+    confidence: float
+
+    @classmethod
+    def of(cls, picture: Picture, evaluation: Evaluation, info: DatasetInfo) -> Card:
+        """Returns the card of a record that was read."""
+        labels, read, sure = (
+            values[picture.record].tolist()
+            for values in (evaluation.labels, evaluation.predictions, evaluation.confidences)
+        )
+
+        def names(classes: list[int]) -> list[Name]:
+            texts = [c[index] for index, c in zip(classes, info.classes.values(), strict=True)]
+            gap = " " if any(len(text) > 1 for text in texts) else ""
+            return [
+                Name(text, "span" if index == label else "mark", confidence, gap)
+                for text, index, label, confidence in zip(texts, classes, labels, sure, strict=True)
+                if text or index != label
+            ]
+
+        return cls(
+            pixels=picture.pixels,
+            row=picture.row,
+            verdict="right" if labels == read else "wrong",
+            label=text_of(labels, info),
+            read=text_of(read, info),
+            label_names=names(labels),
+            read_names=names(read),
+            confidence=math.prod(sure),
+        )

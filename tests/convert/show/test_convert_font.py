@@ -1,98 +1,15 @@
 """Fonts: which characters they have, which are tried first, and tables of text that is wide."""
 
-import contextlib
-import struct
+import random
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTCollection, TTFont
 from PIL import Image, ImageDraw, ImageFont, features
 
 from convert.show.font import find_typeface, font_files
-from convert.show.glyphs import CharacterMap
 from convert.show.table import bar, brief, columns_of, counted, in_bytes, shown, table
-
-
-def sfnt(subtables: list[tuple[int, int, bytes]], start: int = 0) -> bytes:
-    """Returns a font file of nothing but a cmap.
-
-    Args:
-        subtables: Platform, encoding, content.
-        start: Where in the file it will stand.
-    """
-    place = 4 + 8 * len(subtables)
-    entries = b""
-    for platform, encoding, content in subtables:
-        entries += struct.pack(">HHI", platform, encoding, place)
-        place += len(content)
-    cmap = struct.pack(">HH", 0, len(subtables)) + entries + b"".join(s[2] for s in subtables)
-    header = struct.pack(">IHHHH", 0x00010000, 1, 0, 0, 0)
-    return header + struct.pack(">4sIII", b"cmap", 0, start + 28, len(cmap)) + cmap
-
-
-def format_4() -> bytes:
-    """A-C by a delta, a-d by looking up 5, 0, 7 and 1 - 1, and the end that each table has."""
-    ends, starts = (0x43, 0x64, 0xFFFF), (0x41, 0x61, 0xFFFF)
-    deltas, offsets = (-0x40 & 0xFFFF, 0xFFFF, 1), (0, 4, 0)  # 0xFFFF is -1
-    words = (6, 0, 0, 0, *ends, 0, *starts, *deltas, *offsets, 5, 0, 7, 1)
-    return struct.pack(f">HHH{len(words)}H", 4, 6 + 2 * len(words), 0, *words)
-
-
-def format_12(*groups: tuple[int, int, int]) -> bytes:
-    content = b"".join(struct.pack(">III", *group) for group in groups)
-    return struct.pack(">HHIII", 12, 0, 16 + len(content), 0, len(groups)) + content
-
-
-def characters(font: bytes, candidates: str) -> str:
-    found = CharacterMap(BytesIO(font))
-    return "".join(character for character in candidates if character in found)
-
-
-def test_runs_of_16_bits() -> None:
-    # b looks up no glyph, and d one that its delta turns into none.
-    assert characters(sfnt([(3, 1, format_4())]), "@ABCD`abcde\uffff\U00010041") == "ABCac"
-
-
-def test_runs_of_32_bits() -> None:
-    font = sfnt([(3, 10, format_12((0x20, 0x22, 0), (0x4E00, 0x4E01, 7), (0x20000, 0x20000, 9)))])
-    assert characters(font, ' !"#一丁丂\U00020000\U00020001') == '!"一丁\U00020000'
-
-
-def test_subtables_add_up() -> None:
-    font = sfnt([(0, 3, format_4()), (3, 10, format_12((0x61, 0x62, 3)))])
-    assert characters(font, "Aab") == "Aab"
-
-
-@pytest.mark.parametrize(
-    "subtable",
-    [
-        (3, 0, format_4()),  # symbols: its codes are no characters
-        (1, 0, format_4()),  # of the old Macintosh
-        (3, 1, struct.pack(">HHHHHH", 6, 12, 0, 0x41, 1, 5)),  # of a format for small fonts
-    ],
-)
-def test_maps_that_say_nothing_of_unicode(subtable: tuple[int, int, bytes]) -> None:
-    assert characters(sfnt([subtable]), "ABC") == ""
-
-
-def test_the_first_font_of_a_collection() -> None:
-    start = 20
-    collection = struct.pack(">4sIIII", b"ttcf", 0x00010000, 2, start, 9999)
-    font = collection + sfnt([(3, 1, format_4())], start)
-    assert characters(font, "ABCD") == "ABC"
-
-
-def test_damage_is_a_value_error_or_harmless() -> None:
-    whole = sfnt([(3, 1, format_4()), (3, 10, format_12((0x41, 0x42, 3)))])
-    for length in range(len(whole)):
-        with contextlib.suppress(ValueError):
-            assert set(characters(whole[:length], "ABCacxyz")) <= set("ABCac")
-    for place in range(len(whole)):
-        with contextlib.suppress(ValueError):
-            characters(whole[:place] + b"\xff" + whole[place + 1 :], "ABCacxyz\uffff")
-    for text in (b"", b"<html>", b"\x00" * 100):
-        with pytest.raises(ValueError, match=r"the font file is damaged|the file is no font"):
-            CharacterMap(BytesIO(text))
 
 
 def own_font(size: int = 20) -> ImageFont.FreeTypeFont:
@@ -103,16 +20,59 @@ def own_font(size: int = 20) -> ImageFont.FreeTypeFont:
     return font
 
 
+def alone(monkeypatch: pytest.MonkeyPatch, path: Path, content: bytes) -> frozenset[str]:
+    """Returns what is missing of a Latin and a Chinese letter where there is one font file."""
+    path.write_bytes(content)
+    monkeypatch.setattr("convert.show.font.font_files", lambda: [path])
+    return find_typeface("a王").missing
+
+
+def chinese(font: bytes, encoding: int = 1) -> bytes:
+    """Returns a font that has a Chinese letter, under one of the encodings of Windows."""
+    with TTFont(BytesIO(font)) as made:
+        (table,) = (t for t in made["cmap"].tables if (t.platformID, t.platEncID) == (3, 1))
+        table.cmap[ord("王")], table.platEncID = table.cmap[ord("a")], encoding
+        made["cmap"].tables = [table]
+        file = BytesIO()
+        made.save(file)
+    return file.getvalue()
+
+
 def test_the_map_agrees_with_what_is_drawn() -> None:
     font = own_font()
-    found = CharacterMap(BytesIO(font.font_bytes))
-    missing = font.getmask("\U0010fffe")
-    for character in map(
-        chr, [*range(0x21, 0x180), *range(0x2010, 0x2100), *range(0x4E00, 0x4E40)]
-    ):
+    candidates = {*map(chr, [*range(0x21, 0x180), *range(0x2010, 0x2100), *range(0x4E00, 0x4E40)])}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("convert.show.font.FOLDERS", ())
+        lacking = find_typeface(candidates).missing
+    box = font.getmask("\U0010fffe")
+    for character in candidates:
         drawn = font.getmask(character)
-        differs = (drawn.size, bytes(drawn)) != (missing.size, bytes(missing))
-        assert (character in found) == differs or not any(drawn), hex(ord(character))
+        differs = (drawn.size, bytes(drawn)) != (box.size, bytes(box))
+        assert (character not in lacking) == differs or not any(drawn), hex(ord(character))
+
+
+def test_other_fonts_add_what_pillow_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    font = chinese(own_font().font_bytes)
+    path = tmp_path / "a.ttf"
+    assert alone(monkeypatch, path, font) == frozenset()
+    collection = TTCollection()
+    collection.fonts = [TTFont(BytesIO(font)), TTFont(BytesIO(own_font().font_bytes))]
+    file = BytesIO()
+    collection.save(file)
+    assert alone(monkeypatch, path, file.getvalue()) == frozenset()
+    symbols = chinese(own_font().font_bytes, encoding=0)
+    assert alone(monkeypatch, path, symbols) == {"王"}  # its codes are no characters
+    rng = random.Random(3)
+    for content in (b"", b"<html>", b"\x00" * 100, font[:1000]):
+        assert alone(monkeypatch, path, content) == {"王"}  # damaged, and no error
+    for _ in range(30):
+        spoilt = bytearray(font)
+        for _ in range(20):
+            spoilt[rng.randrange(2000)] ^= 255
+        assert alone(monkeypatch, path, bytes(spoilt)) <= {"王"}
+    assert caplog.records == []
 
 
 def test_folders_are_searched_and_what_is_no_font_is_passed_over(

@@ -10,11 +10,11 @@ import pytest
 from resume_cases import assert_same
 
 from train.model.networks.by_name import build_model
-from train.training.board.activations import Activations, outputs_of
+from train.training.board import histograms
 from train.training.board.histogram import MAX_VALUES, histogram, sample
+from train.training.board.histograms import Activations, Histograms, outputs_of
 from train.training.board.norms import GradientNorms
-from train.training.board.picture import sheet
-from train.training.board.text import table_summary
+from train.training.board.pictures import sheet, table_summary
 
 
 def test_a_sample_passes_no_channel_over():
@@ -38,18 +38,26 @@ def test_what_is_not_finite_is_left_out():
 
 
 def test_histograms_keep_to_their_share_of_the_time(monkeypatch):
-    from train.training.board import budget
-
     now = [100.0]
-    monkeypatch.setattr(budget.time, "perf_counter", lambda: now[0])
-    spent = budget.Budget(0.01)
-    assert spent.is_due
-    with spent.spending():
+    monkeypatch.setattr(histograms.time, "perf_counter", lambda: now[0])
+    taken = Histograms(Images())
+
+    def take(is_last=False):
+        return len(taken.take(network, GradientNorms(network), is_last)) > 0
+
+    def spend(variables):
         now[0] += 2
+        yield "message"
+
+    monkeypatch.setattr(histograms, "weight_histograms", spend)
+    network = tiny_network()
+    network.compile("sgd", "mse")
+    assert take()
     now[0] += 199.9
-    assert not spent.is_due
-    now[0] += 0.2
-    assert spent.is_due
+    assert not take()
+    assert take(is_last=True)
+    now[0] += 200.1
+    assert take()
 
 
 def tiny_network(**options):

@@ -18,15 +18,16 @@ from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluation.evaluate import evaluate_run
 from train.input.options import open_source
+from train.pages.numbers import percent
 from train.records.class_counts import count_classes
 from train.report import write
-from train.report.numbers import percent
 from train.report.page import page
-from train.report.results import NO_VALIDATION, OVERFIT
 from train.report.write import write_report
 from train.runs.folder import RunFolder
 from train.training.resume import resume_training
 
+NO_VALIDATION = "This run had no validation split, so nothing here says how well it reads images"
+OVERFIT = "With --overfit the records to validate on are those it was trained on"
 SECTIONS = [
     "results", "learning", "confidence", "mistakes", "misread", "random", "speed", "settings",
 ]  # fmt: skip
@@ -116,6 +117,11 @@ def test_names_are_text_whatever_they_say(browser, tmp_path):
 def test_half_a_character_is_no_reason_to_fail():
     content = content_of(path="/tmp/\udcff")
     assert "\udcff" not in page(content)
+
+
+def test_nothing_may_be_fetched():
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}"/>' in page(content_of())
 
 
 def test_without_validation_it_says_so(browser, tmp_path):

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from train.evaluation.predictions import Evaluation
-from train.report.markup import Html, element
-from train.report.numbers import compact, duration, interval, percent, size, ticks
-from train.report.pictures import data_uri
+from train.pages.numbers import compact, duration, interval, percent, size, ticks
+from train.pages.render import ENVIRONMENT, data_uri
 from train.report.write import BestEvaluation
 
 
@@ -110,7 +109,7 @@ def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
 @settings(deadline=None)
 @given(st.text(), st.text())
 def test_what_is_not_markup_is_escaped(text, value):
-    made = element("p", text, title=value)
-    assert isinstance(made, Html)
+    page = ENVIRONMENT.from_string('<p title="{{ value }}">{{ text }}</p>')
+    made = page.render(text=text, value=value)
     assert made.count("<") == 2
     assert made.count('"') == 2

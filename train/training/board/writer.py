@@ -21,9 +21,8 @@ from train.training.board.curves import (
     validation_curves,
 )
 from train.training.board.histograms import Histograms
-from train.training.board.images import training_images, worst_predictions
 from train.training.board.norms import GradientNorms
-from train.training.board.text import table_summary
+from train.training.board.pictures import table_summary, training_images, worst_predictions
 from train.training.job import Job
 from train.training.meter import EpochMeter
 
@@ -36,8 +35,8 @@ class Board(keras.callbacks.Callback):
     """Writes curves, histograms, pictures and texts, all by the steps of the run.
 
     The training is the same without it, bit for bit: it only reads. Curves and pictures of a
-    resumed run are those of an uninterrupted one. Which epochs have histograms hangs on the
-    clock; the first of a session and the last of the run always have them.
+    resumed run are those of an uninterrupted one. Which epochs have histograms depends on
+    the clock; the first of a session and the last of the run always have them.
 
     In the list of callbacks it comes after the `RunRecorder`, which counts the steps and
     validates, and before the `CheckpointKeeper`, which notes how long the files are.
