@@ -29,7 +29,7 @@ from train.errors import CheckpointError
 from train.memory import available_bytes
 from train.runs.archives import ArrayHeader, read_arrays, read_headers
 from train.runs.folder import MODELS
-from train.runs.history import Row
+from train.runs.history import Journal, Row
 from train.runs.stored_files import load_json, rows_problem
 from train.runs.stored_values import fits, is_number, is_text, is_whole, quoted
 
@@ -73,6 +73,11 @@ class Position:
     def name(self) -> str:
         """The checkpoint's folder."""
         return f"epoch-{self.epoch:04d}-step-{self.step:08d}"
+
+    @property
+    def journal(self) -> Journal:
+        """What the run had come to; it may be added to."""
+        return Journal(list(self.history), list(self.bad_records))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
 from train.records.labels import require_labels, require_sense
+from train.records.reader import RecordReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,11 @@ class Job:
             if source is not None and config.on_bad_record == "stop":
                 require_labels(source.reader, info, source.order.num_records)
         return cls(config=config, info=info, training=training, validation=validation)
+
+    @property
+    def readers(self) -> list[RecordReader]:
+        """Readers of all splits."""
+        return [source.reader for source in (self.training, self.validation) if source]
 
     @property
     def options(self) -> dict[str, Any]:

@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from convert.command.command_line import LINE_SECONDS
-from train.runs.history import Journal, Row
-from train.training.meter import EpochMeter, memory_bytes
-from train.training.recorder import Logs
+from train.runs.history import Row
+from train.training.context import Logs, Session
+from train.training.meter import memory_bytes
 
 
-class ProgressLine(keras.callbacks.Callback):
-    """Prints the progress of training: rewrites one line on a terminal, else adds one at times.
+class ProgressLine:
+    """Prints the progress of training: rewrites one line on a terminal, else adds one at times."""
 
-    Args:
-        epochs: Epochs of the run.
-        steps: Steps of an epoch.
-        meter: Measures the training, and knows the step.
-        journal: Has the rows of finished epochs.
-        learning_rate: Returns that of a step.
-        say: Prints a line that stays.
-    """
-
-    def __init__(
-        self,
-        epochs: int,
-        steps: int,
-        meter: EpochMeter,
-        journal: Journal,
-        learning_rate: Callable[[int], Any],
-        say: Callable[[str], None],
-    ) -> None:
-        super().__init__()
-        self._learning_rate = learning_rate
-        self._epochs, self._steps = epochs, steps
-        self._meter, self._journal, self._say = meter, journal, say
+    def __init__(self, session: Session) -> None:
+        self._session, self._meter = session, session.meter
+        self._epochs, self._steps = session.job.config.epochs, session.job.training.num_steps
         self._terminal = sys.stderr.isatty()
         self._epoch = 0
         self._timed_steps = -1  # the first step of a process takes long: it builds the graph
         self._started = self._shown = time.monotonic()
         self._bar: Any = None
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_begin(self, epoch: int) -> None:
         """Opens the epoch's bar."""
         from tqdm import tqdm
 
@@ -62,19 +40,19 @@ class ProgressLine(keras.callbacks.Callback):
             disable=not self._terminal,
         )
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(self, logs: Logs) -> None:
         """Moves the bar, or prints a line if the last is old enough."""
         self._timed_steps += 1
         if not self._timed_steps:
             self._started = time.monotonic()
         if self._terminal:
-            self._bar.set_postfix_str(self._now(logs or {}), refresh=False)
+            self._bar.set_postfix_str(self._now(logs), refresh=False)
             self._bar.update()
         elif time.monotonic() - self._shown >= LINE_SECONDS:
             self._shown = time.monotonic()
-            self._say(
+            self._session.say(
                 f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
-                + self._now(logs or {})
+                + self._now(logs)
             )
 
     def close(self) -> None:
@@ -82,16 +60,16 @@ class ProgressLine(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.close()
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_end(self) -> None:
         """Closes the bar and prints the epoch's line."""
         self.close()
         self._shown = time.monotonic()
-        row = self._journal.history[-1]
-        self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))
+        row, best = self._session.journal.history[-1], self._session.journal.best
+        self._session.say(epoch_line(row, self._epochs) + ("  best" if best is row else ""))
 
     def _now(self, logs: Logs) -> str:
         meter = self._meter
-        rate = float(self._learning_rate(meter.total_steps))
+        rate = float(self._session.learning_rate(meter.total_steps))
         return (
             f"loss {logs['loss']:.4f}"
             + _shares("", logs["character_accuracy"], logs["exact"])
