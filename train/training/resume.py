@@ -194,7 +194,7 @@ def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
         CheckpointError: All are damaged or gone, and starting again would delete the run's models.
     """
     damaged: list[tuple[str, str]] = []
-    newest = Checkpoints(run.file(CHECKPOINTS)).newest(
+    newest = Checkpoints(run.file(CHECKPOINTS), shown=run.shown(CHECKPOINTS)).newest(
         lambda name, problem: damaged.append((run.shown(f"{CHECKPOINTS}/{name}"), problem))
     )
     if newest is None:
