@@ -30,8 +30,15 @@ from train.memory import available_bytes
 from train.runs.archives import ArrayHeader, read_arrays, read_headers
 from train.runs.folder import MODELS
 from train.runs.history import Journal, Row
-from train.runs.stored_files import load_json, rows_problem
-from train.runs.stored_values import fits, is_number, is_text, is_whole, quoted
+from train.runs.stored_files import (
+    fits,
+    is_number,
+    is_text,
+    is_whole,
+    load_json,
+    quoted,
+    rows_problem,
+)
 
 CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 

@@ -41,9 +41,7 @@ class RemoteRun:
         self.run = RunFolder(path, address, self.upload)
         self.uploads, self.seconds = 0, 0.0
         self._store = files
-        self._local = Checkpoints(
-            self.run.file(CHECKPOINTS), shown=self.run.shown(CHECKPOINTS)
-        )
+        self._local = Checkpoints(self.run.file(CHECKPOINTS), shown=self.run.shown(CHECKPOINTS))
         self._files = RemoteFiles(self.run, files)
         self._checkpoints = RemoteCheckpoints(files, address, self.run.shown(CHECKPOINTS))
         self._is_void = self._is_behind = False
