@@ -44,7 +44,7 @@ from train.errors import FormatError, TryAgainError
 from train.runs.archives import require_real_model
 from train.runs.environment import environment
 from train.runs.file_kinds import require_own, require_plain
-from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder
+from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder, no_run
 from train.runs.stored_files import read_environment, read_history, read_options
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ HISTORY, LOG = "history.csv", "log.txt"
 BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
 EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
-SEEN = "training_images.npy"
-REPORT = "report.html"
+SEEN, REPORT = "training_images.npy", "report.html"
 
 MODELS = (BEST, LAST, LAST_RAW)
 FILES = (
@@ -100,12 +99,8 @@ class RunFolder:
         if not os.path.lexists(os.path.join(path, CONFIG)):
             raise no_run(path)
         run = cls(path)
-        run.require_plain()
+        require_plain(path, path, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
         return run
-
-    def require_plain(self) -> None:
-        """Raises `FormatError` if a link or the like stands in the place of a file of the run."""
-        require_plain(self.path, self.address, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
 
     def require_own(self) -> None:
         """Raises `FormatError` if a file that a resume changes in place has another name too."""
@@ -301,8 +296,3 @@ class RunFolder:
             say(line)
 
         return tell
-
-
-def no_run(path: str) -> FormatError:
-    """Returns the error that a folder is none that `train` made."""
-    return FormatError(f"{path}: no {CONFIG} in it, so it is no run. `train` makes runs.")
