@@ -39,20 +39,21 @@ def _fit(namespace: argparse.Namespace) -> int:
     config = TrainConfig(**given_options(namespace))
     import_keras()
     if namespace.dry_run:
-        return _rehearse(config, as_json=namespace.json)
+        return _dry_run(config, as_json=namespace.json)
     from train.training.start import train_model
 
     return finish(lambda: train_model(config, say), as_json=namespace.json)
 
 
-def _rehearse(config: TrainConfig, *, as_json: bool) -> int:
+def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     """Takes a few steps and prints their results."""
-    from train.training.dry_run import rehearse, tell_rehearsal
+    from train.training.dry_run import dry_run, dry_run_lines
 
-    rehearsal = rehearse(config)
-    tell_rehearsal(config, rehearsal, say)
+    found = dry_run(config)
+    for line in dry_run_lines(config, found):
+        say(line)
     if as_json:
-        print_result(json.dumps(asdict(rehearsal)))
+        print_result(json.dumps(asdict(found)))
     return 0
 
 

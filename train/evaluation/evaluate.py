@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
+from convert.dataset.read import OpenDataset
 from train.errors import UsageError
 from train.evaluation.predictions import (
     WORST,
@@ -24,7 +25,7 @@ from train.input.options import open_source
 from train.records.batches import BatchSource
 from train.records.texts import blanks_of
 from train.runs.class_counts_file import read_class_counts
-from train.runs.dataset_identity import dataset_of
+from train.runs.dataset_identity import dataset_of, reading
 from train.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -161,15 +162,27 @@ def evaluate_run(
     """
     if num_worst < 0:
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
-    found = dataset_of(run, dataset, _REMEDY)
-    path, info = found.path, found.info
+    if cache is None and dataset is None:
+        cache = run.config().get("cache")
+    with reading(lambda: dataset_of(run, dataset, _REMEDY)) as found:
+        return _evaluate_on(run, found, split, num_worst, cache, cache_bytes)
+
+
+def _evaluate_on(
+    run: RunFolder,
+    dataset: OpenDataset,
+    split: str | None,
+    num_worst: int,
+    cache: str | None,
+    cache_bytes: int | None,
+) -> RunEvaluation:
+    """Evaluates a run's best weights on a dataset that is open; see `evaluate_run`."""
+    path, info = dataset.path, dataset.info
     require_fit(path, info, run.dataset_info())
     is_own = info.dataset_id == run.config()["dataset_id"]
     split = split or choose_split(path, info)
-    if cache is None and dataset is None:
-        cache = run.config().get("cache")
     source = open_source(
-        found, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
+        dataset, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
     )
     counts = read_class_counts(run)
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.dataset.info import DatasetInfo
+from convert.dataset.read import OpenDataset
 from convert.storage.places import filesystem_of
 from train.errors import UsageError
 from train.evaluation.evaluate import require_fit
 from train.export.formats import Images, Probabilities, Runner
 from train.input.options import open_source
-from train.runs.dataset_identity import dataset_of
+from train.runs.dataset_identity import dataset_of, reading
 from train.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -88,15 +90,9 @@ def expect(run: RunFolder, model: keras.Model, dataset: str | None) -> Expected:
             f"{path}: the run's dataset, on whose images an export is checked, is not there. "
             "Say where it is with --dataset."
         )
-    found = dataset_of(run, dataset, "Say where the run's dataset is with --dataset.")
-    path, info = found.path, found.info
-    require_fit(path, info, run.dataset_info())
-    names = [name for name in ("validation", "train", "test") if name in info.splits]
-    split = next((name for name in names if info.num_records(name)), None)
-    if split is None:
-        raise UsageError(f"{path}: no record to check the export with. Name another --dataset.")
-    source = open_source(found, split, 1, shuffle=False)
-    images, _ = source.reader.gather(np.arange(min(_IMAGES, source.reader.num_records)))
+    remedy = "Say where the run's dataset is with --dataset."
+    with reading(lambda: dataset_of(run, dataset, remedy)) as found:
+        split, images = _first_images(found, run.dataset_info())
     with on_cpu():
         logits = [model.predict_on_batch(batch) for batch in _batches(images)]
     return Expected(
@@ -104,9 +100,25 @@ def expect(run: RunFolder, model: keras.Model, dataset: str | None) -> Expected:
         images=images,
         probabilities={
             name: _softmax(np.concatenate([np.asarray(part[name]) for part in logits]))
-            for name in info.outputs
+            for name in run.dataset_info().outputs
         },
     )
+
+
+def _first_images(dataset: OpenDataset, trained: DatasetInfo) -> tuple[str, Images]:
+    """Returns the first images of a split, and its name.
+
+    Raises:
+        UsageError: The dataset does not fit the run, or has no record.
+    """
+    path, info = dataset.path, dataset.info
+    require_fit(path, info, trained)
+    names = [name for name in ("validation", "train", "test") if name in info.splits]
+    split = next((name for name in names if info.num_records(name)), None)
+    if split is None:
+        raise UsageError(f"{path}: no record to check the export with. Name another --dataset.")
+    reader = open_source(dataset, split, 1, shuffle=False).reader
+    return split, reader.gather(np.arange(min(_IMAGES, reader.num_records)))[0]
 
 
 def on_cpu() -> AbstractContextManager[Any]:

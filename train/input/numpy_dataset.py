@@ -7,10 +7,10 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from train.errors import UsageError
-from train.input.options import Paths, SourceOptions, open_source
+from train.input.options import EpochArguments, IterationArguments, open_batches, takes
 from train.records.batches import MAKERS, Arrays, BatchSource
 
 if TYPE_CHECKING:
@@ -50,17 +50,8 @@ class NumpyDataset:
             yield from iterate(self._source, epoch, start_step if epoch == first else 0)
 
 
-def load_numpy(
-    path: Paths,
-    split: str,
-    batch_size: int,
-    seed: int = 0,
-    *,
-    epoch: int = 0,
-    epochs: int = 1,
-    start_step: int = 0,
-    **options: Unpack[SourceOptions],
-) -> NumpyDataset:
+@takes(IterationArguments)
+def load_numpy(asked: IterationArguments) -> NumpyDataset:
     """Does what `load_dataset` does, without TensorFlow: the same batches as NumPy arrays.
 
     Returns:
@@ -71,20 +62,12 @@ def load_numpy(
         >>> for images, labels in load_numpy("strips", "train", batch_size=64):
         ...     step(images, labels["y0"])
     """
-    source = open_source(path, split, batch_size, seed, **options)
-    return NumpyDataset(source, epoch=epoch, epochs=epochs, start_step=start_step)
+    source, epochs = open_batches(asked), asked.epochs
+    return NumpyDataset(source, epoch=asked.epoch, epochs=epochs, start_step=asked.start_step)
 
 
-def load_pydataset(
-    path: Paths,
-    split: str,
-    batch_size: int,
-    seed: int = 0,
-    *,
-    epoch: int = 0,
-    start_step: int = 0,
-    **options: Unpack[SourceOptions],
-) -> BatchDataset:
+@takes(EpochArguments)
+def load_pydataset(asked: EpochArguments) -> BatchDataset:
     """Does what `load_dataset` does, as a `keras.utils.PyDataset`, for any backend of Keras.
 
     Returns:
@@ -93,9 +76,9 @@ def load_pydataset(
     """
     from train.input.pydataset import BatchDataset
 
-    source = open_source(path, split, batch_size, seed, **options)
-    check_start_step(source, start_step)
-    return BatchDataset(source, epoch=epoch, start_step=start_step)
+    source = open_batches(asked)
+    check_start_step(source, asked.start_step)
+    return BatchDataset(source, epoch=asked.epoch, start_step=asked.start_step)
 
 
 def check_start_step(source: BatchSource, start_step: int) -> None:

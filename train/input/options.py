@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TypedDict, Unpack
+from typing import ParamSpec, TypeVar, get_args
 
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
@@ -29,7 +32,13 @@ from train.records.shards import ShardFile, mean_record_bytes
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-class SourceOptions(TypedDict, total=False):
+_Arguments = ParamSpec("_Arguments")
+_Asked = TypeVar("_Asked")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
     """What a user may say about the batches of a split.
 
     Attributes:
@@ -52,37 +61,105 @@ class SourceOptions(TypedDict, total=False):
         cache_bytes: What the cache may take. None: half of what is free there, with what it has.
     """
 
-    shuffle: bool | None
-    drop_remainder: bool | None
-    augment: bool | Augment
-    window: int | None
-    weights: Sequence[float] | None
-    rank: int
-    num_ranks: int
-    labels: LabelForm
-    verify_records: VerifyRecords
-    on_bad_record: OnBadRecord
-    manifest: str | None
-    limit: int | None
-    cache: str | None
-    cache_bytes: int | None
+    shuffle: bool | None = None
+    drop_remainder: bool | None = None
+    augment: bool | Augment = False
+    window: int | None = None
+    weights: Sequence[float] | None = None
+    rank: int = 0
+    num_ranks: int = 1
+    labels: LabelForm = "dict"
+    verify_records: VerifyRecords = "first"
+    on_bad_record: OnBadRecord = "stop"
+    manifest: str | None = None
+    limit: int | None = None
+    cache: str | None = None
+    cache_bytes: int | None = None
 
 
-def open_source(
-    paths: Paths | OpenDataset,
-    split: str,
-    batch_size: int,
-    seed: int = 0,
-    **options: Unpack[SourceOptions],
-) -> BatchSource:
-    """Opens a split of a dataset, or of several.
+@dataclass(frozen=True)
+class SourceArguments(SourceOptions):
+    """What batches are made of.
 
-    Args:
-        paths: Folders that `convert` made; or a dataset that is open already.
+    Attributes:
+        path: A folder that `convert` made, also on HDFS, or several; or an open dataset.
         split: `train`, `validation` or `test`.
         batch_size: Records of a batch, of all ranks together. At least 1.
         seed: Of the order and the augmentation. In [0, 2**63).
-        **options: See `SourceOptions`.
+    """
+
+    path: Paths | OpenDataset
+    split: str
+    batch_size: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"--batch-size must be at least 1, got {self.batch_size}.")
+        if not 0 <= self.rank < self.num_ranks:
+            raise UsageError(
+                f"rank must be in [0, num_ranks), got rank {self.rank} of {self.num_ranks}."
+            )
+        if self.batch_size % self.num_ranks:
+            raise UsageError(
+                f"{self.num_ranks} ranks cannot share a batch of {self.batch_size} evenly; "
+                "the batch size, that of all ranks together, must be a multiple of num_ranks."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit must be at least 1, got {self.limit}.")
+        if self.labels not in get_args(LabelForm):
+            raise UsageError(f"labels must be 'dict' or 'array', got {self.labels!r}.")
+
+    @property
+    def is_shuffled(self) -> bool:
+        """Whether records are shuffled: by default those of the split `train`."""
+        return self.split == "train" if self.shuffle is None else self.shuffle
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochArguments(SourceArguments):
+    """Where reading begins.
+
+    Attributes:
+        epoch: The first epoch.
+        start_step: Batches that the first epoch leaves out. In [0, batches of an epoch].
+    """
+
+    epoch: int = 0
+    start_step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationArguments(EpochArguments):
+    """How far an iteration goes.
+
+    Attributes:
+        epochs: Epochs that one iteration goes through.
+    """
+
+    epochs: int = 1
+
+
+def takes(
+    arguments: Callable[_Arguments, _Asked],
+) -> Callable[[Callable[[_Asked], _Result]], Callable[_Arguments, _Result]]:
+    """Makes a function of a dataclass take the dataclass's fields: they are written down once."""
+
+    def decorate(function: Callable[[_Asked], _Result]) -> Callable[_Arguments, _Result]:
+        @functools.wraps(function)
+        def call(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+            return function(arguments(*args, **options))
+
+        returned = inspect.signature(function).return_annotation
+        signature = inspect.signature(arguments).replace(return_annotation=returned)
+        vars(call)["__signature__"] = signature
+        return call
+
+    return decorate
+
+
+def open_batches(asked: SourceArguments) -> BatchSource:
+    """Opens a split of a dataset, or of several.
 
     Raises:
         FormatError: A folder is no finished dataset.
@@ -90,46 +167,48 @@ def open_source(
         UsageError: The options do not fit each other or the dataset.
         TryAgainError: The cache is full of shards that other readers need.
     """
-    datasets = _opened(paths)
+    datasets = _opened(asked.path)
     folders = [dataset.path for dataset in datasets]
     infos = [dataset.info for dataset in datasets]
-    _check(folders, infos, split, batch_size, options)
-    files = _files(datasets, split)
-    shuffle = options.get("shuffle")
-    shuffle = split == "train" if shuffle is None else shuffle
-    cache = wanted_folder(folders, options.get("cache"), options.get("cache_bytes"))
-    orders = _orders(files, infos, split, seed, shuffle, cache is not None, options)
+    _check(folders, infos, asked)
+    files = _files(datasets, asked.split)
+    cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
+    orders = _orders(files, infos, asked, is_cached=cache is not None)
     far = None
     with contextlib.ExitStack() as stack:
         for dataset in datasets:
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
-            far = open_shards(cache, options.get("cache_bytes"), files, orders)
-        reader = _open_reader(files, folders[0], infos[0], far, options)
-    order, ahead = _mixed(reader, orders, seed, options)
-    drop = options.get("drop_remainder")
-    augment = options.get("augment", False)
-    if augment:
+            far = open_shards(cache, asked.cache_bytes, files, orders)
+        reader = _open_reader(files, folders[0], infos[0], far, asked)
+    order, ahead = _mixed(reader, orders, asked)
+    if asked.augment:
         keep_freed_memory()
     source = BatchSource(
         reader=reader,
         order=order,
         read_ahead=ahead,
         output_names=tuple(infos[0].outputs),
-        batch_size=batch_size,
-        seed=seed,
-        augment=default_augment if augment is True else augment or None,
-        drop_remainder=shuffle if drop is None else drop,
-        rank=options.get("rank", 0),
-        num_ranks=options.get("num_ranks", 1),
-        label_form=options.get("labels", "dict"),
+        batch_size=asked.batch_size,
+        seed=asked.seed,
+        augment=default_augment if asked.augment is True else asked.augment or None,
+        drop_remainder=(
+            asked.is_shuffled if asked.drop_remainder is None else asked.drop_remainder
+        ),
+        rank=asked.rank,
+        num_ranks=asked.num_ranks,
+        label_form=asked.labels,
     )
     if not source.num_steps:
         raise UsageError(
-            f"{folders[0]}: the split {split!r} has {order.num_records} records, fewer than one "
-            f"batch; --batch-size must be at most {order.num_records}, got {batch_size}."
+            f"{folders[0]}: the split {asked.split!r} has {order.num_records} records, fewer than "
+            f"one batch; --batch-size must be at most {order.num_records}, got {asked.batch_size}."
         )
     return source
+
+
+open_source = takes(SourceArguments)(open_batches)
+"""Does the same for (path, split, batch_size, seed) and options by name."""
 
 
 def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
@@ -149,21 +228,13 @@ def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
     return sizes
 
 
-def _check(
-    folders: list[str],
-    infos: list[DatasetInfo],
-    split: str,
-    batch_size: int,
-    options: SourceOptions,
-) -> None:
+def _check(folders: list[str], infos: list[DatasetInfo], asked: SourceArguments) -> None:
     """Raises `UsageError` unless everything fits together."""
+    split = asked.split
     if not folders:
         raise UsageError("no dataset is named; name at least one.")
-    _check_numbers(batch_size, options)
-    if options.get("manifest") and len(folders) > 1:
+    if asked.manifest and len(folders) > 1:
         raise UsageError("a manifest belongs to one dataset; read the datasets one by one to see.")
-    if options.get("labels", "dict") not in ("dict", "array"):
-        raise UsageError(f"labels must be 'dict' or 'array', got {options['labels']!r}.")
     for folder, info in zip(folders, infos, strict=True):
         if split not in info.splits:
             present = ", ".join(info.splits)
@@ -171,23 +242,6 @@ def _check(
         if not sum(shard.records for shard in info.splits[split]):
             raise UsageError(f"{folder}: the split {split!r} has no records.")
         _require_equal(folders[0], infos[0], folder, info)
-
-
-def _check_numbers(batch_size: int, options: SourceOptions) -> None:
-    """Raises `UsageError` for numbers out of range."""
-    if batch_size < 1:
-        raise UsageError(f"--batch-size must be at least 1, got {batch_size}.")
-    rank, num_ranks = options.get("rank", 0), options.get("num_ranks", 1)
-    if not 0 <= rank < num_ranks:
-        raise UsageError(f"rank must be in [0, num_ranks), got rank {rank} of {num_ranks}.")
-    if batch_size % num_ranks:
-        raise UsageError(
-            f"{num_ranks} ranks cannot share a batch of {batch_size} evenly; "
-            "the batch size, that of all ranks together, must be a multiple of num_ranks."
-        )
-    limit = options.get("limit")
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit must be at least 1, got {limit}.")
 
 
 def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
@@ -219,15 +273,15 @@ def _open_reader(
     folder: str,
     info: DatasetInfo,
     far: CachedShards | None,
-    options: SourceOptions,
+    asked: SourceOptions,
 ) -> RecordReader:
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
         files,
         info,
-        verify=options.get("verify_records", "first"),
-        on_bad=options.get("on_bad_record", "stop"),
-        source_of=source_finder(folder, info, options.get("manifest")),
+        verify=asked.verify_records,
+        on_bad=asked.on_bad_record,
+        source_of=source_finder(folder, info, asked.manifest),
         far=far,
         **more,
     )
@@ -236,43 +290,40 @@ def _open_reader(
 def _orders(
     files: list[ShardFile],
     infos: list[DatasetInfo],
-    split: str,
-    seed: int,
-    shuffle: bool,
+    asked: SourceArguments,
+    *,
     is_cached: bool,
-    options: SourceOptions,
 ) -> list[RecordOrder]:
     """Returns the order of all records, or of each dataset's, if they are weighted."""
-    record_bytes = mean_record_bytes(files)
+    shuffle, record_bytes = asked.is_shuffled, mean_record_bytes(files)
 
     def of(files: list[ShardFile]) -> RecordOrder:
         sizes = [file.shard.records for file in files]
-        limited = _limited(sizes, options.get("limit"))
-        window = options.get("window")
+        limited = _limited(sizes, asked.limit)
+        window = asked.window
         if is_cached and not shuffle:  # it changes nothing but what is needed at once
             window = max(1, *sizes)
         if window is None:
             window = default_window(sum(limited), record_bytes)
-        return RecordOrder(limited, seed=seed, window=window, shuffle=shuffle)
+        return RecordOrder(limited, seed=asked.seed, window=window, shuffle=shuffle)
 
-    if options.get("weights") is None:
+    if asked.weights is None:
         return [of(files)]
     if not shuffle:
         raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
-    ends = list(accumulate(len(info.splits[split]) for info in infos))
+    ends = list(accumulate(len(info.splits[asked.split]) for info in infos))
     return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
 
 
 def _mixed(
-    reader: RecordReader, orders: list[RecordOrder], seed: int, options: SourceOptions
+    reader: RecordReader, orders: list[RecordOrder], asked: SourceArguments
 ) -> tuple[Order, Ahead]:
     """Returns the order of what is read, and what reads it ahead."""
     numbers = accumulate((len(order.shard_records) for order in orders), initial=0)
     aheads = [ahead_of(reader, order, first) for order, first in zip(orders, numbers, strict=False)]
-    weights = options.get("weights")
-    if weights is None:
+    if asked.weights is None:
         return orders[0], aheads[0]
-    mixed = MixedOrder(orders, weights, seed)
+    mixed = MixedOrder(orders, asked.weights, asked.seed)
     return mixed, MixedReadAhead(mixed, aheads)
 
 

@@ -12,14 +12,14 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from train.errors import UsageError
 from train.input.clock import InputClock
 from train.input.numpy_dataset import check_start_step
-from train.input.options import Paths, SourceOptions, open_source
+from train.input.options import IterationArguments, open_batches, takes
 from train.records.batches import MAKERS, BatchSource
 from train.records.reader import RecordReader
 
@@ -29,17 +29,8 @@ if TYPE_CHECKING:
 _PREFETCHED_BATCHES = 2
 
 
-def load_dataset(
-    path: Paths,
-    split: str,
-    batch_size: int,
-    seed: int = 0,
-    *,
-    epoch: int = 0,
-    epochs: int = 1,
-    start_step: int = 0,
-    **options: Unpack[SourceOptions],
-) -> tf.data.Dataset:
+@takes(IterationArguments)
+def load_dataset(asked: IterationArguments) -> tf.data.Dataset:  # noqa: D417 (takes its fields)
     """Returns the batches of a split, shuffled globally, ready for `model.fit`.
 
     The order depends on (dataset, seed, epoch, batch size, window) alone. The k-th iteration over
@@ -76,8 +67,8 @@ def load_dataset(
         >>> dataset = load_dataset("strips", "train", batch_size=64)
         >>> model.fit(dataset, epochs=10)
     """
-    source = open_source(path, split, batch_size, seed, **options)
-    return as_tf_dataset(source, epoch=epoch, epochs=epochs, start_step=start_step)
+    source, epochs = open_batches(asked), asked.epochs
+    return as_tf_dataset(source, epoch=asked.epoch, epochs=epochs, start_step=asked.start_step)
 
 
 def as_tf_dataset(
@@ -103,7 +94,7 @@ def as_tf_dataset(
     # Each new iteration over the dataset asks once, and gets the next number.
     iterations = itertools.count()
     plain = tf.autograph.experimental.do_not_convert
-    line = _Line(source=source, epoch=epoch, epochs=epochs, start_step=start_step)
+    line = _Groups(source=source, epoch=epoch, epochs=epochs, start_step=start_step)
     groups = (
         tf.data.Dataset.range(1)
         .map(plain(lambda start: _call(lambda _: np.int64(next(iterations)), start)))
@@ -135,7 +126,7 @@ def as_tf_dataset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, weakref_slot=True)
-class _Line:
+class _Groups:
     """The groups of batches of each iteration, numbered from 0.
 
     Attributes:
@@ -170,7 +161,7 @@ class _Line:
         return self.source.batches(epoch, *self.source.group(number, start_step))
 
 
-def _numbers(line: _Line, iteration: tf.Tensor) -> tf.data.Dataset:
+def _numbers(line: _Groups, iteration: tf.Tensor) -> tf.data.Dataset:
     """Returns (iteration, number) for each group of an iteration."""
     import tensorflow as tf
 
@@ -180,7 +171,7 @@ def _numbers(line: _Line, iteration: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.zip(iterations, tf.data.Dataset.range(count))
 
 
-def _group(line: _Line, iteration: tf.Tensor, number: tf.Tensor) -> Any:
+def _group(line: _Groups, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     """Returns a group of batches as tensors of known shape, the batches' axis first."""
     import tensorflow as tf
 
@@ -199,7 +190,7 @@ def _group(line: _Line, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     return source.element(arrays)
 
 
-def _made_by(line: _Line) -> Callable[[Any, Any], list[np.ndarray[Any, Any]]]:
+def _made_by(line: _Groups) -> Callable[[Any, Any], list[np.ndarray[Any, Any]]]:
     """Returns a function that makes groups as long as the dataset is there.
 
     TensorFlow never lets go of a Python function of a pipeline. If it held the source, each dataset

@@ -21,7 +21,7 @@ from train.predict.progress import ReadingProgress
 from train.predict.result import Prediction, Score, predictions
 from train.predict.split_records import RecordInputs
 from train.predict.tables import CsvTable, JsonTable, Table
-from train.runs.dataset_identity import dataset_of
+from train.runs.dataset_identity import dataset_of, reading
 from train.runs.folder import RunFolder
 
 _REMEDY = "Name the original with --dataset, or this one to read it all the same."
@@ -61,7 +61,18 @@ def predict_images(
     """
     check_output(config, run.path, config.dataset or run.config()["dataset"])
     info = run.dataset_info()
-    inputs = _open(run, config, info)
+    with _opened(run, config, info) as inputs:
+        return _predict(run, config, info, inputs, say)
+
+
+def _predict(
+    run: RunFolder,
+    config: PredictConfig,
+    info: DatasetInfo,
+    inputs: Inputs,
+    say: Callable[[str], None],
+) -> PredictResult:
+    """Reads inputs that are open and writes what they say."""
     reader = BatchReader(run.load_model(), config.batch_size, max(1, config.top_k))
     table = _table(config, info, inputs)
     score = Score(info)
@@ -88,19 +99,21 @@ def predict_images(
     )
 
 
-def _open(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Inputs:
-    """Opens whatever is to be read."""
+@contextlib.contextmanager
+def _opened(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Iterator[Inputs]:
+    """Opens whatever a `with` block reads."""
     if config.reads_split:
-        dataset = dataset_of(run, config.dataset, _REMEDY)
-        return RecordInputs(dataset, config.split, config.manifest, info)
-    if config.manifest is not None:
+        with reading(lambda: dataset_of(run, config.dataset, _REMEDY)) as dataset:
+            yield RecordInputs(dataset, config.split, config.manifest, info)
+    elif config.manifest is not None:
         options = ManifestOptions(
             encoding=config.manifest_encoding,
             path_column=config.path_column,
             text_column=config.text_column,
         )
-        return ManifestInputs(config.manifest, config.root, config.allow, info, options)
-    return FileInputs(image_paths(config.images, stdin_lines()), info)
+        yield ManifestInputs(config.manifest, config.root, config.allow, info, options)
+    else:
+        yield FileInputs(image_paths(config.images, stdin_lines()), info)
 
 
 def _table(config: PredictConfig, info: DatasetInfo, inputs: Inputs) -> Table:

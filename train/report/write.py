@@ -22,26 +22,6 @@ if TYPE_CHECKING:
     import keras
 
 
-class BestEvaluation:
-    """Keeps the best of a session's evaluations: to load and run the best model takes seconds."""
-
-    def __init__(self) -> None:
-        self._kept: Evaluation | None = None
-
-    def keep(self, evaluation: Evaluation) -> None:
-        """Takes note of an evaluation; the earlier of equals is kept."""
-        if self._kept is None or _score(evaluation) > _score(self._kept):
-            self._kept = evaluation
-
-    def of(self, best: Row) -> Evaluation | None:
-        """Returns the evaluation of the best epoch; None if an earlier session made it."""
-        if self._kept is None or "validation_exact" not in best:
-            return None
-        exact, characters = best["validation_exact"], best["validation_character_accuracy"]
-        ours = _score(self._kept) == (exact, characters, -best["validation_loss"])
-        return self._kept if ours else None
-
-
 def write_report(
     run: RunFolder,
     model: keras.Model,
@@ -77,7 +57,3 @@ def write_report(
     text = page(gather(run, model, best, counts, read))
     with run.writing(REPORT):
         write_file(run.file(REPORT), text)
-
-
-def _score(evaluation: Evaluation) -> tuple[float, float, float]:
-    return evaluation.exact, evaluation.character_accuracy, -evaluation.loss

@@ -29,9 +29,16 @@ from train.errors import CheckpointError
 from train.memory import available_bytes
 from train.runs.archives import ArrayHeader, read_arrays, read_headers
 from train.runs.folder import MODELS
-from train.runs.history import Row
-from train.runs.stored_files import load_json, rows_problem
-from train.runs.stored_values import fits, is_number, is_text, is_whole, quoted
+from train.runs.history import Journal, Row
+from train.runs.stored_files import (
+    fits,
+    is_number,
+    is_text,
+    is_whole,
+    load_json,
+    quoted,
+    rows_problem,
+)
 
 CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 
@@ -73,6 +80,11 @@ class Position:
     def name(self) -> str:
         """The checkpoint's folder."""
         return f"epoch-{self.epoch:04d}-step-{self.step:08d}"
+
+    @property
+    def journal(self) -> Journal:
+        """What the run had come to; it may be added to."""
+        return Journal(list(self.history), list(self.bad_records))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,10 +156,11 @@ class Checkpoints:
     Args:
         path: Their folder.
         keep: Newest ones that stay when another is written. At least 1.
+        shown: What the user calls the folder. None: the path.
     """
 
-    def __init__(self, path: str, keep: int = 1) -> None:
-        self.path = path
+    def __init__(self, path: str, keep: int = 1, shown: str | None = None) -> None:
+        self.path, self._shown = path, shown or path
         self._keep = keep
 
     def names(self) -> list[str]:
@@ -186,11 +199,14 @@ class Checkpoints:
 
         Args:
             on_damage: Told name and problem of each newer one that is not.
+
+        Raises:
+            CheckpointError: A newer version of shardfeed wrote it: nothing is damaged.
         """
         for name in reversed(self.names()):
             path = os.path.join(self.path, name)
             try:
-                return _read(path)
+                return _read(path, os.path.join(self._shown, name))
             except ValueError as problem:
                 on_damage(name, str(problem))
         return None
@@ -232,11 +248,16 @@ def _write_content(
     sync_folder(folder)
 
 
-def _read(path: str) -> Checkpoint:
+def _read(path: str, shown: str) -> Checkpoint:
     """Reads a checkpoint.
+
+    Args:
+        path: Its folder.
+        shown: What the user calls it.
 
     Raises:
         ValueError: It is damaged; says how.
+        CheckpointError: Its format is a newer one.
     """
     try:
         content = load_json(os.path.join(path, CHECKPOINT))
@@ -245,6 +266,11 @@ def _read(path: str) -> Checkpoint:
         raise ValueError(f"its {CHECKPOINT} cannot be read") from error
     if digest != _digest(content):
         raise ValueError(f"the digest of its {CHECKPOINT} is wrong")
+    if is_whole(content.get("format"), _FORMAT + 1):
+        raise CheckpointError(
+            f"{shown}: written by a newer shardfeed: its format is {content['format']}, and this "
+            f"version reads {_FORMAT}. Update shardfeed, or start a new run."
+        )
     if content.get("format") != _FORMAT:
         raise ValueError(f"its format is {quoted(content.get('format'))}, expected {_FORMAT}")
     if problem := _problem(content):  # whoever hands us a run can compute digests too

@@ -12,8 +12,7 @@ from convert.storage.local import write_file
 from train.errors import FormatError
 from train.records.class_counts import ClassCounts
 from train.runs.folder import CLASS_COUNTS, RunFolder
-from train.runs.stored_files import load_json
-from train.runs.stored_values import is_whole, quoted
+from train.runs.stored_files import is_whole, load_json, quoted
 
 
 def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
-from train.errors import MismatchError
+from train.errors import MismatchError, ReplacedError
 from train.runs.folder import RunFolder
 
 
@@ -25,6 +28,28 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
     if given is None and dataset.info.dataset_id != run.config()["dataset_id"]:
         raise other_dataset(run, path, dataset.info, remedy)
     return dataset
+
+
+@contextlib.contextmanager
+def reading(open_checked: Callable[[], OpenDataset]) -> Iterator[OpenDataset]:
+    """Opens a dataset that a `with` block reads.
+
+    If another one takes its place meanwhile, the error is the one that the same command would end
+    with from now on.
+
+    Args:
+        open_checked: Opens the dataset, and compares it with the run.
+
+    Raises:
+        MismatchError: The dataset has to be the run's own, and is another one now.
+        ReplacedError: It was replaced by one that may be read as well.
+    """
+    dataset = open_checked()
+    try:
+        yield dataset
+    except ReplacedError:
+        open_checked()
+        raise
 
 
 def other_dataset(run: RunFolder, path: str, info: DatasetInfo, remedy: str) -> MismatchError:

@@ -44,7 +44,7 @@ from train.errors import FormatError, TryAgainError
 from train.runs.archives import require_real_model
 from train.runs.environment import environment
 from train.runs.file_kinds import require_own, require_plain
-from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder
+from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder, no_run
 from train.runs.stored_files import read_environment, read_history, read_options
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ HISTORY, LOG = "history.csv", "log.txt"
 BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
 EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
-SEEN = "training_images.npy"
-REPORT = "report.html"
+SEEN, REPORT = "training_images.npy", "report.html"
 
 MODELS = (BEST, LAST, LAST_RAW)
 FILES = (
@@ -100,12 +99,8 @@ class RunFolder:
         if not os.path.lexists(os.path.join(path, CONFIG)):
             raise no_run(path)
         run = cls(path)
-        run.require_plain()
+        require_plain(path, path, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
         return run
-
-    def require_plain(self) -> None:
-        """Raises `FormatError` if a link or the like stands in the place of a file of the run."""
-        require_plain(self.path, self.address, (*FILES, LOCK), (EVENTS, CHECKPOINTS))
 
     def require_own(self) -> None:
         """Raises `FormatError` if a file that a resume changes in place has another name too."""
@@ -187,25 +182,33 @@ class RunFolder:
             if PART in name:
                 os.unlink(self.file(name))
 
-    def save_model(self, model: keras.Model, name: str) -> None:
-        """Saves a model so that its file is there whole or not at all."""
+    @contextlib.contextmanager
+    def _replacing(self, name: str) -> Iterator[str]:
+        """Yields a path to write a file to; it is there under its name whole or not at all."""
         part = self.file(PART + name)
         with self.writing(name):
             try:
-                model.save(part)
-                _replace(part, self.file(name))
+                yield part
+                with open(part, "rb", opener=open_regular) as file:
+                    os.fsync(file.fileno())
+                os.replace(part, self.file(name))
+                sync_folder(self.path)
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(part)
+
+    def save_model(self, model: keras.Model, name: str) -> None:
+        """Saves a model so that its file is there whole or not at all."""
+        with self._replacing(name) as part:
+            model.save(part)
 
     def restore_model(self, path: str | None, name: str) -> None:
         """Puts a copy in a model's place, or removes the model if there is no copy."""
         if path is None:
             self.remove(name)
             return
-        with self.writing(name):
-            shutil.copyfile(path, self.file(PART + name))
-            _replace(self.file(PART + name), self.file(name))
+        with self._replacing(name) as part:
+            shutil.copyfile(path, part)
 
     def remove(self, name: str) -> None:
         """Removes one of the run's files, if it is there."""
@@ -242,17 +245,13 @@ class RunFolder:
 
     def write_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
         """Writes an array as a .npy file."""
-        with self.writing(name):
-            np.save(self.file(PART + name), array, allow_pickle=False)
-            _replace(self.file(PART + name), self.file(name))
+        with self._replacing(name) as part:
+            np.save(part, array, allow_pickle=False)
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> str:
         """Writes arrays as a .npz file, and returns what the user calls it."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **dict(arrays))
-        with self.writing(name):
-            Path(self.file(PART + name)).write_bytes(buffer.getvalue())
-            _replace(self.file(PART + name), self.file(name))
+        with self._replacing(name) as part:
+            np.savez(part, allow_pickle=False, **dict(arrays))
         return self.shown(name)
 
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -297,16 +296,3 @@ class RunFolder:
             say(line)
 
         return tell
-
-
-def no_run(path: str) -> FormatError:
-    """Returns the error that a folder is none that `train` made."""
-    return FormatError(f"{path}: no {CONFIG} in it, so it is no run. `train` makes runs.")
-
-
-def _replace(part: str, path: str) -> None:
-    """Moves a finished file to its name, so that both survive a power cut."""
-    with open(part, "rb", opener=open_regular) as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    sync_folder(os.path.dirname(path))

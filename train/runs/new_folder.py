@@ -10,7 +10,7 @@ from convert.dataset.info import DATASET_JSON
 from convert.os_errors import kind_of
 from convert.storage.local import PART
 from convert.storage.places import real_place
-from train.errors import UsageError
+from train.errors import FormatError, UsageError
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
 
@@ -53,6 +53,11 @@ def taken(path: str, *, is_run: bool) -> UsageError:
     return UsageError(
         f"{path}: exists already. {hint}Name a new folder with --run, or remove this one."
     )
+
+
+def no_run(path: str) -> FormatError:
+    """Returns the error that a folder is none that `train` made."""
+    return FormatError(f"{path}: no {CONFIG} in it, so it is no run. `train` makes runs.")
 
 
 def _next_number(parent: str) -> str:

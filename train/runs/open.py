@@ -14,8 +14,8 @@ from convert.dataset.info import DATASET_JSON
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote
 from train.errors import DivergedError, FormatError, RecordError, TryAgainError, UsageError
-from train.runs.folder import BEST, CLASS_COUNTS, HISTORY, SEEN, RunFolder, no_run
-from train.runs.new_folder import CONFIG, ENVIRONMENT
+from train.runs.folder import BEST, CLASS_COUNTS, HISTORY, SEEN, RunFolder
+from train.runs.new_folder import CONFIG, ENVIRONMENT, no_run
 from train.runs.remote.files import RemoteFiles
 from train.runs.remote.upload import RemoteRun
 

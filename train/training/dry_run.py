@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -23,7 +22,7 @@ _STEPS = 6  # the first builds the graph, the others tell how long one takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rehearsal:
+class DryRun:
     """What a few steps came to.
 
     Attributes:
@@ -47,7 +46,7 @@ class Rehearsal:
     memory_bytes: int
 
 
-def rehearse(config: TrainConfig) -> Rehearsal:
+def dry_run(config: TrainConfig) -> DryRun:
     """Builds a model, trains it for a few steps, and reads the validation split's first batch.
 
     Raises:
@@ -70,7 +69,7 @@ def rehearse(config: TrainConfig) -> Rehearsal:
         network.predict_on_batch(job.validation.batch(0, 0)[0])
     first, *others = times.seconds
     step = sum(others) / len(others) if others else first
-    return Rehearsal(
+    return DryRun(
         model=model.name,
         weights=num_parameters(model),
         steps=steps,
@@ -82,17 +81,16 @@ def rehearse(config: TrainConfig) -> Rehearsal:
     )
 
 
-def tell_rehearsal(config: TrainConfig, rehearsal: Rehearsal, say: Callable[[str], None]) -> None:
-    """Prints the results of a few steps."""
-    rate = config.batch_size / rehearsal.step_seconds
-    minutes = rehearsal.seconds / 60
-    say(f"{rehearsal.model}: {rehearsal.weights:,} weights; loss {rehearsal.loss:.4f}")
-    say(
-        f"{rehearsal.steps} steps: the first took {rehearsal.first_seconds:.1f} s, the others "
-        f"{rehearsal.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "
-        f"would take about {minutes:,.1f} minutes"
-    )
-    say(f"memory: at most {show_bytes(rehearsal.memory_bytes, 'GB', 1)}; nothing was written")
+def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
+    """Returns the results of a few steps, to be printed."""
+    rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
+    return [
+        f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
+        f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "
+        f"{found.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "
+        f"would take about {minutes:,.1f} minutes",
+        f"memory: at most {show_bytes(found.memory_bytes, 'GB', 1)}; nothing was written",
+    ]
 
 
 class _StepTimes(keras.callbacks.Callback):

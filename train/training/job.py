@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,12 +16,13 @@ from convert.storage.places import absolute
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
-from train.input.options import SourceOptions, open_source
+from train.input.options import open_source
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
 from train.records.labels import require_labels, require_sense
+from train.records.reader import RecordReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,31 +58,27 @@ class Job:
             use_deterministic_kernels()
         dataset = dataset or open_dataset(config.dataset)
         info = dataset.info
-        options: SourceOptions = {
-            "verify_records": config.verify_records,
-            "on_bad_record": config.on_bad_record,
-            "manifest": config.manifest,
-            "limit": config.overfit,
-            "cache": config.cache,
-            "cache_bytes": config.cache_bytes,
-        }
-        train_options: SourceOptions = {
-            **options,
-            "augment": config.augment and config.overfit is None,
-            "window": config.window,
-        }
-        training = open_source(
+        opened = partial(
+            open_source,
             dataset,
+            verify_records=config.verify_records,
+            on_bad_record=config.on_bad_record,
+            manifest=config.manifest,
+            limit=config.overfit,
+            cache=config.cache,
+            cache_bytes=config.cache_bytes,
+        )
+        training = opened(
             "train",
             min(config.batch_size, config.overfit or config.batch_size),
             config.seed,
-            **train_options,
+            augment=config.augment and config.overfit is None,
+            window=config.window,
         )
         validation = None
-        validation_options: SourceOptions = {**options, "shuffle": False}
         split = "validation" if config.overfit is None else "train"
         if split in info.splits:
-            validation = open_source(dataset, split, BATCH_SIZE, **validation_options)
+            validation = opened(split, BATCH_SIZE, shuffle=False)
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)
@@ -89,6 +87,11 @@ class Job:
             if source is not None and config.on_bad_record == "stop":
                 require_labels(source.reader, info, source.order.num_records)
         return cls(config=config, info=info, training=training, validation=validation)
+
+    @property
+    def readers(self) -> list[RecordReader]:
+        """Readers of all splits."""
+        return [source.reader for source in (self.training, self.validation) if source]
 
     @property
     def options(self) -> dict[str, Any]:

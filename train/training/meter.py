@@ -19,12 +19,13 @@ class EpochMeter:
         batch_size: Images of a step.
 
     Attributes:
+        clock: That clock.
         steps: Steps of the epoch that are done.
         steps_before: Steps of the epochs before.
     """
 
     def __init__(self, clock: InputClock, batch_size: int) -> None:
-        self._clock = clock
+        self.clock = clock
         self._batch_size = batch_size
         self.start()
 
@@ -45,7 +46,7 @@ class EpochMeter:
         """
         self.steps_before, self.steps = steps_before, steps
         self._started = time.perf_counter() - seconds
-        self._waited = self._clock.waited_seconds - waited_seconds
+        self._waited = self.clock.waited_seconds - waited_seconds
         self._ended: float | None = None
 
     @property
@@ -66,7 +67,7 @@ class EpochMeter:
     @property
     def waited_seconds(self) -> float:
         """Time that the model waited for its batches."""
-        return self._clock.waited_seconds - self._waited
+        return self.clock.waited_seconds - self._waited
 
     @property
     def images_per_second(self) -> float:

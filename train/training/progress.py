@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-import keras
 
 from convert.command.byte_sizes import show_bytes
 from convert.command.progress import ProgressBar
-from train.runs.history import Journal, Row
-from train.training.meter import EpochMeter, memory_bytes
-from train.training.recorder import Logs
+from train.runs.history import Row
+from train.training.context import Logs, Session
+from train.training.meter import memory_bytes
 
 
-class ProgressLine(keras.callbacks.Callback):
-    """Prints the progress of training: rewrites one line on a terminal, else adds one at times.
+class ProgressLine:
+    """Prints the progress of training: rewrites one line on a terminal, else adds one at times."""
 
-    Args:
-        epochs: Epochs of the run.
-        steps: Steps of an epoch.
-        meter: Measures the training, and knows the step.
-        journal: Has the rows of finished epochs.
-        learning_rate: Returns that of a step.
-        say: Prints a line that stays.
-    """
-
-    def __init__(
-        self,
-        epochs: int,
-        steps: int,
-        meter: EpochMeter,
-        journal: Journal,
-        learning_rate: Callable[[int], Any],
-        say: Callable[[str], None],
-    ) -> None:
-        super().__init__()
-        self._learning_rate = learning_rate
-        self._epochs, self._steps = epochs, steps
-        self._meter, self._journal, self._say = meter, journal, say
+    def __init__(self, session: Session) -> None:
+        self._session, self._meter = session, session.meter
+        self._epochs, self._steps = session.job.config.epochs, session.job.training.num_steps
         self._epoch = 0
         self._timed_steps = -1  # the first step of a process takes long: it builds the graph
         self._started = time.monotonic()
         self._bar: ProgressBar | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_begin(self, epoch: int) -> None:
         """Opens the epoch's bar."""
         self._epoch = epoch
         self._bar = ProgressBar(
             self._steps,
-            self._say,
+            self._session.say,
             done=self._meter.steps,
             desc=f"epoch {epoch + 1}/{self._epochs}",
             unit="step",
@@ -59,13 +36,13 @@ class ProgressLine(keras.callbacks.Callback):
             bar_format="{desc} {bar:10} {n_fmt}/{total_fmt}{postfix}",
         )
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(self, logs: Logs) -> None:
         """Moves the bar, or prints a line if the last is old enough."""
         self._timed_steps += 1
         if not self._timed_steps:
             self._started = time.monotonic()
         place = f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
-        now = partial(self._now, logs or {})
+        now = partial(self._now, logs)
         assert self._bar is not None  # an epoch has begun
         self._bar.add(1, lambda: place + now(), now)
 
@@ -74,15 +51,15 @@ class ProgressLine(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.close()
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_end(self) -> None:
         """Closes the bar and prints the epoch's line."""
         self.close()
-        row = self._journal.history[-1]
-        self._say(epoch_line(row, self._epochs) + ("  best" if self._journal.best is row else ""))
+        row, best = self._session.journal.history[-1], self._session.journal.best
+        self._session.say(epoch_line(row, self._epochs) + ("  best" if best is row else ""))
 
     def _now(self, logs: Logs) -> str:
         meter = self._meter
-        rate = float(self._learning_rate(meter.total_steps))
+        rate = float(self._session.learning_rate(meter.total_steps))
         return (
             f"loss {logs['loss']:.4f}"
             + _shares("", logs["character_accuracy"], logs["exact"])

@@ -1,54 +1,42 @@
-"""Keras callback of a run: validates, writes history and saves models."""
+"""Validates, writes history and saves models."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 from train.errors import DivergedError
+from train.evaluation.evaluate import evaluate_source
+from train.evaluation.predictions import Evaluation
 from train.model.recogniser import inference_network, plain
 from train.records.batches import BatchSource
-from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW, RunFolder
-from train.runs.history import Journal, Reader, Row
-from train.training.meter import EpochMeter
+from train.records.texts import blanks_of
+from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
+from train.runs.history import Row
+from train.training.context import Logs, Session
 
-Logs = dict[str, float]
 
-
-class RunRecorder(keras.callbacks.Callback):
+class RunRecorder:
     """Validates after each epoch and writes everything down.
 
     Args:
-        run: Where to.
-        journal: Gets the rows.
-        meter: Measures the training.
-        validate: Returns a model's columns of the history; none without a validation split.
-        learning_rate: Returns that of a step.
-        training: What the model learns from.
-        readers: Of all splits; they know of bad records.
-        say: Prints a line that stays.
+        session: What is trained, and where to.
+        on_batch: Called after each batch of validation; what it raises ends it.
+        on_evaluation: Told how the weights did that are kept.
     """
 
     def __init__(
         self,
-        run: RunFolder,
-        journal: Journal,
-        meter: EpochMeter,
-        validate: Callable[[keras.Model], Mapping[str, float]],
-        learning_rate: Callable[[int], Any],
-        training: BatchSource,
-        readers: Sequence[Reader],
-        say: Callable[[str], None],
+        session: Session,
+        on_batch: Callable[[], None],
+        on_evaluation: Callable[[Evaluation], None],
     ) -> None:
-        super().__init__()
-        self._run, self._journal, self._meter = run, journal, meter
-        self._validate, self._learning_rate = validate, learning_rate
-        self._training, self._readers, self._say = training, readers, say
-        self._num_listed = len(journal.bad_records)
+        self._session, self._on_batch, self._on_evaluation = session, on_batch, on_evaluation
+        self._num_listed = len(session.journal.bad_records)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Counts the step and looks at the loss.
@@ -56,51 +44,73 @@ class RunRecorder(keras.callbacks.Callback):
         Raises:
             DivergedError: The loss is no number.
         """
-        self._meter.steps += 1
+        session, meter = self._session, self._session.meter
+        meter.steps += 1
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            epoch, step = len(self._journal.history), self._meter.steps - 1
-            path = self._run.write_arrays(DIVERGED, _batch_arrays(self._training, epoch, step))
+            epoch, step = len(session.journal.history), meter.steps - 1
+            arrays = _batch_arrays(session.job.training, epoch, step)
+            path = session.run.write_arrays(DIVERGED, arrays)
             raise DivergedError(
-                f"the loss became {loss} at step {self._meter.total_steps} (epoch {epoch + 1}, "
+                f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
                 f"step {step + 1}); its batch is in {path}. "
                 "Lower --learning-rate, or look at the images of these rows."
             )
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Validates, writes a row of history, and keeps the model."""
-        self._meter.finish()
-        row = {**self._row(epoch, logs or {}), **self._validate(self.model)}
-        self._journal.history.append(row)
-        self._run.write_history(self._journal.history)
-        network = inference_network(self.model)
-        self._run.save_model(network, LAST)
-        if self._journal.best is row:
-            self._run.save_model(network, BEST)
-        if self.model.average is not None:
-            self._run.save_model(plain(self.model), LAST_RAW)
+        session, run = self._session, self._session.run
+        session.meter.finish()
+        row = self._row(epoch, logs)
+        network = inference_network(session.model)
+        evaluation = self._validate(network, "validation", row)
+        if evaluation is not None:
+            self._on_evaluation(evaluation)
+            if session.job.config.ema:
+                self._validate(session.model, "raw_validation", row)
+        session.journal.history.append(row)
+        run.write_history(session.journal.history)
+        run.save_model(network, LAST)
+        if session.journal.best is row:
+            session.best_evaluation = evaluation
+            run.save_model(network, BEST)
+        if session.model.average is not None:
+            run.save_model(plain(session.model), LAST_RAW)
         self._list_bad_records()
+
+    def _validate(self, model: keras.Model, name: str, row: Row) -> Evaluation | None:
+        """Measures a model on the validation split, if there is one, and adds columns to a row."""
+        job = self._session.job
+        if job.validation is None:
+            return None
+        evaluation = evaluate_source(model, job.validation, blanks_of(job.info), self._on_batch)
+        row[f"{name}_loss"] = evaluation.loss
+        row[f"{name}_character_accuracy"] = evaluation.character_accuracy
+        row[f"{name}_exact"] = evaluation.exact
+        return evaluation
 
     def _list_bad_records(self) -> None:
         """Writes down the records that were replaced by others."""
-        self._journal.note_bad_records(self._readers)
-        bad = self._journal.bad_records
+        journal = self._session.journal
+        journal.note_bad_records(self._session.job.readers)
+        bad = journal.bad_records
         new, self._num_listed = len(bad) - self._num_listed, len(bad)
         if new:
-            path = self._run.write_bad_records(bad)
-            self._say(f"{new:,} bad records were left out: {path}")
+            path = self._session.run.write_bad_records(bad)
+            self._session.say(f"{new:,} bad records were left out: {path}")
 
     def _row(self, epoch: int, logs: Logs) -> Row:
+        meter = self._session.meter
         return {
             "epoch": epoch + 1,
-            "step": self._meter.total_steps,
-            "learning_rate": float(self._learning_rate(self._meter.total_steps)),
+            "step": meter.total_steps,
+            "learning_rate": float(self._session.learning_rate(meter.total_steps)),
             "loss": float(logs["loss"]),
             "character_accuracy": float(logs["character_accuracy"]),
             "exact": float(logs["exact"]),
-            "images_per_second": self._meter.images_per_second,
-            "input_wait": self._meter.input_wait,
-            "seconds": self._meter.seconds,
+            "images_per_second": meter.images_per_second,
+            "input_wait": meter.input_wait,
+            "seconds": meter.seconds,
         }
 
 

@@ -15,15 +15,16 @@ from train.model.precision import resolved_precision
 from train.model.variables import require_state
 from train.report.write import write_report
 from train.runs.checkpoint import Checkpoint, Checkpoints
-from train.runs.dataset_identity import other_dataset
+from train.runs.dataset_identity import other_dataset, reading
 from train.runs.environment import differences, environment
 from train.runs.events import cut_back
 from train.runs.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
+from train.runs.history import Journal
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.job import Job, unchangeable
 from train.training.result import TrainResult, result_of
-from train.training.session import journal_of, train_session
+from train.training.start import train_and_report
 
 Say = Callable[[str], None]
 
@@ -53,40 +54,47 @@ def resume_training(
         stored = run.config()
         _require_named(stored, changes, run)
         config = _config(stored, changes, run)
-        dataset = _open_same_dataset(config, stored, run)
-        tell = run.teller(say)
-        notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
-        checkpoint = _newest(run, notes.append)
-        if checkpoint is not None:
-            _require_unedited(stored, checkpoint, run)
-            journal = journal_of(checkpoint.position)
-            if journal.is_complete(config):
-                if not os.path.exists(run.file(REPORT)):  # killed before it was written
-                    job = Job.open(config, dataset)
-                    _cut_back(run, checkpoint, tell)
-                    network, reader = run.load_model(), job.training.reader
-                    write_report(run, network, journal.best, reader, job.validation)
-                    run.upload()
-                for note in notes:
-                    tell(note)
-                say(f"{run.address} is complete: {len(journal.history)} epochs are done")
-                return result_of(run.address, journal, checkpoint.position.seconds)
-        _require_same_backend(run)
-        job = Job.open(config, dataset)
-        if checkpoint is not None:
-            checkpoint.require_fitting(job.training.num_steps)
-        model = job.model()
-        if checkpoint is not None:
-            require_state(model, checkpoint.require_headers())  # before memory is taken for them
-        arrays = checkpoint.require_arrays() if checkpoint else {}
-        # All that can be refused has been looked at: from here on the run changes.
-        for note in notes:
-            tell(note)
-        _cut_back(run, checkpoint, tell)
-        run.write_config({**job.options, "run": stored.get("run", run.address)})
-        _warn(run, tell)
-        tell(_opening(run, job, checkpoint))
-        return train_session(job, model, run, checkpoint, arrays, tell)
+        with reading(lambda: _open_same_dataset(config, stored, run)) as dataset:
+            return _resume(run, config, stored, dataset, say)
+
+
+def _resume(
+    run: RunFolder, config: TrainConfig, stored: Mapping[str, Any], dataset: OpenDataset, say: Say
+) -> TrainResult:
+    """Goes on with a run whose options and dataset are known to be its own."""
+    tell = run.teller(say)
+    notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
+    checkpoint = _newest(run, notes.append)
+    if checkpoint is not None:
+        _require_unedited(stored, checkpoint, run)
+        if checkpoint.position.journal.is_complete(config):
+            if not os.path.exists(run.file(REPORT)):  # killed before it was written
+                job = Job.open(config, dataset)
+                _cut_back(run, checkpoint, tell)
+                best = checkpoint.position.journal.best
+                write_report(run, run.load_model(), best, job.training.reader, job.validation)
+                run.upload()
+            for note in notes:
+                tell(note)
+            epochs = checkpoint.position.epoch
+            say(f"{run.address} is complete: {epochs} epochs are done")
+            return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
+    _require_same_backend(run)
+    job = Job.open(config, dataset)
+    if checkpoint is not None:
+        checkpoint.require_fitting(job.training.num_steps)
+    model = job.model()
+    if checkpoint is not None:
+        require_state(model, checkpoint.require_headers())  # before memory is taken for them
+    arrays = checkpoint.require_arrays() if checkpoint else {}
+    # All that can be refused has been looked at: from here on the run changes.
+    for note in notes:
+        tell(note)
+    _cut_back(run, checkpoint, tell)
+    run.write_config({**job.options, "run": stored.get("run", run.address)})
+    _warn(run, tell)
+    tell(_opening(run, job, checkpoint))
+    return train_and_report(job, model, run, checkpoint, arrays, tell)
 
 
 def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
@@ -186,7 +194,7 @@ def _newest(run: RunFolder, tell: Say) -> Checkpoint | None:
         CheckpointError: All are damaged or gone, and starting again would delete the run's models.
     """
     damaged: list[tuple[str, str]] = []
-    newest = Checkpoints(run.file(CHECKPOINTS)).newest(
+    newest = Checkpoints(run.file(CHECKPOINTS), shown=run.shown(CHECKPOINTS)).newest(
         lambda name, problem: damaged.append((run.shown(f"{CHECKPOINTS}/{name}"), problem))
     )
     if newest is None:
@@ -214,7 +222,7 @@ def _refuse_to_start_again(run: RunFolder, damaged: Sequence[tuple[str, str]]) -
 
 def _cut_back(run: RunFolder, checkpoint: Checkpoint | None, tell: Say) -> None:
     """Brings every file of a run back to where a checkpoint stands, or to its start."""
-    journal = journal_of(checkpoint.position if checkpoint else None)
+    journal = checkpoint.position.journal if checkpoint else Journal()
     run.tidy()
     with run.writing(CHECKPOINTS):
         Checkpoints(run.file(CHECKPOINTS)).tidy(checkpoint)

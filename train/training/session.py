@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from train.evaluation.evaluate import evaluate_source
+from train.errors import FormatError, ReplacedError, TryAgainError
 from train.evaluation.predictions import Evaluation
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.model.build import schedule
-from train.model.recogniser import inference_network
 from train.model.variables import METRICS, WEIGHTS, write_state
-from train.records.texts import blanks_of
-from train.report.write import BestEvaluation, write_report
-from train.runs.checkpoint import Arrays, Checkpoint, Position
+from train.records.reader import RecordReader
+from train.runs.checkpoint import Arrays, Checkpoint
 from train.runs.events import EventFile
 from train.runs.folder import EVENTS, RunFolder
 from train.runs.history import Journal
 from train.training.board.writer import Board
-from train.training.cache_line import Supply, told_how_to_go_on
-from train.training.checkpointing import CheckpointKeeper
-from train.training.job import Job, unchangeable
+from train.training.cache_line import CacheLine
+from train.training.checkpointing import CheckpointWriter
+from train.training.context import Logs, Session
+from train.training.job import Job
 from train.training.meter import EpochMeter
 from train.training.progress import ProgressLine
-from train.training.recorder import Logs, RunRecorder
+from train.training.recorder import RunRecorder
 from train.training.result import TrainResult, result_of
 from train.training.stop_signals import StopSignals
 
@@ -39,7 +38,7 @@ def train_session(
     checkpoint: Checkpoint | None,
     arrays: Arrays,
     say: Callable[[str], None],
-) -> TrainResult:
+) -> tuple[TrainResult, Evaluation | None]:
     """Trains until nothing is left to do.
 
     Args:
@@ -50,6 +49,9 @@ def train_session(
         arrays: The variables' values there; at the start none.
         say: Prints a line that stays.
 
+    Returns:
+        The result, and what the best weights read on validation, if this session trained them.
+
     Raises:
         StoppedError: A signal came; a checkpoint is written.
         TryAgainError: The disk is full or damaged, or the run cannot be uploaded.
@@ -57,165 +59,153 @@ def train_session(
         DivergedError: The loss became infinite or not a number.
         RecordError: A record is damaged.
     """
-    config, position = job.config, checkpoint.position if checkpoint else None
-    journal = journal_of(position)
-    num_steps = job.training.num_steps
-    rate = schedule(config, num_steps)
-    clock = InputClock()
-    meter = EpochMeter(clock, config.batch_size)
-    sources = [source for source in (job.training, job.validation) if source is not None]
-    readers = [source.reader for source in sources]
-    best = BestEvaluation()
+    if checkpoint:
+        write_state(model, arrays, WEIGHTS)
     with run.writing(EVENTS):
         events = EventFile(run.file(EVENTS))
-    told = told_how_to_go_on(readers, run)
-    with told, reader_failure(job.training.reader), events, StopSignals() as stop:
-        keeper = CheckpointKeeper(
-            run, config, unchangeable(job.options), journal, meter, events, readers, stop, position
-        )
-        board = Board(job, run, events, journal, meter, rate, is_fresh=checkpoint is None)
-        validate = _validator(job, keeper.stop_if_asked, board.keep, best.keep)
-        if checkpoint:
-            write_state(model, arrays, WEIGHTS)
-        progress = ProgressLine(config.epochs, num_steps, meter, journal, rate, say)
-        supply = Supply(readers, run, events, meter, say)
-        callbacks = [
-            EpochStart(position, arrays, meter, num_steps),
-            RunRecorder(run, journal, meter, validate, rate, job.training, readers, say),
-            board,
-            progress,
-            supply,
-            keeper,
-        ]
-        with contextlib.closing(progress):
-            _fit(
-                job, model, len(journal.history), position.step if position else 0, clock, callbacks
-            )
-    evaluation = best.of(journal.best)
-    write_report(run, model, journal.best, job.training.reader, job.validation, evaluation)
-    run.upload()
-    return result_of(run.address, journal, keeper.seconds, supply.totals())
+    position = checkpoint.position if checkpoint else None
+    session = Session(
+        job=job,
+        model=model,
+        run=run,
+        position=position,
+        journal=position.journal if position else Journal(),
+        learning_rate=schedule(job.config, job.training.num_steps),
+        meter=EpochMeter(InputClock(), job.config.batch_size),
+        events=events,
+        say=say,
+    )
+    with reader_failure(job.training.reader), events, StopSignals() as stop:
+        parts = SessionCallback(session, arrays, stop)
+        with contextlib.closing(parts.progress):
+            _fit(session, parts)
+        return result_of(
+            run.address, session.journal, parts.checkpoints.seconds, parts.cache.totals()
+        ), session.best_evaluation
 
 
-def journal_of(position: Position | None) -> Journal:
-    """Returns the epochs of a run up to a checkpoint, none at the start."""
-    if position is None:
-        return Journal()
-    return Journal(list(position.history), list(position.bad_records))
+class SessionCallback(keras.callbacks.Callback):
+    """Calls the parts of a session, in the order in which each needs what those before it did.
 
-
-class EpochStart(keras.callbacks.Callback):
-    """Begins each epoch's measurement; the first goes on where a checkpoint was written.
+    The recorder counts the step and validates; board, progress and cache tell of it; a checkpoint
+    holds what all of them have done.
 
     Args:
-        position: Where the run stood. None: at the start.
-        arrays: The variables' values there.
-        meter: Measures the training.
-        num_steps: Steps of an epoch.
+        session: What they share.
+        arrays: The variables' values where an earlier session stood.
+        stop: Knows of signals.
     """
 
-    def __init__(
-        self, position: Position | None, arrays: Arrays, meter: EpochMeter, num_steps: int
-    ) -> None:
+    def __init__(self, session: Session, arrays: Arrays, stop: StopSignals) -> None:
         super().__init__()
-        self._position, self._arrays, self._meter = position, arrays, meter
-        self._num_steps = num_steps
+        self._session, self._arrays = session, arrays
+        self._resumed_at = session.position
+        self.checkpoints = CheckpointWriter(session, stop)
+        self._board = Board(
+            session.job,
+            session.run,
+            session.events,
+            session.journal,
+            session.meter,
+            session.learning_rate,
+            is_fresh=session.position is None,
+        )
+        self._recorder = RunRecorder(session, self.checkpoints.stop_if_asked, self._board.keep)
+        self.progress = ProgressLine(session)
+        self.cache = CacheLine(session)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model, as Keras gives it."""
+        super().set_model(model)
+        self._board.set_model(model)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Writes what is known before the first step."""
+        self._board.on_train_begin()
+        self.cache.on_train_begin()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Starts the clock; restores the metrics' totals, which `fit` has just cleared."""
-        position, self._position = self._position, None
+        """Begins to measure; the first epoch goes on where an earlier session stood."""
+        position, self._resumed_at = self._resumed_at, None
+        before = epoch * self._session.job.training.num_steps
         if position is None or not position.step:
-            self._meter.start(epoch * self._num_steps)
-            return
-        write_state(self.model, self._arrays, METRICS)
-        self._meter.start(
-            epoch * self._num_steps,
-            position.step,
-            position.epoch_seconds,
-            position.epoch_waited_seconds,
-        )
+            self._session.meter.start(before)
+        else:  # `fit` has just cleared the metrics' totals
+            write_state(self._session.model, self._arrays, METRICS)
+            self._session.meter.start(
+                before, position.step, position.epoch_seconds, position.epoch_waited_seconds
+            )
+        self._board.on_epoch_begin(epoch)
+        self.progress.on_epoch_begin(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Counts the step, tells of it, and writes a checkpoint if it is time."""
+        self._recorder.on_train_batch_end(batch, logs)
+        self._board.on_train_batch_end(batch, logs)
+        self.progress.on_train_batch_end(logs or {})
+        self.checkpoints.on_train_batch_end()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Validates, tells of it, and writes a checkpoint."""
+        self._recorder.on_epoch_end(epoch, logs or {})
+        self._board.on_epoch_end(epoch, logs)
+        self.progress.on_epoch_end()
+        self.cache.on_epoch_end()
+        self.checkpoints.on_epoch_end(epoch)
 
 
-def _validator(
-    job: Job, on_batch: Callable[[], None], *keep: Callable[[Evaluation], None]
-) -> Callable[[keras.Model], dict[str, float]]:
-    """Returns a function that measures a model on the validation split, if there is one."""
-
-    def validate(model: keras.Model) -> dict[str, float]:
-        if job.validation is None:
-            return {}
-        blanks = blanks_of(job.info)
-        network = inference_network(model)
-        evaluation = evaluate_source(network, job.validation, blanks, on_batch)
-        for each in keep:
-            each(evaluation)
-        columns = _columns("validation", evaluation)
-        if job.config.ema:
-            raw = evaluate_source(model, job.validation, blanks, on_batch)
-            columns |= _columns("raw_validation", raw)
-        return columns
-
-    return validate
-
-
-def _columns(name: str, evaluation: Evaluation) -> dict[str, float]:
-    """Returns an evaluation's columns of the history."""
-    return {
-        f"{name}_loss": evaluation.loss,
-        f"{name}_character_accuracy": evaluation.character_accuracy,
-        f"{name}_exact": evaluation.exact,
-    }
-
-
-def _fit(
-    job: Job,
-    model: keras.Model,
-    epoch: int,
-    step: int,
-    clock: InputClock,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    """Goes through the epochs that are left.
-
-    Args:
-        job: What is trained.
-        model: With the weights that it had at that step.
-        epoch: The first epoch.
-        step: Its steps that are done.
-        clock: Measures the wait for input.
-        callbacks: What happens around the steps.
-    """
+def _fit(session: Session, callback: SessionCallback) -> None:
+    """Goes through the epochs that are left."""
+    model, position, training = session.model, session.position, session.job.training
+    epoch, step = len(session.journal.history), position.step if position else 0
     model.stop_training = False
-    if step == job.training.num_steps:  # the epoch's steps are done, its validation is not
-        ending = keras.callbacks.CallbackList(callbacks, model=model)
+    if step == training.num_steps:  # the epoch's steps are done, its validation is not
+        ending = keras.callbacks.CallbackList([callback], model=model)
         ending.on_epoch_begin(epoch)
         ending.on_epoch_end(epoch, model.get_metrics_result())
         epoch += 1
     elif step:  # by itself: Keras would take this epoch's number of steps for that of all
-        _fit_epochs(job, model, epoch, epoch + 1, step, clock, callbacks)
+        _fit_epochs(session, epoch, epoch + 1, step, callback)
         epoch += 1
-    if epoch < job.config.epochs and not model.stop_training:
-        _fit_epochs(job, model, epoch, job.config.epochs, 0, clock, callbacks)
+    if epoch < session.job.config.epochs and not model.stop_training:
+        _fit_epochs(session, epoch, session.job.config.epochs, 0, callback)
 
 
 def _fit_epochs(
-    job: Job,
-    model: keras.Model,
-    start: int,
-    stop: int,
-    start_step: int,
-    clock: InputClock,
-    callbacks: list[keras.callbacks.Callback],
+    session: Session, start: int, stop: int, start_step: int, callback: SessionCallback
 ) -> None:
     """Trains the epochs [start, stop), the first of them from a step on."""
-    model.fit(
-        feed(job.training, epoch=start, start_step=start_step, clock=clock),
+    training, clock = session.job.training, session.meter.clock
+    session.model.fit(
+        feed(training, epoch=start, start_step=start_step, clock=clock),
         initial_epoch=start,
         epochs=stop,
         # Where the end of the data would be a surprise, TensorFlow begins one step too many: it
         # counts the step and draws dropout's next seed before it learns that there is no batch.
-        steps_per_epoch=job.training.num_steps - start_step if start_step else None,
+        steps_per_epoch=training.num_steps - start_step if start_step else None,
         shuffle=False,  # the order is ours
         verbose=0,
-        callbacks=callbacks,
+        callbacks=[callback],
     )
+
+
+@contextlib.contextmanager
+def resumable(readers: Sequence[RecordReader], run: RunFolder) -> Iterator[None]:
+    """Adds to a reader's passing failure how the run is resumed."""
+    try:
+        yield
+    except TryAgainError as error:
+        failed = next((reader for reader in readers if reader.failure is not None), None)
+        if failed is None:
+            raise
+        if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
+            path = failed.files[0].folder.path
+            raise FormatError(
+                f"{path}: was replaced by another dataset while it was read. "
+                "The run stands at its last checkpoint: restore the dataset, then go on with "
+                f"`train resume {run.address}`."
+            ) from error
+        raise TryAgainError(
+            f"{error} The run stands at its last checkpoint: go on with "
+            f"`train resume {run.address}`."
+        ) from error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
 from train.config import TrainConfig
 from train.memory import window_warning
+from train.report.write import write_report
+from train.runs.checkpoint import Arrays, Checkpoint
 from train.runs.folder import RunFolder
 from train.runs.open import new_run
 from train.training.job import Job
 from train.training.result import TrainResult
-from train.training.session import train_session
+from train.training.session import resumable, train_session
 
 __all__ = ["TrainResult", "train_model"]
 
@@ -42,7 +46,24 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         if warning := window_warning(window, reader.record_bytes):
             tell(f"warning: {warning}")
         run.upload()
-        return train_session(job, model, run, None, {}, tell)
+        return train_and_report(job, model, run, None, {}, tell)
+
+
+def train_and_report(
+    job: Job,
+    model: keras.Model,
+    run: RunFolder,
+    checkpoint: Checkpoint | None,
+    arrays: Arrays,
+    say: Callable[[str], None],
+) -> TrainResult:
+    """Trains until nothing is left to do, then writes the report; arguments as `train_session`."""
+    with resumable(job.readers, run):
+        result, evaluation = train_session(job, model, run, checkpoint, arrays, say)
+        reader = job.training.reader
+        write_report(run, model, result.best, reader, job.validation, evaluation)
+    run.upload()
+    return result
 
 
 def _opening(job: Job, run: RunFolder) -> str:

@@ -36,7 +36,7 @@ from convert.verify import verification as verify_run
 from train.bench.cold import read_cold
 from train.bench.config import BenchConfig
 from train.input.options import open_source
-from train.training.cache_line import told_how_to_go_on
+from train.training.session import resumable
 
 REPLACED = "was replaced by another dataset while it was read. Run the same command again."
 
@@ -267,7 +267,7 @@ def test_a_training_does_not_go_on_with_another_dataset(place):
     source = open_source(place.dataset, "train", 1, cache=cache, cache_bytes=1 << 20)
     place.replace()
     run = SimpleNamespace(address="runs/1")
-    with pytest.raises(FormatError) as caught, told_how_to_go_on([source.reader], run):
+    with pytest.raises(FormatError) as caught, resumable([source.reader], run):
         source.batch(0, 0)
     assert str(caught.value) == (
         f"{place.dataset}: was replaced by another dataset while it was read. The run stands at "

@@ -11,7 +11,7 @@ from resume_cases import assert_same, at_step, config, content, resumed, send
 
 from train.errors import StoppedError
 from train.evaluation import evaluate
-from train.training import session
+from train.training import recorder
 from train.training.board import histograms
 from train.training.board.writer import Board
 from train.training.resume import resume_training
@@ -45,7 +45,7 @@ def test_steps_go_on_after_a_resume(whole_run, tiny_dataset, tmp_path, monkeypat
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(session, "evaluate_source", stopped)
+        patched.setattr(recorder, "evaluate_source", stopped)
         with pytest.raises(StoppedError, match="in epoch 2 after step 11;"):
             resume_training(str(run), {})
     resumed(run)

@@ -15,7 +15,7 @@ from train.errors import StoppedError
 from train.model.recogniser import plain
 from train.records.reader import RecordReader
 from train.runs.folder import RunFolder
-from train.training.dry_run import rehearse
+from train.training.dry_run import dry_run
 from train.training.job import Job
 
 CHANGES = {
@@ -160,7 +160,7 @@ def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset):
 
 def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path):
     before = sorted(tmp_path.iterdir())
-    found = rehearse(TrainConfig(dataset=str(tiny_dataset), **BASE))
+    found = dry_run(TrainConfig(dataset=str(tiny_dataset), **BASE))
     assert (found.model, found.steps) == ("cnn", 2)
     assert sorted(tmp_path.iterdir()) == before
 

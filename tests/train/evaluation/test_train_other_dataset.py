@@ -18,7 +18,7 @@ from train_cases import train
 from convert.dataset.read import read_dataset
 from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.config import TrainConfig
-from train.errors import MismatchError, RecordError
+from train.errors import MismatchError, RecordError, ReplacedError
 from train.evaluation import seen_images as module
 from train.evaluation.evaluate import RunEvaluation, evaluate_run
 from train.evaluation.seen_images import write_seen
@@ -91,6 +91,8 @@ def uses(place: SimpleNamespace, verb: str, dataset: str | None) -> None:
             split="validation", dataset=dataset, output=f"{place.path}/predictions"
         )
         predict_images(place.run, config)
+    elif verb == "resume":
+        resume_training(str(place.path / "run"), {})
     else:
         config = ExportConfig(formats=("keras",), output=f"{place.path}/reader", dataset=dataset)
         export_run(place.run, config)
@@ -124,14 +126,14 @@ def test_another_dataset_in_the_place_of_the_runs_own(place, verb, remedy):
         uses(place, verb, f"{place.path}/{name}")
 
 
-@pytest.mark.parametrize(
-    ("verb", "module"),
-    [
-        ("evaluate", "train.evaluation.evaluate"),
-        ("predict", "train.predict.split_records"),
-        ("export", "train.export.parity"),
-    ],
-)
+MODULES = [
+    ("evaluate", "train.evaluation.evaluate"),
+    ("predict", "train.predict.split_records"),
+    ("export", "train.export.parity"),
+]
+
+
+@pytest.mark.parametrize(("verb", "module"), MODULES)
 def test_a_dataset_that_is_replaced_after_it_was_compared(place, verb, module, monkeypatch):
     """What was compared is what is read: one folder."""
     read = []
@@ -152,6 +154,44 @@ def test_a_dataset_that_is_replaced_after_it_was_compared(place, verb, module, m
     assert found != rows(place.path / "ds", "validation")
 
 
+def replaced_meanwhile(place):
+    """Returns a function that finds the run's own dataset replaced while it reads."""
+
+    def look(*_, **__):
+        replace(place)
+        raise ReplacedError(f"{place.path}/ds: was replaced. Run the same command again.")
+
+    return look
+
+
+@pytest.mark.parametrize(("verb", "module"), [*MODULES, ("resume", "train.training.job")])
+def test_the_runs_own_dataset_is_replaced_while_it_is_read(place, verb, module, monkeypatch):
+    """The error is that of the same command, run again: another dataset, exit code 2."""
+    if verb == "resume":
+        complete_options(place)
+    monkeypatch.setattr(f"{module}.open_source", replaced_meanwhile(place))
+    errors = []
+    for _ in range(2):
+        with pytest.raises(MismatchError) as caught:
+            uses(place, verb, None)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert errors[0].startswith("these shards are not the ones this run was started on.\n")
+
+
+def test_a_named_dataset_that_is_replaced_can_be_read_again(place, monkeypatch):
+    monkeypatch.setattr("train.evaluation.evaluate.open_source", replaced_meanwhile(place))
+    with pytest.raises(ReplacedError):
+        uses(place, "evaluate", f"{place.path}/ds")
+
+
+def complete_options(place):
+    """Gives the run's config.json the options that a resume needs."""
+    path = place.path / "run/config.json"
+    options = asdict(TrainConfig(dataset=f"{place.path}/ds", precision="float32", head="shared"))
+    path.write_text(json.dumps({**options, **json.loads(path.read_text())}))
+
+
 def test_a_resume_reads_the_dataset_that_it_compared(place, monkeypatch):
     class OpenedError(Exception):
         """Ends the resume: the dataset is open."""
@@ -165,10 +205,7 @@ def test_a_resume_reads_the_dataset_that_it_compared(place, monkeypatch):
         raise OpenedError
 
     found: set[int] = set()
-    config = json.loads((place.path / "run/config.json").read_text())
-    options = {"precision": "float32", "head": "shared"}
-    defaults = asdict(TrainConfig(dataset=f"{place.path}/ds", **options))
-    (place.path / "run/config.json").write_text(json.dumps({**defaults, **config}))
+    complete_options(place)
     monkeypatch.setattr("train.training.resume._newest", replace_then_find_none)
     monkeypatch.setattr("train.training.resume.Job.open", look)
     with pytest.raises(OpenedError):

@@ -133,6 +133,19 @@ def test_a_later_format_is_not_guessed_at(checkpoints, monkeypatch):
     )
 
 
+def test_a_newer_format_asks_for_an_update(checkpoints, monkeypatch):
+    """It is no damage, which a resume would pass over, and delete."""
+    with monkeypatch.context() as patched:
+        patched.setattr("train.runs.checkpoint._FORMAT", 2)
+        checkpoints.write(replace(POSITION, epoch=2), ARRAYS, {})
+    with pytest.raises(CheckpointError) as caught:
+        newest(checkpoints)
+    assert str(caught.value) == (
+        f"{checkpoints.path}/epoch-0002-step-00000003: written by a newer shardfeed: its format is "
+        "2, and this version reads 1. Update shardfeed, or start a new run."
+    )
+
+
 def test_pickled_arrays_are_neither_written_nor_read(checkpoints):
     with pytest.raises(ValueError, match="allow_pickle"):
         checkpoints.write(replace(POSITION, step=4), {"a/0": np.array([{}])}, {})

@@ -7,6 +7,7 @@ import shutil
 import signal
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from resume_cases import assert_same, at_step, config, content, newest, resumed, send
@@ -136,7 +137,6 @@ class Ticks:
 
 
 def test_the_time_left_counts_only_what_is_left(monkeypatch):
-    from train.runs.history import Journal
     from train.training.meter import EpochMeter
 
     class Clock:
@@ -144,23 +144,24 @@ def test_the_time_left_counts_only_what_is_left(monkeypatch):
 
     ticks, meter = Ticks(), EpochMeter(Clock(), 8)
     monkeypatch.setattr(progress, "time", ticks)
-    line = progress.ProgressLine(3, 10, meter, Journal(), float, print)
+    job = SimpleNamespace(config=SimpleNamespace(epochs=3), training=SimpleNamespace(num_steps=10))
+    line = progress.ProgressLine(SimpleNamespace(job=job, meter=meter))
     meter.start(steps=4)
     line.on_epoch_begin(1)
     for seconds in (20, 2, 2):  # the first builds the graph
         ticks.now += seconds
         meter.steps += 1
-        line.on_train_batch_end(0)
+        line.on_train_batch_end({})
     assert line._time_left() == "0:26"  # 3 steps of this epoch and 10 of the last one
 
 
 def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     """It needs no state of its own, so a resume cannot forget it."""
-    from train.training import session
+    from train.training import recorder, session, start
 
     values = {"loss": 1.0, "character_accuracy": 0.5, "exact": 0.25}
-    monkeypatch.setattr(session, "evaluate_source", lambda *_: type("Evaluation", (), values)())
-    monkeypatch.setattr(session, "write_report", lambda *_: None)
+    monkeypatch.setattr(recorder, "evaluate_source", lambda *_: type("Evaluation", (), values)())
+    monkeypatch.setattr(start, "write_report", lambda *_: None)
     monkeypatch.setattr(session.Board, "keep", lambda *_: None)
     with monkeypatch.context() as patched:
         at_step(patched, 17, send(signal.SIGTERM))

@@ -17,8 +17,8 @@ from convert.os_errors import kind_of
 from convert.storage.interface import FileSystem
 from train.errors import OvertakenError, TryAgainError, UsageError
 from train.runs.checkpoint import Checkpoints
-from train.runs.folder import CHECKPOINTS, EVENTS, REPORT, RunFolder, no_run
-from train.runs.new_folder import CONFIG, is_unborn, taken
+from train.runs.folder import CHECKPOINTS, EVENTS, REPORT, RunFolder
+from train.runs.new_folder import CONFIG, is_unborn, no_run, taken
 from train.runs.remote.checkpoints import RemoteCheckpoints
 from train.runs.remote.files import RemoteFiles
 
@@ -41,7 +41,7 @@ class RemoteRun:
         self.run = RunFolder(path, address, self.upload)
         self.uploads, self.seconds = 0, 0.0
         self._store = files
-        self._local = Checkpoints(self.run.file(CHECKPOINTS))
+        self._local = Checkpoints(self.run.file(CHECKPOINTS), shown=self.run.shown(CHECKPOINTS))
         self._files = RemoteFiles(self.run, files)
         self._checkpoints = RemoteCheckpoints(files, address, self.run.shown(CHECKPOINTS))
         self._is_void = self._is_behind = False

@@ -1,0 +1,50 @@
+"""What one session of training works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from train.evaluation.predictions import Evaluation
+from train.runs.checkpoint import Position
+from train.runs.events import EventFile
+from train.runs.folder import RunFolder
+from train.runs.history import Journal
+from train.training.job import Job
+from train.training.meter import EpochMeter
+
+Logs = dict[str, float]
+"""What Keras tells of a step or an epoch: means of loss and metrics since the epoch began."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Session:
+    """What the parts of one session of training share.
+
+    Attributes:
+        job: What is trained.
+        model: Its model.
+        run: Where to.
+        position: Where an earlier session stood. None: there was none.
+        journal: What the run has come to.
+        learning_rate: Returns that of a step.
+        meter: Measures the training, and knows the step.
+        events: The file for TensorBoard.
+        say: Prints a line that stays.
+        best_evaluation: What the run's best weights read on validation. None: this session has
+            not trained them, or there is no validation split.
+    """
+
+    job: Job
+    model: keras.Model
+    run: RunFolder
+    position: Position | None
+    journal: Journal
+    learning_rate: Callable[[int], Any]
+    meter: EpochMeter
+    events: EventFile
+    say: Callable[[str], None]
+    best_evaluation: Evaluation | None = None
