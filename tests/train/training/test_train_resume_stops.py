@@ -145,7 +145,7 @@ def test_the_time_left_counts_only_what_is_left(monkeypatch):
     ticks, meter = Ticks(), EpochMeter(Clock(), 8)
     monkeypatch.setattr(progress, "time", ticks)
     job = SimpleNamespace(config=SimpleNamespace(epochs=3), training=SimpleNamespace(num_steps=10))
-    line = progress.ProgressLine(SimpleNamespace(job=job, meter=meter))
+    line = progress.ProgressLine(SimpleNamespace(job=job, meter=meter, say=print))
     meter.start(steps=4)
     line.on_epoch_begin(1)
     for seconds in (20, 2, 2):  # the first builds the graph
