@@ -79,6 +79,7 @@ _RUN: _Flags = (
     ("dataset", "folder to make", {"metavar": "DATASET"}),
     _JSON,
     ("--overwrite", "replace a finished dataset", _SWITCH),
+    ("--plan-only", "print what would be made, how large and how fast; write nothing", _SWITCH),
     ("--retry-quarantined", "convert again the rows that a finished dataset left out", _SWITCH),
 )
 _LABELS: _Flags = (
@@ -261,9 +262,10 @@ def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:
 
 
 def _run(namespace: argparse.Namespace) -> int:
-    from convert.job import convert_dataset
+    from convert.job import convert_dataset, plan_dataset
 
-    result = convert_dataset(_options(namespace, ConvertConfig), say)
+    job = plan_dataset if namespace.plan_only else convert_dataset
+    result = job(_options(namespace, ConvertConfig), say)
     for line in result.lines():
         say(line)
     _print_json(namespace, result.to_json())
