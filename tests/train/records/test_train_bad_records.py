@@ -10,7 +10,7 @@ import pytest
 from conftest import SAMPLE
 
 from convert.dataset.read import read_dataset
-from convert.dataset.record import layout_of_record
+from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varints
 from train import load_numpy
 from train.errors import RecordError, UsageError
 from train.input.options import open_source
@@ -63,6 +63,11 @@ def damaged(dataset):
     for number in (5, 6, 24):
         flip(dataset / SHARD, number * STRIDE + 5_000)
     return dataset
+
+
+def test_the_first_of_several_is_named(damaged):
+    with pytest.raises(RecordError, match=rf"{SHARD}: record 5 "):
+        reader(damaged).gather(np.array([49, 3, 31, 30, 31]))
 
 
 def test_the_next_sound_record_stands_in(damaged, small_dataset):
@@ -128,6 +133,26 @@ def test_a_label_out_of_range_is_found_in_any_case(dataset, verify):
         file.write(b"\xff\xff\x80\x80\x00")
     with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+\) (has a label|is dam)"):
         reader(dataset, verify_records=verify).gather(np.arange(25, 50))
+
+
+def test_a_label_out_of_range_among_encoded_ones(encoded_datasets, tmp_path):
+    """Its CRC is right: whoever wrote it was wrong."""
+    dataset = shutil.copytree(encoded_datasets["png"], tmp_path / "png")
+    shard = min(dataset.glob("*train*-of-?????"))
+    offset, length = map(int, (dataset / f"{shard.name}.idx").read_text().split("\n")[2].split())
+    layout, content = layout_of_record(4, length), bytearray(shard.read_bytes())
+    image = bytes(content[offset + layout.image_offset : offset + length - FOOTER_BYTES])
+    label = padded_varints(np.array([0, 200, 300, 0])).tobytes()
+    content[offset : offset + length] = b"".join(layout.encode(label, bytes(5), image))
+    shard.write_bytes(content)
+    num_classes = len(read_dataset(str(dataset)).classes["y1"])
+    for verify in ("first", "off"):
+        with pytest.raises(RecordError) as raised:
+            reader(dataset, verify_records=verify).gather(np.array([3, 2]))
+        assert str(raised.value) == (
+            f"{shard}: record 2 (manifest row 0) has a label out of range: y1 is 200, "
+            f"of {num_classes} classes. {REPAIR}"
+        )
 
 
 def test_bad_records_among_encoded_ones(encoded_datasets, tmp_path):
