@@ -302,6 +302,7 @@ class RecordReader(ABC):
         """Returns the next sound record after a bad one, the first again after the last."""
         for candidate in range(number + 1, number + self.num_records):
             candidate %= self.num_records
+            # Read alone: the batch is read once more, not once for each of a run of bad ones.
             while self._state[candidate] != _BAD:
                 if self._try_to_read(np.array([candidate])) is not None:
                     return candidate

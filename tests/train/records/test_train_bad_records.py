@@ -14,6 +14,7 @@ from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varint
 from train import load_numpy
 from train.errors import RecordError, UsageError
 from train.input.options import open_source
+from train.records.batch_crcs import BatchCrcs
 
 SHARD = "images-train.tfrecord-00001-of-00004"
 STRIDE = 12_379
@@ -92,6 +93,21 @@ def test_what_stands_in_does_not_depend_on_what_was_read_before(damaged):
         assert all(np.array_equal(labels[name], other_labels[name]) for name in labels)
 
 
+def test_a_run_of_bad_records_is_read_one_by_one(dataset, monkeypatch):
+    """The batch is not read again for each of them."""
+    for number in range(5, 20):
+        flip(dataset / SHARD, number * STRIDE + 5_000)
+    compared, compare = [], BatchCrcs.wrong
+
+    def count(crcs, heads, *rest):
+        compared.append(len(heads))
+        return compare(crcs, heads, *rest)
+
+    monkeypatch.setattr(BatchCrcs, "wrong", count)
+    reader(dataset, on_bad_record="skip").gather(np.array([30, 1, 2]))
+    assert compared == [3, *[1] * 15, 3]
+
+
 def test_the_first_record_stands_in_for_the_last(dataset):
     flip(dataset / "images-train.tfrecord-00003-of-00004", 14 * STRIDE + 5_000)
     skipping = reader(dataset, on_bad_record="skip")
@@ -153,6 +169,23 @@ def test_a_label_out_of_range_among_encoded_ones(encoded_datasets, tmp_path):
             f"{shard}: record 2 (manifest row 0) has a label out of range: y1 is 200, "
             f"of {num_classes} classes. {REPAIR}"
         )
+
+
+@pytest.mark.parametrize("verify", ["first", "off"])
+def test_a_record_of_a_length_that_none_can_have(encoded_datasets, tmp_path, verify):
+    """An index may name any lengths that add up."""
+    dataset = shutil.copytree(encoded_datasets["png"], tmp_path / "png")
+    index = min(dataset.glob("*train*.idx"))
+    starts = [int(line.split()[0]) for line in index.read_text().splitlines()]
+    starts[2] = starts[1] + 5
+    ends = [*starts[1:], (dataset / index.stem).stat().st_size]
+    lines = [f"{start} {end - start}\n" for start, end in zip(starts, ends, strict=True)]
+    index.write_text("".join(lines))
+    with pytest.raises(RecordError) as raised:
+        reader(dataset, verify_records=verify).gather(np.array([4, 1]))
+    assert str(raised.value) == (
+        f"{dataset / index.stem}: record 1 (manifest row -1) is damaged: its CRC is wrong. {REPAIR}"
+    )
 
 
 def test_bad_records_among_encoded_ones(encoded_datasets, tmp_path):
