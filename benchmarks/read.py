@@ -26,7 +26,7 @@ from typing import Any
 # First, since this folder has a convert.py too.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.read_competitors import COMPETITORS, OURS, OURS_ARRAYS, Competitor
+from benchmarks.read_competitors import COMPETITORS, OURS, OURS_ARRAYS, OURS_FIRST, Competitor
 from benchmarks.reader import Reader, ReaderError
 from benchmarks.readers.images import Sums, Task, sums
 from benchmarks.readers.serve import CHECK, PASS
@@ -80,12 +80,10 @@ class Result:
     """What was measured of a competitor.
 
     Attributes:
-        first: The unmeasured pass.
-        rounds: The passes after it.
+        rounds: The passes after an unmeasured one.
         memory: The most that it took in a pass of its own.
     """
 
-    first: Pass
     rounds: list[Pass] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
 
@@ -168,7 +166,9 @@ class Course:
         def passed(name: str) -> Pass:
             return self.judge.passed(COMPETITORS[name], readers[name].ask(PASS))
 
-        results = {name: Result(first=passed(name)) for name in readers}
+        for name in readers:
+            passed(name)
+        results = {name: Result() for name in readers}
         for number in range(rounds):
             shift = number * len(readers) // rounds  # spread, so that none is always early or late
             for name in [*readers][shift:] + [*readers][:shift]:
@@ -195,18 +195,14 @@ def show(results: dict[str, Result]) -> None:
         cpu = median(one.cpu_microseconds for one in result.rounds)
         total, mapped = result.memory.total / 1e6, result.memory.mapped / 1e6
         print(f"{name:12}{rate:>10,.0f}{cpu:>14.1f}{total:>11,.0f}{mapped:>14,.0f}")
-    for name in (OURS, OURS_ARRAYS):
-        if name in results:
-            first = results[name].first
-            print(f"{name}: first pass, CRCs checked: {first.rate:,.0f} images/s, ", end="")
-            print(f"{first.cpu_microseconds:.1f} CPU us/image")
 
 
 def compare(results: dict[str, Result]) -> None:
     """Prints how many times as fast ours is, from ratios within rounds."""
-    for mine in (OURS, OURS_ARRAYS):
+    ours = (OURS, OURS_ARRAYS, OURS_FIRST)
+    for mine in ours:
         for name in results:
-            if mine not in results or name in (OURS, OURS_ARRAYS):
+            if mine not in results or name in ours:
                 continue
             pairs = list(zip(results[mine].rounds, results[name].rounds, strict=True))
             rate = median(a.rate / b.rate for a, b in pairs)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.peers import FFCV, GRAIN, LITDATA, STREAMING, WEBDATASET, Peer
 
-OURS, OURS_ARRAYS, SEQUENCE = "ours", "ours (NumPy)", "Sequence"
+OURS, OURS_ARRAYS, OURS_FIRST = "ours", "ours (NumPy)", "first pass"
+SEQUENCE = "Sequence"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,12 @@ COMPETITORS = {
     OURS_ARRAYS: Competitor(
         about="train.load_numpy, NumPy arrays, which PyTorch takes without a copy; global shuffle",
         module="arrays",
+        dataset="shards",
+        distribution="shardfeed",
+    ),
+    OURS_FIRST: Competitor(
+        about="train.load_dataset in a first pass: each record's CRC is compared; global shuffle",
+        module="first_pass",
         dataset="shards",
         distribution="shardfeed",
     ),

@@ -13,10 +13,10 @@ from benchmarks.readers.shards import OUTPUTS, make
 class Loader:
     """Goes through the data in a new order each time."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, **options: Any) -> None:
         from train import load_dataset
 
-        self._dataset = load_dataset(str(task.folder), "train", task.batch_size)
+        self._dataset = load_dataset(str(task.folder), "train", task.batch_size, **options)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for images, labels in self._dataset:

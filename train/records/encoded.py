@@ -18,7 +18,15 @@ from convert.images.formats.jpeg.scans import check_header, check_scans
 from convert.images.formats.jpeg.segments import JPEG_SIGNATURE
 from convert.images.formats.png.fast_decoder import plain_pixels, plain_size
 from train.records.raw import RawReader
-from train.records.reader import WRONG_CRC, Bytes, Ints, Labels, RecordReader, UnreadableError
+from train.records.reader import (
+    UNKNOWN,
+    WRONG_CRC,
+    Bytes,
+    Ints,
+    Labels,
+    RecordReader,
+    UnreadableError,
+)
 from train.records.shards import ShardFile
 
 NOT_DECODABLE = "has an image that cannot be decoded"
@@ -93,22 +101,32 @@ class EncodedReader(RecordReader):
     def _read(self, records: Ints) -> tuple[Bytes, Labels]:
         images = np.empty((len(records), *self.image_shape), np.uint8)
         varints = np.empty((len(records), VARINT_BYTES * len(self._info.outputs)), np.uint8)
-        found = list(
-            zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)
-        )
+        columns = (records, *self._find(records), self._state[records] == UNKNOWN)
+        found = list(zip(*(column.tolist() for column in columns), strict=True))
+        problems: dict[int, str] = {}
 
         def fill(start: int) -> None:
             for index in range(start, min(start + _RECORDS_PER_CALL, len(found))):
-                number, shard, place = found[index]
-                self._decode_into(images[index], number, self._shards[shard].image(place))
-                varints[index] = self._shards[shard].label_bytes(place)
+                number, shard, place, is_unknown = found[index]
+                try:
+                    if is_unknown:
+                        self._require_sound(number, shard, place)
+                    self._decode_into(images[index], number, self._shards[shard].image(place))
+                    varints[index] = self._shards[shard].label_bytes(place)
+                except UnreadableError as error:
+                    problems.update(error.problems)
 
         starts = range(0, len(found), _RECORDS_PER_CALL)
         calls = [self._pool.submit(fill, start) for start in starts]
         wait(calls)  # for all of them: the shards are held no longer than this takes
         for call in calls:
             call.result()  # raises what it raised
-        return images, from_padded_varints(varints).astype(np.int32)
+        if problems:
+            raise UnreadableError(problems)
+        labels = from_padded_varints(varints)
+        if problems := self._label_problems(records, labels):
+            raise UnreadableError(problems)
+        return images, labels.astype(np.int32)
 
     def _decode_into(self, image: np.ndarray[Any, Any], number: int, content: bytes) -> None:
         """Decodes a file into an image's place in a batch; of another size, it is not decoded."""
@@ -125,25 +143,14 @@ class EncodedReader(RecordReader):
                     pixels = np.asarray(decoded)
             image[...] = pixels.reshape(image.shape)
         except Exception as error:  # whatever the decoder stumbles over
-            raise UnreadableError(number, NOT_DECODABLE) from error
+            raise UnreadableError({number: NOT_DECODABLE}) from error
 
-    def _problems(self, records: Ints) -> dict[int, str]:
-        found = zip(records.tolist(), *map(np.ndarray.tolist, self._find(records)), strict=True)
-        problems = {number: self._problem(shard, place) for number, shard, place in found}
-        return {number: reason for number, reason in problems.items() if reason}
-
-    def _problem(self, shard: int, place: int) -> str:
-        """Describes an error in a record; empty if there is none."""
-        records = self._shards[shard]
-        layout = self._layout(shard, place)
-        if layout is None:
-            return WRONG_CRC
-        if self._verify != "off" and not (
-            layout.matches(records[place]) and layout.crc_ok(records[place])
-        ):
-            return WRONG_CRC
-        labels = records.labels(place)
-        return self._label_problem(labels) if (labels >= self._num_classes).any() else ""
+    def _require_sound(self, number: int, shard: int, place: int) -> None:
+        """Raises `UnreadableError` if a record's CRC is wrong, or no record has its length."""
+        layout, record = self._layout(shard, place), self._shards[shard][place]
+        compare = self._verify != "off"
+        if layout is None or (compare and not (layout.matches(record) and layout.crc_ok(record))):
+            raise UnreadableError({number: WRONG_CRC})
 
     def _layout(self, shard: int, place: int) -> RecordLayout | None:
         try:

@@ -61,10 +61,13 @@ class Memories:
             wide = self.copy(memory, offset - _SHORTEST, length + _SHORTEST)
             return np.ascontiguousarray(wide[:, _SHORTEST:])
         part, start = np.divmod(offset, _PART_BYTES)
-        used, buffer = np.unique(self._first[memory] + part, return_inverse=True)
+        buffer = self._first[memory] + part
+        is_used = np.zeros(len(self._buffers), bool)
+        is_used[buffer] = True
+        used = np.flatnonzero(is_used)
         views = np.zeros(len(offset), _VIEW)
         views["length"] = length
-        views["buffer"] = buffer
+        views["buffer"] = (np.cumsum(is_used) - 1)[buffer]  # without those that are not used
         views["offset"] = start
         buffers = [None, pa.py_buffer(views), *(self._buffers[number] for number in used)]
         pieces = pa.Array.from_buffers(pa.binary_view(), len(offset), buffers)

@@ -15,15 +15,22 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.mapping import REPAIR
 from convert.dataset.record import (
     FOOTER_BYTES,
-    HEADER_BYTES,
     VARINT_BYTES,
     RecordLayout,
-    crcs_of,
     from_padded_varints,
 )
 from train.errors import RecordError
+from train.records.batch_crcs import BatchCrcs
 from train.records.gather import Memories
-from train.records.reader import UNKNOWN, WRONG_CRC, Bytes, Ints, Labels, RecordReader
+from train.records.reader import (
+    UNKNOWN,
+    WRONG_CRC,
+    Bytes,
+    Ints,
+    Labels,
+    RecordReader,
+    UnreadableError,
+)
 from train.records.shards import ShardFile
 
 _LABELS_KEPT = 16 << 20  # 64 MiB of int32: four outputs of four million records
@@ -43,7 +50,7 @@ class RawReader(RecordReader):
         # Gathering them takes a tenth of a batch's time; to fetch shards for them takes far longer.
         kept = _LABELS_KEPT if self.far is None else _FAR_LABELS_KEPT
         self._labels = np.empty(shape, np.int32) if np.prod(shape) <= kept else None
-        self._contents = [shard[:, HEADER_BYTES:-FOOTER_BYTES] for shard in self._shards]
+        self._crcs = BatchCrcs(self._layout)
         self._memories = Memories(
             [shard.reshape(-1) for shard in self._shards], self._layout.stride
         )
@@ -80,12 +87,42 @@ class RawReader(RecordReader):
         layout = self._layout
         shards, places = self._find(records)
         offsets = places * layout.stride
-        images = self._memories.copy(shards, offsets + layout.image_offset, layout.image_bytes)
-        if self._labels is not None:  # every record was looked at before it is read
-            labels = self._labels[records]
+        pixels = self._memories.copy(shards, offsets + layout.image_offset, layout.image_bytes)
+        images = pixels.reshape(-1, *self.image_shape)
+        if (self._state[records] == UNKNOWN).any():
+            labels = self._checked_labels(records, shards, offsets, pixels)
+        elif self._labels is None:
+            labels = self._read_labels(shards, offsets)
         else:
-            labels = self._read_labels(shards, offsets).astype(np.int32)
-        return images.reshape(-1, *self.image_shape), labels
+            return images, self._labels[records]
+        return images, labels.astype(np.int32)
+
+    def _checked_labels(self, records: Ints, shards: Ints, offsets: Ints, pixels: Bytes) -> Ints:
+        """Returns the labels of records whose pixels were read, int64.
+
+        Args:
+            records: Their numbers.
+            shards: Where they lie.
+            offsets: Where they start there.
+            pixels: Theirs, as they were read, shape (batch, image_bytes).
+
+        Raises:
+            UnreadableError: A CRC is wrong, or a label is out of range.
+        """
+        layout = self._layout
+        heads = self._memories.copy(shards, offsets, layout.image_offset)
+        labels = from_padded_varints(heads[:, self._label_bytes])
+        if self._labels is not None:
+            self._labels[records] = labels
+        problems = self._label_problems(records, labels)
+        if self._verify != "off":
+            ends = offsets + (layout.stride - FOOTER_BYTES)
+            stored = self._memories.copy(shards, ends, FOOTER_BYTES).view("<u4")[:, 0]
+            wrong = records[self._crcs.wrong(heads, pixels, stored)]
+            problems |= dict.fromkeys(wrong.tolist(), WRONG_CRC)
+        if problems:
+            raise UnreadableError(problems)
+        return labels
 
     def _read_labels(self, shards: Ints, offsets: Ints) -> Ints:
         """Returns the labels of the records that start at offsets in their shards, int64."""
@@ -93,24 +130,6 @@ class RawReader(RecordReader):
         length = VARINT_BYTES * layout.num_labels
         varints = self._memories.copy(shards, offsets + layout.label_offset, length)
         return from_padded_varints(varints)
-
-    def _problems(self, records: Ints) -> dict[int, str]:
-        layout = self._layout
-        shards, places = self._find(records)
-        heads = self._memories.copy(shards, places * layout.stride, layout.image_offset)
-        labels = from_padded_varints(heads[:, self._label_bytes])
-        if self._labels is not None:
-            self._labels[records] = labels
-        bad = np.flatnonzero((labels >= self._num_classes).any(axis=1))
-        problems = {int(records[index]): self._label_problem(labels[index]) for index in bad}
-        if self._verify == "off":
-            return problems
-        ends = (places + 1) * layout.stride - FOOTER_BYTES
-        stored = self._memories.copy(shards, ends, FOOTER_BYTES).view("<u4")[:, 0]
-        found = zip(shards.tolist(), places.tolist(), strict=True)
-        crcs = crcs_of(self._contents[shard][place] for shard, place in found)
-        sound = layout.heads_match(heads) & (crcs == stored)
-        return problems | dict.fromkeys(records[~sound].tolist(), WRONG_CRC)
 
     def _row(self, shard: int, place: int) -> int:
         start = self._layout.row_offset

@@ -55,16 +55,15 @@ class BadRecord:
 
 
 class UnreadableError(Exception):
-    """A record that looked sound cannot be read.
+    """Some records cannot be read.
 
     Args:
-        number: The record's.
-        reason: What is wrong, as the end of a sentence.
+        problems: What is wrong with each of them, as the end of a sentence, by record number.
     """
 
-    def __init__(self, number: int, reason: str) -> None:
-        super().__init__(number, reason)
-        self.number, self.reason = number, reason
+    def __init__(self, problems: dict[int, str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
 
 
 class RecordReader(ABC):
@@ -140,12 +139,9 @@ class RecordReader(ABC):
         """
         try:
             while True:
-                try:
-                    images, labels = self._by_parts(self._read, self._sound(records))
-                    return images, labels
-                except UnreadableError as error:  # told, or replaced like any other bad record
-                    if not self._fetch_again([error.number]):
-                        self._set_bad(error.number, error.reason)
+                found = self._try_to_read(self._without_bad(records))
+                if found is not None:
+                    return found
         except Exception as error:
             self.failure = error
             raise
@@ -187,15 +183,13 @@ class RecordReader(ABC):
 
     @abstractmethod
     def _read(self, records: Ints) -> tuple[Bytes, Labels]:
-        """Returns images and labels of records that are sound, and whose shards are held.
+        """Returns images and labels of records whose shards are held.
+
+        Compares CRCs and labels of those that are not known to be sound.
 
         Raises:
-            UnreadableError: One is not sound after all.
+            UnreadableError: Some are bad.
         """
-
-    @abstractmethod
-    def _problems(self, records: Ints) -> dict[int, str]:
-        """Returns which of some records, whose shards are held, are bad, and why."""
 
     @abstractmethod
     def _row(self, shard: int, place: int) -> int:
@@ -231,11 +225,8 @@ class RecordReader(ABC):
                 target[here] = array
         return tuple(whole)
 
-    def _sound(self, records: Ints) -> Ints:
+    def _without_bad(self, records: Ints) -> Ints:
         """Returns the records to read: those asked for, and others in place of bad ones."""
-        unknown = self._state[records] == UNKNOWN
-        if unknown.any():
-            self._look_at(np.unique(records[unknown]))
         bad = self._state[records] == _BAD
         if not bad.any():
             return records
@@ -243,30 +234,29 @@ class RecordReader(ABC):
         records[bad] = [self._stand_in(number) for number in records[bad].tolist()]
         return records
 
-    def _look_at(self, records: Ints) -> None:
-        """Finds out which records are bad."""
-        problems = self._all_problems(records)
-        if self._fetch_again(list(problems)):  # the damage may be on the way to us only
-            problems = self._all_problems(records)
+    def _try_to_read(self, records: Ints) -> tuple[Bytes, Labels] | None:
+        """Returns images and labels; None if some records turned out to be bad.
+
+        Those are known from then on, unless their shards were fetched again: the damage may have
+        been on the way to us only.
+
+        Raises:
+            RecordError: A record is bad, and `on_bad` is `stop`.
+        """
+        try:
+            images, labels = self._by_parts(self._read, records)
+        except UnreadableError as error:
+            if not self._fetch_again(list(error.problems)):
+                for number, reason in sorted(error.problems.items()):
+                    self._set_bad(number, reason)
+            return None
         if self._verify != "always":
             self._state[records] = _SOUND
-        for number, reason in problems.items():
-            self._set_bad(number, reason)
-
-    def _all_problems(self, records: Ints) -> dict[int, str]:
-        """Returns which of some records are bad, and why."""
-        problems: dict[int, str] = {}
-
-        def look(records: Ints) -> tuple[()]:
-            problems.update(self._problems(records))
-            return ()
-
-        self._by_parts(look, records)
-        return problems
+        return images, labels
 
     def _fetch_again(self, numbers: Sequence[int]) -> bool:
         """Lets the shards of records be brought again; False if that changes nothing."""
-        if self.far is None or not numbers:
+        if self.far is None:
             return False
         shards, _ = self._find(np.array(numbers))
         return self.far.fetch_again(np.unique(shards))
@@ -281,15 +271,21 @@ class RecordReader(ABC):
                 self._state[number] = _BAD
                 self.bad_records.append(bad)
 
-    def _label_problem(self, labels: Ints) -> str:
-        """Returns which label of a record is out of range.
+    def _label_problems(self, records: Ints, labels: Ints) -> dict[int, str]:
+        """Returns which records have a label out of range, and which label.
 
         Args:
-            labels: The record's, of which one is; shape (outputs,).
+            records: Their numbers, shape (batch,).
+            labels: Theirs, shape (batch, outputs).
         """
-        index = int(np.argmax(labels >= self._num_classes))
-        output, num_classes = [*self._info.outputs][index], self._num_classes[index]
-        return f"{LABEL_OUT_OF_RANGE}: {output} is {labels[index]}, of {num_classes} classes"
+        outputs, problems = [*self._info.outputs], {}
+        # Backwards, so that a record's first wrong label is told.
+        for index, output in np.argwhere(labels >= self._num_classes)[::-1].tolist():
+            problems[int(records[index])] = (
+                f"{LABEL_OUT_OF_RANGE}: {outputs[output]} is {labels[index, output]}, "
+                f"of {self._num_classes[output]} classes"
+            )
+        return problems
 
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))
@@ -306,8 +302,8 @@ class RecordReader(ABC):
         """Returns the next sound record after a bad one, the first again after the last."""
         for candidate in range(number + 1, number + self.num_records):
             candidate %= self.num_records
-            if self._state[candidate] == UNKNOWN:
-                self._look_at(np.array([candidate]))
-            if self._state[candidate] != _BAD:
-                return candidate
+            # Read alone: the batch is read once more, not once for each of a run of bad ones.
+            while self._state[candidate] != _BAD:
+                if self._try_to_read(np.array([candidate])) is not None:
+                    return candidate
         raise RecordError(f"{self._describe(number, 'is bad, and so are all others')}. {REPAIR}")

@@ -10,10 +10,11 @@ import pytest
 from conftest import SAMPLE
 
 from convert.dataset.read import read_dataset
-from convert.dataset.record import layout_of_record
+from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varints
 from train import load_numpy
 from train.errors import RecordError, UsageError
 from train.input.options import open_source
+from train.records.batch_crcs import BatchCrcs
 
 SHARD = "images-train.tfrecord-00001-of-00004"
 STRIDE = 12_379
@@ -65,6 +66,11 @@ def damaged(dataset):
     return dataset
 
 
+def test_the_first_of_several_is_named(damaged):
+    with pytest.raises(RecordError, match=rf"{SHARD}: record 5 "):
+        reader(damaged).gather(np.array([49, 3, 31, 30, 31]))
+
+
 def test_the_next_sound_record_stands_in(damaged, small_dataset):
     skipping, sound = reader(damaged, on_bad_record="skip"), reader(small_dataset)
     asked = np.array([31, 3, 30, 49, 29, 30])
@@ -85,6 +91,21 @@ def test_what_stands_in_does_not_depend_on_what_was_read_before(damaged):
     for (images, labels), (others, other_labels) in zip(whole[6:], again, strict=True):
         assert np.array_equal(images, others)
         assert all(np.array_equal(labels[name], other_labels[name]) for name in labels)
+
+
+def test_a_run_of_bad_records_is_read_one_by_one(dataset, monkeypatch):
+    """The batch is not read again for each of them."""
+    for number in range(5, 20):
+        flip(dataset / SHARD, number * STRIDE + 5_000)
+    compared, compare = [], BatchCrcs.wrong
+
+    def count(crcs, heads, *rest):
+        compared.append(len(heads))
+        return compare(crcs, heads, *rest)
+
+    monkeypatch.setattr(BatchCrcs, "wrong", count)
+    reader(dataset, on_bad_record="skip").gather(np.array([30, 1, 2]))
+    assert compared == [3, *[1] * 15, 3]
 
 
 def test_the_first_record_stands_in_for_the_last(dataset):
@@ -128,6 +149,43 @@ def test_a_label_out_of_range_is_found_in_any_case(dataset, verify):
         file.write(b"\xff\xff\x80\x80\x00")
     with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+\) (has a label|is dam)"):
         reader(dataset, verify_records=verify).gather(np.arange(25, 50))
+
+
+def test_a_label_out_of_range_among_encoded_ones(encoded_datasets, tmp_path):
+    """Its CRC is right: whoever wrote it was wrong."""
+    dataset = shutil.copytree(encoded_datasets["png"], tmp_path / "png")
+    shard = min(dataset.glob("*train*-of-?????"))
+    offset, length = map(int, (dataset / f"{shard.name}.idx").read_text().split("\n")[2].split())
+    layout, content = layout_of_record(4, length), bytearray(shard.read_bytes())
+    image = bytes(content[offset + layout.image_offset : offset + length - FOOTER_BYTES])
+    label = padded_varints(np.array([0, 200, 300, 0])).tobytes()
+    content[offset : offset + length] = b"".join(layout.encode(label, bytes(5), image))
+    shard.write_bytes(content)
+    num_classes = len(read_dataset(str(dataset)).classes["y1"])
+    for verify in ("first", "off"):
+        with pytest.raises(RecordError) as raised:
+            reader(dataset, verify_records=verify).gather(np.array([3, 2]))
+        assert str(raised.value) == (
+            f"{shard}: record 2 (manifest row 0) has a label out of range: y1 is 200, "
+            f"of {num_classes} classes. {REPAIR}"
+        )
+
+
+@pytest.mark.parametrize("verify", ["first", "off"])
+def test_a_record_of_a_length_that_none_can_have(encoded_datasets, tmp_path, verify):
+    """An index may name any lengths that add up."""
+    dataset = shutil.copytree(encoded_datasets["png"], tmp_path / "png")
+    index = min(dataset.glob("*train*.idx"))
+    starts = [int(line.split()[0]) for line in index.read_text().splitlines()]
+    starts[2] = starts[1] + 5
+    ends = [*starts[1:], (dataset / index.stem).stat().st_size]
+    lines = [f"{start} {end - start}\n" for start, end in zip(starts, ends, strict=True)]
+    index.write_text("".join(lines))
+    with pytest.raises(RecordError) as raised:
+        reader(dataset, verify_records=verify).gather(np.array([4, 1]))
+    assert str(raised.value) == (
+        f"{dataset / index.stem}: record 1 (manifest row -1) is damaged: its CRC is wrong. {REPAIR}"
+    )
 
 
 def test_bad_records_among_encoded_ones(encoded_datasets, tmp_path):
