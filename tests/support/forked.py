@@ -7,6 +7,7 @@ forks of.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import importlib
@@ -107,7 +108,13 @@ def _server() -> socket.socket:
         words = [sys.executable, __file__, str(its.fileno())]
         root = str(Path(__file__).parents[2])
         env = {**os.environ, "PYTHONPATH": root}
-        subprocess.Popen(words, pass_fds=[its.fileno()], env=env)
+        process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env)
+
+    @atexit.register
+    def end() -> None:
+        ours.close()
+        process.wait()
+
     return ours
 
 

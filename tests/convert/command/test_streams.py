@@ -100,7 +100,7 @@ def test_predict_without_streams(run: Path, sample_files: list[str], tmp_path: P
     last = done.stderr.splitlines()[-1]
     assert last.startswith("train: error: stdout: cannot be written: Bad file")
     words = (*TRAIN, "predict", str(run))
-    code, _, err = shell(tmp_path, (*words, sample_files[0], "--output", "table.csv"), ">&- 2>&-")
+    code, *_ = shell(tmp_path, (*words, sample_files[0], "--output", "table.csv"), ">&- 2>&-")
     assert (code, os.listdir(tmp_path)) == (0, ["table.csv"])
 
 
