@@ -46,7 +46,7 @@ class Fork:
             "code": code,
             "words": list(map(str, words)),
             "cwd": str(cwd or os.getcwd()),
-            "env": dict(os.environ if env is None else env),
+            "env": _environment() if env is None else env,
             "open": [stream is not None for stream in streams],
         }
         message = json.dumps(request).encode()
@@ -99,6 +99,11 @@ def _read_all(pipe: int) -> str:
         return file.read()
 
 
+def _environment() -> dict[str, str]:
+    """Returns this process's environment, less what importing JAX sets."""
+    return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+
+
 @functools.cache
 def _server() -> socket.socket:
     """Starts the process that loads TensorFlow; it ends with this one."""
@@ -107,7 +112,7 @@ def _server() -> socket.socket:
     with its:
         words = [sys.executable, __file__, str(its.fileno())]
         root = str(Path(__file__).parents[2])
-        env = {**os.environ, "PYTHONPATH": root}
+        env = {**_environment(), "PYTHONPATH": root}
         process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env)
 
     @atexit.register
@@ -149,13 +154,15 @@ def _become(request: dict, given: list[int]) -> str:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     streams = iter(given)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        stream = None  # as Python starts where one is closed
         if request["open"][number]:
             os.dup2(next(streams), number)
-        else:  # as Python starts then
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+        else:
             os.close(number)
-            setattr(sys, name, None)
-            setattr(sys, f"__{name}__", None)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     for descriptor in given:
         os.close(descriptor)
     sys.argv = ["-c", *request["words"]]
