@@ -23,19 +23,19 @@ Done = subprocess.CompletedProcess[str]
 # 20,000 images, 10,000 label files, 1,500 files `dataset.json` and 2,000 verbs on damaged folders,
 # in ranges that can run side by side.
 QUICK_RANGES = [
-    ("folders", 0, 49),
-    ("images", 0, 3_999),
-    ("manifests", 0, 999),
-    ("datasets", 0, 499),
+    ("folders", 0, 34),
+    ("images", 0, 1_999),
+    ("manifests", 0, 499),
+    ("datasets", 0, 249),
 ]
 LONG_RANGES = [
-    ("folders", 50, 1_024),
+    ("folders", 35, 1_024),
     ("folders", 1_025, 1_999),
-    ("images", 4_000, 11_999),
+    ("images", 2_000, 11_999),
     ("images", 12_000, 19_999),
-    ("manifests", 1_000, 5_499),
+    ("manifests", 500, 5_499),
     ("manifests", 5_500, 9_999),
-    ("datasets", 500, 1_499),
+    ("datasets", 250, 1_499),
 ]
 EVERYTHING = os.environ.get("CI") == "true"
 RANGES = [*QUICK_RANGES, *(LONG_RANGES if EVERYTHING else [])]

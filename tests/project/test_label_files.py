@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from convert_cases import command, png
+from convert_cases import command_here, png
 from documents import PAGES
 
 PAGE = PAGES["docs/convert.md"]
@@ -69,9 +69,9 @@ def test_every_file_has_a_command() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_from_the_file_to_show(folder: Path, tmp_path: Path, line: str) -> None:
     _, manifest, output, *flags = shlex.split(line)
-    done = command(manifest, tmp_path / output, *flags, cwd=folder)
+    done = command_here(manifest, tmp_path / output, *flags, cwd=folder)
     assert "4 outputs of 10 classes each; for example 0000, " in done.stderr
     assert "40 records" in done.stderr
-    shown = command("show", output, "--count", 4, cwd=tmp_path)
+    shown = command_here("show", output, "--count", 4, cwd=tmp_path)
     assert (tmp_path / f"{output}-train.png").exists()
     assert "40 records" in shown.stdout

@@ -7,13 +7,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from io import BytesIO
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from convert.cli import main
 from convert.config import ConvertConfig
 from convert.dataset.info import SOURCE
 from convert.job import convert_dataset
@@ -113,6 +115,18 @@ def command(*words: object, check: bool = True, **options: Any) -> subprocess.Co
     )
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def command_here(*words: Any, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs the command in this process, which takes a tenth of the time; see `command`."""
+    out, err = StringIO(), StringIO()
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    assert not check or code == 0, err.getvalue()
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 # What `convert` took its manifest for, said before it begins to write.

@@ -29,6 +29,8 @@ WALL_CLOCK = {"images_per_second", "input_wait", "seconds"}
 FLAGS = {
     "epochs": 3,
     "batch_size": 8,
+    "model": "cnn",
+    "width": 0.125,
     "checkpoint_minutes": 0.07,  # of a clock that counts: a checkpoint each few steps
     "keep_checkpoints": 2,
 }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 from train.cli import main
@@ -24,7 +25,13 @@ SMALL = (
 
 
 def train(*words, cwd=None):
-    """Runs the command; returns exit code, lines of stdout and lines of stderr."""
+    """Runs the command in a fork; returns exit code, lines of stdout and lines of stderr."""
+    done = forked.run(forked.TRAIN, *words, cwd=cwd)
+    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def train_from_exec(*words, cwd=None):
+    """As `train`, in a process that also loads Python and TensorFlow."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the test may have imported JAX, which sets it
     done = subprocess.run(

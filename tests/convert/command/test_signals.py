@@ -15,7 +15,7 @@ from convert_cases import PATIENCE, draw_sources
 from train.cli import main
 
 ROOT = Path(__file__).parents[3]
-NUM_MOMENTS, NUM_FORKED = (40, 160) if os.environ.get("CI") == "true" else (8, 8)
+NUM_MOMENTS, NUM_FORKED = (40, 160) if os.environ.get("CI") == "true" else (3, 5)
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.
 SWALLOWING = {
@@ -217,7 +217,7 @@ Training = tuple[list[str], dict[str, str]]
 def training(small_dataset: Path) -> Training:
     """The words and the environment of a short training."""
     words = [str(small_dataset), "--model", "cnn", "--epochs", "2"]
-    words += ["--batch-size", "8", "--width", "0.125"]
+    words += ["--batch-size", "30", "--width", "0.125"]
     return words, {**os.environ, "PYTHONPATH": str(ROOT)}
 
 

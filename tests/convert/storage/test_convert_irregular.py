@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from convert_cases import PATIENCE, command, convert, draw_sources
+from convert_cases import PATIENCE, command, command_here, convert, draw_sources
 from irregular import FOREIGN, KINDS
 
 from convert.dataset.info import DATASET_JSON, QUARANTINE
@@ -137,7 +137,7 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_says_one_line(verb, kind, file, place):
     FOREIGN[kind](place / "ds" / file)
-    done = command(*VERBS[verb], check=False, cwd=place)
+    done = command_here(*VERBS[verb], check=False, cwd=place)
     assert "Traceback" not in done.stderr
     assert done.returncode in (1, 2), done.stderr
     refused = "ds: exists and is no valid dataset"
@@ -149,7 +149,7 @@ def test_the_lock_of_an_output(kind, place):
     path = place / ".new.lock"
     path.write_bytes(b"")
     KINDS[kind](path)
-    done = command("m.csv", "new", "--size", 12, 8, "--workers", 1, check=False, cwd=place)
+    done = command_here("m.csv", "new", "--size", 12, 8, "--workers", 1, check=False, cwd=place)
     assert done.returncode == 1
     assert path.name in done.stderr
 

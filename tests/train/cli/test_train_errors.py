@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import forked
 import pytest
 from conftest import SAMPLE
 from train_cases import SMALL, run_main, train
@@ -129,10 +130,9 @@ def test_what_cannot_be_built_leaves_no_folder(small_dataset, tmp_path):
 
 def test_a_reader_that_goes_away_is_no_error(run):
     """As in `train evaluate RUN | head -1`."""
-    command = [sys.executable, "-m", "train", "evaluate", str(run[0])]
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True)
+    done = forked.run(forked.TRAIN, "evaluate", run[0], stdout=write_end)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (141, "")
 

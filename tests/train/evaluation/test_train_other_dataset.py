@@ -286,7 +286,7 @@ def test_a_training_split_that_is_not_remembered(place, reason, monkeypatch):
 
 
 def test_a_training_remembers(place):
-    words = ("--run", "new", "--epochs", 1, "--model", "cnn", "--batch-size", 8)
+    words = ("--run", "new", "--epochs", 1, "--model", "cnn", "--width", 0.125, "--batch-size", 8)
     code, _, errors = train("ds", *words, cwd=place.path)
     assert code == 0, errors
     found = np.load(place.path / "new/training_images.npy")

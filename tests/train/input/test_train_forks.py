@@ -4,14 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from convert_cases import ALL, PATIENCE, convert, draw_sources
-
-ROOT = Path(__file__).parents[3]
 
 # The child ends with 0 where it read the same as the parent; a sentence goes to stdout.
 CODE = """
@@ -90,11 +88,7 @@ def test_a_fork_with_a_cache_is_told(
 
 
 def python(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", CODE, words],
-        cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
-    )  # fmt: skip
+    return forked.run(CODE, words, cwd=folder)
 
 
 def test_locks_that_others_hold_are_free_in_the_child(datasets: Path) -> None:

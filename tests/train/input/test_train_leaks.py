@@ -2,14 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from convert_cases import ALL, PATIENCE, convert, draw_sources
 
-ROOT = Path(__file__).parents[3]
 LOADERS = ("load_numpy", "load_pydataset", "load_dataset")
 TIMES = dict.fromkeys(LOADERS, 30)
 if os.environ.get("CI") == "true":  # load_dataset builds a graph each time, which takes its time
@@ -18,7 +16,6 @@ NUM_RECORDS = 64  # each a shard of its own
 
 CODE = """
 import gc, json, os, sys, threading, time
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import train
 
 loader, path, options, times = json.loads(sys.argv[1])
@@ -97,12 +94,7 @@ def test_nothing_is_kept(
     datasets: Path, tmp_path: Path, loader: str, name: str, options: dict[str, object]
 ) -> None:
     words = json.dumps([loader, str(datasets / name), options, TIMES[loader]])
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, words],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=PATIENCE * TIMES[loader] // 30,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"},
-    )  # fmt: skip
+    done = forked.run(CODE, words, cwd=tmp_path, patience=PATIENCE * TIMES[loader] // 30)
     assert done.returncode == 0, done.stderr
     before, after, memory = json.loads(done.stdout)
     # Descriptors, mapped shards, threads of ours: one dataset may be on its way out.

@@ -65,10 +65,16 @@ def test_a_full_disk(where, name, file, tiny_dataset, whole_run, tmp_path, monke
 def test_a_disk_that_fills_amid_a_checkpoint(tiny_dataset, whole_run, tmp_path, monkeypatch):
     """The kernel refuses to let a file grow: models have room, the state has not."""
     run, limits = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = [
+        Path(newest(whole_run).path, name).stat().st_size for name in ("last.keras", "state.npz")
+    ]
+    assert sizes[0] < sizes[1]
     try:
         with monkeypatch.context() as patched:
             at_step(
-                patched, 15, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, limits[1]))
+                patched,
+                15,
+                lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1])),
             )
             with pytest.raises(TryAgainError, match="checkpoints: cannot be written: File too"):
                 train_model(config(tiny_dataset, tmp_path))
