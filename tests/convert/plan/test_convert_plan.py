@@ -170,7 +170,8 @@ def test_a_label_that_no_good_row_has_is_no_class(plan: Any) -> None:
 
 def test_boxes_of_the_rows(plan: Any) -> None:
     header = "path,y0,left,top,right,bottom"
-    rows = ["p,a,1,2,3,4", "q,a,1,2,1,4", "r,a,,2,3,4", "s,a,1.0,2,3,4", "t,a,-1,0,3,4"]
+    rows = ["p,a,1,2,3,4", "q,a,1,2,1,4", "r,a,,2,3,4", "s,a,1.0,2,3,4", "t,a,-1,0,3,4",
+            "u,a,1,5,3,4"]  # fmt: skip
     made = plan(header, *rows, order="source")
     assert made.shard("train", 0).boxes == [(1, 2, 3, 4), (-1, 0, 3, 4)]
     rule = "left, top, right, bottom must be whole numbers with left < right and top < bottom, got"
@@ -178,6 +179,7 @@ def test_boxes_of_the_rows(plan: Any) -> None:
         (1, "box_invalid", f"{rule} 1, 2, 1, 4"),
         (2, "box_invalid", f"{rule} nothing, 2, 3, 4"),
         (3, "box_invalid", f"{rule} 1.0, 2, 3, 4"),
+        (5, "box_invalid", f"{rule} 1, 5, 3, 4"),
     ]
     assert plan(header, *rows, crop=(0, 0, 1, 1)).boxes is None  # one box for all
     assert plan("path,y0,left,top,right", "p,a,x,y,z").boxes is None  # columns of something else
