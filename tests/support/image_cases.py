@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from convert_cases import encoded
-from PIL import Image
+from PIL import Image, features
 
 from convert.errors import ImageError
 from convert.images.render import ImageOptions, Rendered, render
@@ -82,3 +83,9 @@ def bomb(width: int, height: int) -> bytes:
     """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
     header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def require_codec(part: str) -> None:
+    """Skips a test by name where Pillow was built without what it needs."""
+    if not features.check(part):
+        pytest.skip(f"Pillow was built without {part}")
