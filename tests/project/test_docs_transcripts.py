@@ -47,6 +47,12 @@ def test_a_conversion(folder: Path) -> None:
     assert_shown(printed, shown)
 
 
+def test_planning_it(folder: Path) -> None:
+    line = f"{CONVERT} --plan-only"
+    shown = transcripts(PAGES["docs/convert.md"])[line]
+    assert_shown(run(line, folder), [about for about in shown if "ms an image" not in about])
+
+
 def test_showing_it(folder: Path) -> None:
     line = "convert show strips --count 24"
     assert_shown(run(line, folder), transcripts(PAGES["docs/convert.md"])[line])

@@ -102,3 +102,9 @@ def pixels(data: bytes, **options) -> np.ndarray:
 def bomb(width: int, height: int) -> bytes:
     """Returns a PNG whose header names a size, and whose rows are missing: to decode it fails."""
     return png((width, height), 8, 2, stream=b"")
+
+
+def require_codec(part: str) -> None:
+    """Skips a test by name where Pillow was built without what it needs."""
+    if not features.check(part):
+        pytest.skip(f"Pillow was built without {part}")

@@ -97,6 +97,7 @@ def test_forgotten_memory_is_given_back_and_can_be_read_again(tmp_path):
 
 
 def resident_file_bytes():
+    """Of disks, and of a file system in memory, as /tmp may be."""
     with open("/proc/self/status", encoding="utf-8") as status:
-        line = next(line for line in status if line.startswith("RssFile"))
-    return int(line.split()[1]) * 1024
+        lines = [line for line in status if line.startswith(("RssFile", "RssShmem"))]
+    return sum(int(line.split()[1]) * 1024 for line in lines)

@@ -10,6 +10,7 @@ import pytest
 from convert_cases import convert, draw_sources, write_manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from image_cases import require_codec
 from PIL import Image, ImageDraw, features
 from show_cases import draw_texts, show
 
@@ -223,7 +224,9 @@ def test_names_of_several_characters_are_kept_apart(tmp_path: Path, drawn: list[
 def test_class_numbers_where_no_font_has_the_glyphs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: list[str], has_freetype: bool
 ) -> None:
-    if not has_freetype:
+    if has_freetype:
+        require_codec("freetype2")
+    else:
         monkeypatch.setattr(features, "check", lambda name: False)
     monkeypatch.setattr("convert.show.font.FOLDERS", ())
     lines, _ = show(draw_chinese(tmp_path), count=4, sheets=str(tmp_path / "sheets"))
