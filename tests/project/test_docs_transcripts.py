@@ -50,7 +50,9 @@ def test_a_conversion(folder: Path) -> None:
 def test_planning_it(folder: Path) -> None:
     line = f"{CONVERT} --plan-only"
     shown = transcripts(PAGES["docs/convert.md"])[line]
-    assert_shown(run(line, folder), [about for about in shown if "ms an image" not in about])
+    assert_shown(
+        run(line, folder), ["..." if "ms an image" in text else text for text in shown[1:]]
+    )
 
 
 def test_showing_it(folder: Path) -> None:
