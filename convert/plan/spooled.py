@@ -6,13 +6,17 @@ A file without a name is gone with the process, however that ends. The files lie
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from convert.os_errors import failure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,12 +36,26 @@ def empty_array(shape: tuple[int, ...], dtype: type) -> Array:
         dtype: Its type.
 
     Raises:
-        OSError: It is large, and the folder of temporary files has no room.
+        ShardfeedError: It is large, and there is no room for temporary files.
     """
-    if math.prod(shape) * np.dtype(dtype).itemsize <= _MOST_IN_MEMORY:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= _MOST_IN_MEMORY:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
+    with _telling_of_room(), tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a disk that fills later would end the process
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+@contextlib.contextmanager
+def _telling_of_room() -> Iterator[None]:
+    """Turns a failure of temporary files into one that names their folder."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
+        what = f"{folder}: no room for a large manifest's columns"
+        again = "run the same command again, or set TMPDIR to another folder"
+        raise failure(error, what, again) from error
 
 
 def blocks(num_rows: int) -> Iterator[slice]:
@@ -66,7 +84,8 @@ class TextColumn:
 
     def __exit__(self, *_: object) -> None:
         for part in (*self._offsets, self._text):
-            part.file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is given up
+                part.file.close()
 
     def append(self, texts: pa.Array) -> None:
         """Adds texts at the end.
@@ -75,7 +94,7 @@ class TextColumn:
             texts: large_string, or large_list<large_string>; no nulls; always the same type.
 
         Raises:
-            OSError: The folder of temporary files has no room.
+            ShardfeedError: There is no room for temporary files.
         """
         import pyarrow as pa
 
@@ -120,7 +139,8 @@ class _Bytes:
         self._size = 0
 
     def append(self, piece: Any) -> None:
-        self._size += self.file.write(memoryview(piece).cast("B"))
+        with _telling_of_room():
+            self._size += self.file.write(memoryview(piece).cast("B"))
 
     def finish(self) -> pa.Buffer:
         """Returns all bytes, which outlive the file."""
@@ -129,5 +149,6 @@ class _Bytes:
         if self._size <= _MOST_IN_MEMORY:
             self.file.seek(0)
             return pa.py_buffer(self.file.read())
-        self.file.flush()
+        with _telling_of_room():
+            self.file.flush()
         return pa.py_buffer(mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,8 +1,10 @@
 """Manifests of any size: read in blocks, kept in mapped files, planned as small ones are."""
 
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 from convert_cases import options_of, plan_of
 from pyarrow import parquet
 
+from convert.errors import ShardfeedError, TryAgainError
 from convert.plan import spooled
 from convert.plan.dialects import read_manifest
-from convert.plan.shard_specs import Plan
+from convert.plan.shard_specs import Plan, make_plan
 from convert.plan.splits import record_order
 
 NUM_ROWS = 500
@@ -88,6 +91,40 @@ def test_a_table_of_text_in_mapped_files(
     expected = columns_of(file)
     blocky(monkeypatch)
     assert columns_of(file) == expected
+
+
+@pytest.mark.parametrize("kind", ["texts", "columns"])
+def test_a_full_folder_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The kernel lets no file grow: neither one of texts nor one of labels."""
+    file = tmp_path / "m.parquet"
+    parquet.write_table(tables()[kind], file)
+    manifest = read_manifest(str(file))
+    blocky(monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        for attempt in (
+            lambda: read_manifest(str(file)),
+            lambda: make_plan(manifest, options_of(file), {}),
+        ):
+            with pytest.raises(TryAgainError, match=f"{tmp_path}: no room for a large manifest's"):
+                attempt()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_no_folder_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the manifest that is missing; a small one needs no such folder."""
+    file = tmp_path / "m.parquet"
+    parquet.write_table(tables()["texts"], file)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    read_manifest(str(file))
+    blocky(monkeypatch)
+    with pytest.raises(ShardfeedError, match="gone: no room for a large manifest's columns: No"):
+        read_manifest(str(file))
 
 
 def columns_of(file: Path) -> dict[str, list[str]]:
