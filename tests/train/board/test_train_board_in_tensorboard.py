@@ -64,7 +64,7 @@ def tensorboard(run):
 
 def test_histograms_of_activations(tensorboard, browser):
     browser.open(f"{tensorboard}#histograms", width=1500, height=1400)
-    browser.wait(f"{HISTOGRAMS}['weights_activations/block1_first_conv'] === 2", 60)
+    browser.wait(f"{HISTOGRAMS}['weights_activations/block1_conv'] === 2", 60)
     drawn = browser.evaluate(HISTOGRAMS)
     first = {tag for tag in drawn if tag.startswith("weights_activations/")}
     assert len(first) == 12  # a page of them
@@ -86,11 +86,10 @@ def test_images(tensorboard, browser):
 
 def test_curves_come_first_and_histograms_stay_closed(tensorboard, browser):
     browser.open(f"{tensorboard}#timeseries", width=1500, height=1400)
-    groups = """[...document.querySelectorAll("card-groups card-group")].map(group => [
-        group.querySelector(".group-title").innerText.trim(),
-        group.querySelectorAll("card-view").length > 0])"""
-    browser.wait(f"{groups}.length > 8", 60)
-    browser.wait(f"{groups}[1][1]", 60)
+    groups = """[...document.querySelectorAll("button.group-toolbar")].map(button => [
+        button.querySelector(".group-title").innerText,
+        button.querySelector("[data-mat-icon-name=expand_less_24px]") !== null])"""
+    browser.wait(f"{groups}.filter(group => group[1]).length === 2", 60)
     shown = browser.evaluate(groups)
     assert [name for name, is_open in shown if is_open] == ["speed", "train"]
     closed = ["weights", "weights_activations", "weights_gradient_norms"]
