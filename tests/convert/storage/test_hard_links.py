@@ -14,7 +14,7 @@ from convert.storage.places import read_text, write_json
 from convert.storage.regular_files import IrregularFileError, open_regular
 from train.errors import FormatError, ShardfeedError, UsageError
 from train.predict.output import open_output
-from train.runs.events import cut_back, started
+from train.runs.events import cut_back
 from train.runs.folder import EVENTS, LOG, RunFolder
 from train.runs.open import resumed_run
 
@@ -125,11 +125,3 @@ def test_events_that_are_linked_are_not_cut(run):
     with pytest.raises(OSError, match="hard links"):
         cut_back(str(run / EVENTS), {os.path.basename(EVENT): 3})
     assert (run.parent / "backup").read_bytes() == before
-
-
-def test_a_run_began_with_its_first_file(tmp_path):
-    assert started(str(tmp_path / "none")) is None
-    assert started(str(tmp_path)) is None
-    for name in ("1700000002500000000", "1700000001500000000", "1.cut"):
-        (tmp_path / f"events.out.tfevents.{name}").touch()
-    assert started(str(tmp_path)) == 1_700_000_001.5

@@ -10,6 +10,7 @@ import pytest
 from resume_cases import assert_same
 
 from train.model.networks.by_name import build_model
+from train.runs.events import started
 from train.training.board import histograms
 from train.training.board.histogram import MAX_VALUES, histogram, sample
 from train.training.board.histograms import Activations, Histograms, outputs_of
@@ -167,3 +168,11 @@ def test_captions_stay_in_their_columns(shape):
     assert [line[-3:] for line in lines] == [".1%", "...", "..."]
     assert texts[0] == "16  99.0%\nMWMWMWM\nWMWMWMW"
     assert _caption(3, "京" * 40, "京A", "50.0%") == "3  50.0%"  # the rest is in the table
+
+
+def test_a_run_began_with_its_first_file(tmp_path):
+    assert started(str(tmp_path / "none")) is None
+    assert started(str(tmp_path)) is None
+    for name in ("1700000002500000000", "1700000001500000000", "1.cut"):
+        (tmp_path / f"events.out.tfevents.{name}").touch()
+    assert started(str(tmp_path)) == 1_700_000_001.5
