@@ -62,6 +62,8 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
         },
         "environment": {"python": "3.11", "packages": {"keras": "<3>"}},
         "history": [{**history, "epoch": float(epoch)} for epoch in range(1, epochs + 1)],
+        "started": 1_795_780_800.0,
+        "ended": 1_795_783_500.0,
         "best": epochs,
         "bad_records": 2,
         "parameters": 123456,
@@ -69,7 +71,7 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
         "class_counts": {"v": np.arange(classes) * 40},
         "validation": Validation(
             evaluation=evaluation,
-            misread=[pictures[record] for record in wrong[:4]],
+            worst=[pictures[record] for record in wrong[:4]],
             random=pictures[:4],
         ),
     }

@@ -57,7 +57,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
 
 def evaluation_lines(result: RunEvaluation) -> list[str]:
     """Returns the lines to print about an evaluation."""
-    from train.evaluation.predictions import confused_pairs
+    from train.evaluation.confusion import confused_pairs
 
     evaluation, info = result.evaluation, result.info
     numbers = {
@@ -163,7 +163,7 @@ def evaluation_json(
         result: The evaluation.
         history: The run's.
     """
-    from train.evaluation.predictions import confused_pairs
+    from train.evaluation.confusion import confused_pairs
     from train.evaluation.scores import COVERAGES, PRECISIONS
 
     last = history[-1] if history else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,6 @@ from train.records.class_counts import ClassCounts
 Floats = np.ndarray[Any, np.dtype[Any]]
 Indices = np.ndarray[Any, np.dtype[np.int32]]
 
-_PAIRS = 10
 WORST = 10
 """Misread records that are named where the user does not say how many."""
 
@@ -110,51 +108,6 @@ class Evaluation:
         return right
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConfusedPair:
-    """A class that was taken for another.
-
-    Attributes:
-        true: Name of the true class; empty for the blank.
-        predicted: Name of the predicted one.
-        count: How often, in all outputs.
-        share: The same, of all occurrences of the true class. In (0, 1].
-    """
-
-    true: str
-    predicted: str
-    count: int
-    share: float
-
-
-def confused_pairs(evaluation: Evaluation, info: DatasetInfo) -> list[ConfusedPair]:
-    """Returns the commonest confusions, the commonest first.
-
-    Only what occurs is counted, never all pairs: of 21,000 classes there are 441 million.
-    """
-    counts: Counter[tuple[str, str]] = Counter()
-    occurrences: Counter[str] = Counter()
-    for position, classes in enumerate(info.classes.values()):
-        labels, predictions = evaluation.labels[:, position], evaluation.predictions[:, position]
-        wrong = labels != predictions
-        codes = labels[wrong].astype(np.int64) * len(classes) + predictions[wrong]
-        for code, count in _tally(codes):
-            counts[classes[code // len(classes)], classes[code % len(classes)]] += count
-        for label, count in _tally(labels):
-            occurrences[classes[label]] += count
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [
-        ConfusedPair(true=true, predicted=predicted, count=n, share=n / occurrences[true])
-        for (true, predicted), n in ranked[:_PAIRS]
-    ]
-
-
-def _tally(values: Indices) -> list[tuple[int, int]]:
-    """Returns each value with how often it occurs."""
-    found, counts = np.unique(values, return_counts=True)
-    return list(zip(found.tolist(), counts.tolist(), strict=True))
-
-
 def rare_classes(
     evaluation: Evaluation, info: DatasetInfo, training: ClassCounts
 ) -> list[RarityGroup]:
@@ -180,4 +133,10 @@ def worst_records(evaluation: Evaluation, count: int = WORST) -> list[int]:
     """Returns the wrongly read records with the largest losses, the worst first."""
     order = np.argsort(-evaluation.losses, kind="stable")
     found: list[int] = order[~evaluation.exact_records()[order]][:count].tolist()
+    return found
+
+
+def least_certain_records(evaluation: Evaluation, count: int) -> list[int]:
+    """Returns the records whose whole labels have the lowest confidence, the lowest first."""
+    found: list[int] = np.argsort(evaluation.label_confidences, kind="stable")[:count].tolist()
     return found

@@ -13,11 +13,12 @@ import numpy as np
 from convert.dataset.info import DatasetInfo
 from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
-from train.evaluation.predictions import Evaluation, worst_records
+from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
 from train.records.class_counts import ClassCounts
-from train.runs.folder import BAD_RECORDS, BEST, RunFolder
+from train.runs.events import started
+from train.runs.folder import BAD_RECORDS, BEST, EVENTS, HISTORY, RunFolder
 from train.runs.history import Row
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ class Validation:
 
     Attributes:
         evaluation: The predictions.
-        misread: The wrongly read records with the largest losses, the worst first.
+        worst: The wrongly read records with the largest losses, the worst first; if there are
+            none, those with the lowest confidence, the lowest first.
         random: Some records, the same for each run with this seed and split.
     """
 
     evaluation: Evaluation
-    misread: list[Picture]
+    worst: list[Picture]
     random: list[Picture]
 
 
@@ -67,6 +69,8 @@ class Content:
         options: Content of config.json.
         environment: Content of environment.json.
         history: A row an epoch, at least one; values that are no numbers are NaN.
+        started: When the run began, in seconds since 1970. None: its `events` are gone.
+        ended: When its last epoch ended.
         best: The epoch whose weights are kept, from 1.
         bad_records: Records that were replaced by others.
         parameters: Numbers in the model that training changes.
@@ -80,6 +84,8 @@ class Content:
     options: Mapping[str, Any]
     environment: Mapping[str, Any]
     history: Sequence[Mapping[str, float]]
+    started: float | None
+    ended: float
     best: int
     bad_records: int
     parameters: int
@@ -126,6 +132,8 @@ def gather(
         options=run.config(),
         environment=run.environment(),
         history=[{name: _number(text) for name, text in row.items()} for row in run.history()],
+        started=started(run.file(EVENTS)),
+        ended=os.path.getmtime(run.file(HISTORY)),
         best=best["epoch"],
         bad_records=_num_lines(run.file(BAD_RECORDS)),
         parameters=num_parameters(model),
@@ -146,9 +154,10 @@ def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> V
     records = len(evaluation.labels)
     rng = np.random.default_rng(seed)
     chosen = sorted(rng.choice(records, min(NUM_PICTURES, records), replace=False).tolist())
+    worst = worst_records(evaluation, NUM_PICTURES)
     return Validation(
         evaluation=evaluation,
-        misread=_pictures(source, worst_records(evaluation, NUM_PICTURES)),
+        worst=_pictures(source, worst or least_certain_records(evaluation, NUM_PICTURES)),
         random=_pictures(source, chosen),
     )
 

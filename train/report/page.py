@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from train.config import TrainConfig
-from train.evaluation.predictions import Evaluation, confused_pairs, rare_classes
+from train.evaluation.confusion import confused_pairs, confusion_matrix
+from train.evaluation.predictions import Evaluation, rare_classes
 from train.evaluation.scores import COVERAGES, PRECISIONS, Cut, Selection
 from train.pages.numbers import compact, duration, interval, percent, size
 from train.pages.render import render
@@ -21,20 +23,26 @@ from train.report.content import Content, Picture
 
 # Config.json has them as they were resolved, so whether the user asked for it is not known.
 _UNKNOWN = ("run", "window", "head", "precision")
+_FEW_CLASSES = 10  # the first five of them say little: chance alone has half of them right
 
 
 def page(content: Content) -> str:
     """Returns the report as one HTML file that asks for nothing else."""
-    last = content.history[-1]
+    last, rows = content.history[-1], [_ordered(row) for row in content.history]
+    sizes = sorted({len(classes) for classes in content.info.classes.values()})
     return render(
         "report/report.html.jinja",
         content=content,
         info=content.info,
-        class_sizes=sorted({len(classes) for classes in content.info.classes.values()}),
+        class_sizes=sizes,
+        has_top5=sizes[-1] > _FEW_CLASSES,
+        times=[_minute(time) for time in (content.started, content.ended) if time is not None],
         last=last,
         seconds=sum(row["seconds"] for row in content.history),
         learning=charts.learning(content),
-        history=[[_cell(*item) for item in row.items()] for row in content.history],
+        is_average=_is_average(content),
+        columns=[name.replace("_", " ") for name in rows[0]],
+        history=[[_cell(*item) for item in row.items()] for row in rows],
         speed=charts.speed(content),
         options=list(_options(content)),
         model=_model(content),
@@ -62,9 +70,10 @@ def _validation(content: Content) -> dict[str, Any]:
         ],
         "cuts": list(_cuts(selection)),
         "confused": confused_pairs(evaluation, info),
+        "matrix": confusion_matrix(evaluation, info),
         "rare": rare_classes(evaluation, info, content.class_counts),
         "num_wrong": int((~evaluation.exact_records()).sum()),
-        "misread": [Card.of(one, evaluation, info) for one in content.validation.misread],
+        "worst": [Card.of(one, evaluation, info) for one in content.validation.worst],
         "random": [Card.of(one, evaluation, info) for one in content.validation.random],
     }
 
@@ -75,6 +84,24 @@ def _cuts(selection: Selection) -> Iterator[tuple[str, Cut | None]]:
         yield f"{precision * 100:.4g}% exact", selection.at_precision(precision)
     for coverage in COVERAGES[1:]:
         yield f"{coverage:.0%} read", selection.at_coverage(coverage)
+
+
+def _minute(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _ordered(row: Mapping[str, float]) -> dict[str, float]:
+    """Returns a row of the history with the columns of validation before those of training."""
+    first = ["epoch", "step", *(name for name in row if name.startswith("validation_"))]
+    return {name: row[name] for name in dict.fromkeys([*first, *row])}
+
+
+def _is_average(content: Content) -> bool:
+    """Returns whether averaged weights were validated, and training looks worse than they do."""
+    return bool(content.options.get("ema")) and any(
+        content.at_best(name) < content.at_best(f"validation_{name}")
+        for name in ("exact", "character_accuracy")
+    )
 
 
 def _cell(name: str, value: float) -> str:

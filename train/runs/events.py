@@ -77,6 +77,15 @@ class EventFile:
         self._file.flush()  # for those who look on
 
 
+def started(folder: str) -> float | None:
+    """Returns when the first of a run's files was begun, in seconds since 1970, by its name.
+
+    Unlike the time that a file system notes, it survives a copy. None: there is no file.
+    """
+    names = filter(_NAME.fullmatch, os.listdir(folder) if os.path.isdir(folder) else [])
+    return min((int(name.rpartition(".")[2]) / 1e9 for name in names), default=None)
+
+
 def frame(payload: bytes) -> bytes:
     """Returns a TFRecord of some bytes."""
     length = struct.pack("<Q", len(payload))

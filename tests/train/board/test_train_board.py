@@ -111,24 +111,27 @@ def test_weights_have_histograms(points, trained):
 
 
 def test_gradients_norms_have_histograms(points, trained):
+    group, squares = "weights_gradient_norms", []
     for variable in trained.trainable_variables:
-        for histo in (points[f"gradient_norms/{variable.path}"][step].histo for step in (5, 10)):
+        for step in (5, 10):
+            histo = points[f"{group}/{variable.path}"][step].histo
             assert histo.num == 5  # of each step
             assert 0 <= histo.min <= histo.max < math.inf
-    squares = [points[tag][10].histo.max ** 2 for tag in points if tag.startswith("gradient_norms")]
+        squares.append(histo.max**2)
+    assert len([tag for tag in points if tag.startswith(group)]) == len(squares)
     assert 0 < points["train/gradient_norm"][10].simple_value <= math.sqrt(sum(squares)) * 1.0001
 
 
 def test_activations_are_those_of_the_validation_batch(points, last, validation):
     """Every layer that has weights; and one of them as NumPy computes it."""
-    tags = {tag for tag in points if tag.startswith("activations/")}
-    assert tags == {f"activations/{layer.name}" for layer in last.layers if layer.weights}
+    tags = {tag for tag in points if tag.startswith("weights_activations/")}
+    assert tags == {f"weights_activations/{layer.name}" for layer in last.layers if layer.weights}
     images = validation.batch(0, 0)[0][:16].astype(np.float64) / 127.5 - 1
     kernel = np.array(last.get_layer("stem_conv").kernel, np.float64)
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
     values = sample(np.einsum("bhwcyx,yxco->bhwo", windows, kernel, optimize=True))
-    histo = points["activations/stem_conv"][10].histo
+    histo = points["weights_activations/stem_conv"][10].histo
     assert histo.num == len(values) <= MAX_VALUES
     assert [histo.min, histo.max] == pytest.approx([values.min(), values.max()], abs=1e-5)
     assert histo.sum == pytest.approx(values.sum(), abs=0.05)

@@ -64,9 +64,9 @@ def tensorboard(run):
 
 def test_histograms_of_activations(tensorboard, browser):
     browser.open(f"{tensorboard}#histograms", width=1500, height=1400)
-    browser.wait(f"{HISTOGRAMS}['activations/block1_first_conv'] === 2", 60)
+    browser.wait(f"{HISTOGRAMS}['weights_activations/block1_conv'] === 2", 60)
     drawn = browser.evaluate(HISTOGRAMS)
-    first = {tag for tag in drawn if tag.startswith("activations/")}
+    first = {tag for tag in drawn if tag.startswith("weights_activations/")}
     assert len(first) == 12  # a page of them
 
 
@@ -82,3 +82,15 @@ def test_images(tensorboard, browser):
     shown = browser.evaluate(IMAGES)
     labelled = [tag for tag in shown if tag.startswith("training_images/01 ")]
     assert [shown[tag] for tag in labelled] == [128]
+
+
+def test_curves_come_first_and_histograms_stay_closed(tensorboard, browser):
+    browser.open(f"{tensorboard}#timeseries", width=1500, height=1400)
+    groups = """[...document.querySelectorAll("button.group-toolbar")].map(button => [
+        button.querySelector(".group-title").innerText,
+        button.querySelector("[data-mat-icon-name=expand_less_24px]") !== null])"""
+    browser.wait(f"{groups}.filter(group => group[1]).length === 2", 60)
+    shown = browser.evaluate(groups)
+    assert [name for name, is_open in shown if is_open] == ["speed", "train"]
+    closed = ["weights", "weights_activations", "weights_gradient_norms"]
+    assert [name for name, _ in shown][-3:] == closed

@@ -67,7 +67,7 @@ def test_steps_go_on_after_a_resume(whole_run, tiny_dataset, tmp_path, monkeypat
         return {
             tag: value.SerializeToString()
             for tag, step, value in read_points(run)
-            if step == 33 and tag.startswith(("weights/", "activations/"))
+            if step == 33 and tag.startswith(("weights/", "weights_activations/"))
         }
 
     assert at_the_end(run) == at_the_end(whole_run) != {}

@@ -15,8 +15,14 @@ from convert.dataset.shard_records import ShardRecords
 from convert.images.options import ImageOptions
 from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.errors import FormatError, UsageError
+from train.evaluation.confusion import confused_pairs, confusion_matrix
 from train.evaluation.evaluate import evaluate_run, evaluate_source, read_logits
-from train.evaluation.predictions import Evaluation, confused_pairs, rare_classes, worst_records
+from train.evaluation.predictions import (
+    Evaluation,
+    least_certain_records,
+    rare_classes,
+    worst_records,
+)
 from train.evaluation.scores import ranks
 from train.input.options import open_source
 from train.records.class_counts import count_classes
@@ -76,6 +82,41 @@ def test_confused_pairs_of_21_000_classes_take_little_memory():
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_confusion_matrix_has_the_most_confused_first():
+    evaluation = evaluation_of(
+        [[0, 0], [0, 1], [2, 0], [1, 3], [2, 2]], [[1, 0], [0, 0], [1, 1], [1, 2], [1, 2]]
+    )
+    matrix = confusion_matrix(evaluation, INFO)
+    assert matrix.names == ["b", "a", "c", ""]
+    assert matrix.counts.tolist() == [[1, 1, 0, 0], [2, 2, 0, 0], [2, 0, 1, 0], [0, 0, 1, 0]]
+    assert matrix.shares[0].tolist() == [1 / 2, 1 / 2, 0, 0]
+    assert matrix.is_whole
+
+
+@pytest.mark.parametrize(
+    ("classes", "confused", "shown"),
+    [
+        (60, 1, 60),  # of few classes all
+        (61, 1, 2),  # else those that are confused
+        (21_000, 20_000, 60),  # and no more than a page holds
+    ],
+)
+def test_a_confusion_matrix_fits_a_page(classes, confused, shown):
+    labels = np.arange(classes)[:, None]
+    read = np.where(labels < confused, labels + 1, labels)
+    info = info_of({"y0": "v"}, {"v": tuple(map(chr, range(30, 30 + classes)))})
+    matrix = confusion_matrix(evaluation_of(labels, read, blanks=[None]), info)
+    assert len(matrix.names) == len(set(matrix.names)) == shown
+    assert matrix.counts.shape == matrix.shares.shape == (shown, shown)
+    assert matrix.is_whole == (classes <= 60)
+
+
+def test_the_least_certain_have_the_lowest_confidence():
+    sure = np.array([[0.9, 0.9], [0.5, 0.99], [1.0, 0.4], [1.0, 1.0]])
+    evaluation = evaluation_of([[0, 0]] * 4, [[0, 0]] * 4, confidences=sure)
+    assert least_certain_records(evaluation, 3) == [2, 1, 0]
 
 
 def test_the_worst_are_misread_and_the_largest_losses():

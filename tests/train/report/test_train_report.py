@@ -9,18 +9,23 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from report_cases import HISTORY, NAMES, content_of, info_of, require_sound, shown
 
 from convert.dataset.read import read_dataset
 from train.config import TrainConfig
 from train.errors import TryAgainError
+from train.evaluation.confusion import confusion_matrix
 from train.evaluation.evaluate import evaluate_run
+from train.evaluation.predictions import worst_records
 from train.input.options import open_source
 from train.pages.numbers import percent
 from train.records.class_counts import count_classes
 from train.report import write
+from train.report.content import read_validation
 from train.report.page import page
 from train.report.write import write_report
 from train.runs.folder import RunFolder
@@ -76,6 +81,16 @@ def test_its_numbers_are_those_of_evaluate(run, browser):
         "[...document.querySelectorAll('#misread small')].map(s => s.innerText)"
     )
     assert rows[:10] == [f"row {row:,}" for row in result.rows]
+
+
+def test_pictures_where_nothing_is_misread_are_the_least_certain(run, small_dataset):
+    source = open_source(str(small_dataset), "validation", 30)
+    evaluation = evaluate_run(RunFolder.open(str(run[0])), split="validation").evaluation
+    records = [one.record for one in read_validation(source, evaluation, 0).worst]
+    assert records == worst_records(evaluation, 18) != []
+    right = replace(evaluation, predictions=evaluation.labels)
+    records = [one.record for one in read_validation(source, right, 0).worst]
+    assert records == np.argsort(evaluation.label_confidences, kind="stable")[:18].tolist()
 
 
 def test_what_evaluate_knows_of_rare_classes_the_run_has_counted(run, small_dataset):
@@ -172,12 +187,85 @@ def test_columns_of_other_weights_are_lines_of_their_own(browser, tmp_path):
     assert browser.evaluate("document.querySelectorAll('#learning polyline.third').length") == 1
 
 
+def test_it_says_when_and_how_long(run, browser, tmp_path):
+    text = shown(browser, content_of(), tmp_path)
+    assert "training: 1.6 min, from 2026-11-27 12:00 UTC to 2026-11-27 12:45 UTC." in text
+    assert "1.6 min, ended 2026-11-27 12:45 UTC." in page(content_of(started=None))
+    text = (run[0] / "report.html").read_text(encoding="utf-8")
+    (times,) = re.findall(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC to ([-\d]+ [:\d]+) UTC\. The", text)
+    end = datetime.fromtimestamp((run[0] / "history.csv").stat().st_mtime, UTC)
+    assert "2026" <= times[0] <= times[1] == f"{end:%Y-%m-%d %H:%M}"
+
+
+def test_numbers_of_validation_come_first(browser, tmp_path):
+    shown(browser, content_of(history={**HISTORY, "raw_validation_exact": 0.4}), tmp_path)
+    table = "document.querySelector('#learning details table')"
+    head = browser.evaluate(f"[...{table}.tHead.rows[0].cells].map(cell => cell.innerText)")
+    assert head == [
+        "epoch", "step", "validation loss", "validation character accuracy", "validation exact",
+        "learning rate", "loss", "character accuracy", "exact", "images per second", "input wait",
+        "seconds", "raw validation exact",
+    ]  # fmt: skip
+    row = browser.evaluate(f"[...{table}.tBodies[0].rows[0].cells].map(cell => cell.innerText)")
+    assert row[1:7] == ["42", "2.0000", "75.0%", "50.0%", "0.001", "2.5000"]
+
+
+@pytest.mark.parametrize(("classes", "has_top5"), [(10, False), (11, True)])
+def test_the_first_five_of_ten_classes_say_nothing(browser, tmp_path, classes, has_top5):
+    text = shown(browser, content_of(info_of(tuple("abcdefghijk"[:classes]))), tmp_path)
+    assert ("Top-5" in text, "in first 5" in text) == (has_top5, has_top5)
+
+
+def test_why_validation_is_above_training(browser, tmp_path):
+    averaged = {**content_of().options, "ema": 0.999}
+    reason = "Validation is above training: it uses the average of the weights over many steps"
+    assert reason in shown(browser, content_of(options=averaged), tmp_path)
+    below = {**HISTORY, "exact": 0.6, "character_accuracy": 0.8}
+    alone = {name: value for name, value in HISTORY.items() if "validation" not in name}
+    for case in (
+        {"options": {**averaged, "ema": 0}},
+        {"options": averaged, "history": below},
+        {"options": averaged, "history": alone, "validation": None},
+    ):
+        assert reason not in page(content_of(**case))
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c", "d", ""), ("x" * 200, "y" * 200)])
+def test_a_confusion_matrix_for_the_eye(browser, tmp_path, names):
+    content = content_of(info_of(names))
+    shown(browser, content, tmp_path)
+    cells = browser.evaluate(
+        "[...document.querySelectorAll('.matrix tbody tr')].map(row => "
+        "[...row.cells].slice(1).map(cell => Number(cell.innerText)))"
+    )
+    matrix = confusion_matrix(content.validation.evaluation, content.info)
+    assert cells == matrix.counts.tolist()
+    assert {size for row in cells for size in [len(row)]} == {len(names)}
+    heads = browser.evaluate(
+        "[...document.querySelectorAll('.matrix tbody th')].map(cell => cell.innerText)"
+    )
+    assert heads == [name or "blank" for name in matrix.names]
+    title = browser.evaluate("document.querySelector('.matrix .right').title")
+    share = f"{matrix.counts[0, 0]} times, {percent(matrix.shares[0, 0])}"
+    assert title == f"{heads[0]} read as {heads[0]}: {share}"
+    ends = browser.evaluate(
+        "[...document.querySelectorAll('.matrix thead th > *')].map(head => "
+        "head.getBoundingClientRect().bottom - "
+        "document.querySelector('.matrix tbody').getBoundingClientRect().top)"
+    )
+    assert max(ends) < 2  # no name hides a number
+
+
 def test_nothing_misread(browser, tmp_path):
     content = content_of()
     right = replace(content.validation.evaluation, predictions=content.validation.evaluation.labels)
-    validation = replace(content.validation, evaluation=right, misread=[])
+    validation = replace(content.validation, evaluation=right)
     text = shown(browser, replace(content, validation=validation), tmp_path)
-    assert "Every label was read right." in text
+    assert "Every label was read right; these have the lowest confidence." in text
+    assert "Misread images" not in text
+    assert text.count("The least certain images") == 2  # in the list of sections too
+    assert browser.evaluate("document.querySelectorAll('#misread figure.right').length") > 0
+    assert browser.evaluate("document.querySelectorAll('.matrix').length") == 0
     assert "Every character was read right." in text
 
 
@@ -190,7 +278,7 @@ def test_wrong_characters_are_marked(browser, tmp_path):
     )
     evaluation = content.validation.evaluation
     names = ["a", "b", "c", "d", "blank"]
-    for picture, marked in zip(content.validation.misread, found, strict=True):
+    for picture, marked in zip(content.validation.worst, found, strict=True):
         pairs = zip(
             evaluation.labels[picture.record], evaluation.predictions[picture.record], strict=True
         )

@@ -43,8 +43,8 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
     assert_same(content(tmp_path / "whole"), content(tmp_path / "run"))
     for run in (tmp_path / "whole", tmp_path / "run"):
         assert steps_of(run, "train/gradient_norm") == [11, 22, 33]  # amid an epoch out of reach
-        assert steps_of(run, "gradient_norms/stem_conv/kernel")[-1] == 33
-        assert steps_of(run, "activations/stem_conv")[-1] == 33
+        assert steps_of(run, "weights_gradient_norms/stem_conv/kernel")[-1] == 33
+        assert steps_of(run, "weights_activations/stem_conv")[-1] == 33
     environment = (tmp_path / "run" / "environment.json").read_text()
     assert '"backend": "jax"' in environment
 

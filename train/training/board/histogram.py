@@ -11,6 +11,10 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
+WEIGHTS = "weights"
+"""Begins the names of all groups of histograms. TensorBoard sorts groups by name and opens the
+first two: these come after `train` and `validation`, and stay closed."""
+
 MAX_VALUES = 1 << 14
 """Values of an array that are counted: a kernel of 256 x 21,000 has 5.4 million."""
 
@@ -72,4 +76,4 @@ def weight_histograms(variables: Sequence[Any]) -> Iterator[Any]:
     """Yields a `Summary` of each variable's values."""
     for variable in variables:
         values = np.asarray(keras.ops.convert_to_numpy(variable))
-        yield histogram(f"weights/{variable.path}", values)
+        yield histogram(f"{WEIGHTS}/{variable.path}", values)

@@ -12,7 +12,7 @@ import numpy as np
 
 from train.model.recogniser import inference_network
 from train.records.batches import BatchSource
-from train.training.board.histogram import histogram, weight_histograms
+from train.training.board.histogram import WEIGHTS, histogram, weight_histograms
 from train.training.board.norms import GradientNorms
 from train.training.board.pictures import fixed_images
 
@@ -81,7 +81,7 @@ class Activations:
         """Yields a `Summary` of each layer's output, as the network is now."""
         for name, output in self._answers().items():
             values = np.asarray(keras.ops.convert_to_numpy(output))
-            yield histogram(f"activations/{name}", values)
+            yield histogram(f"{WEIGHTS}_activations/{name}", values)
 
     def _answers(self) -> dict[str, Any]:
         # JAX compiles operations that come one by one, each by itself. To TensorFlow they cost

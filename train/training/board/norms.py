@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from train.training.board.histogram import Floats, histogram
+from train.training.board.histogram import WEIGHTS, Floats, histogram
 
 
 class GradientNorms:
@@ -53,7 +53,7 @@ class GradientNorms:
         """Yields a `Summary` for each variable, of what was taken in the epoch."""
         if self._steps:
             for variable, norms in zip(self._variables, np.stack(self._steps, axis=1), strict=True):
-                yield histogram(f"gradient_norms/{variable.path}", norms)
+                yield histogram(f"{WEIGHTS}_gradient_norms/{variable.path}", norms)
 
     def _take(self) -> float:
         self._steps.append(np.array(keras.ops.convert_to_numpy(self._noted)))

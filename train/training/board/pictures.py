@@ -24,7 +24,7 @@ _COLUMNS = 2  # TensorBoard shows a picture 350 pixels wide
 # numbers, so that pixels stay what they are as far as can be.
 _SMALL, _LARGE = 256, 512
 _GAP = 8
-_TEXT_SIZE = 18
+_TEXT_SIZE, _LINES = 18, 3  # of a caption
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+.!|<>~-])")  # of Markdown
 
@@ -78,9 +78,9 @@ def worst_predictions(
 
 
 def _caption(number: int, true: str, predicted: str, confidence: str) -> str:
-    """Returns the line below an image: what Pillow has no glyphs for is only in the table."""
-    texts = f"{true} > {predicted}  "
-    return f"{number}  {texts if texts.isascii() else ''}{confidence}"
+    """Returns the lines below an image; what Pillow has no glyphs for is only in the table."""
+    texts = f"\n{true}\n{predicted}"
+    return f"{number}  {confidence}{texts if texts.isascii() else ''}"
 
 
 def fixed_images(source: BatchSource, count: int) -> Bytes:
@@ -99,28 +99,38 @@ def fixed_images(source: BatchSource, count: int) -> Bytes:
 
 
 def sheet(images: Bytes, captions: Sequence[str]) -> Bytes:
-    """Returns images side by side, each with a line of text below.
+    """Returns images side by side, each with its caption below.
 
     Args:
         images: uint8, shape (images, height, width, channels), of 1 or 3 channels.
-        captions: Of ASCII: Pillow brings no glyphs for more.
+        captions: Up to three lines of ASCII: Pillow brings no glyphs for more. A line that is
+            wider than its column ends in "...".
 
     Returns:
         uint8, shape (height, width, 3).
     """
     pictures = [_fitted(image) for image in images]
-    width, height = pictures[0].size
+    height, width = pictures[0].height, max(pictures[0].width, _SMALL)
     columns = min(_COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
-    cell_width, cell_height = width + _GAP, height + _TEXT_SIZE + 2 * _GAP
+    cell_width, cell_height = width + _GAP, height + _LINES * _TEXT_SIZE + 2 * _GAP
     paper = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP), _PAPER)
     canvas, font = ImageDraw.Draw(paper), _font()
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(index, columns)
         x, y = _GAP + column * cell_width, _GAP + row * cell_height
         paper.paste(picture, (x, y))
-        canvas.text((x, y + height + _GAP // 4), caption, _INK, font)
+        for number, line in enumerate(caption.split("\n")):
+            place = (x, y + height + _GAP // 4 + number * _TEXT_SIZE)
+            canvas.text(place, _shortened(line, font, width), _INK, font)
     return np.asarray(paper)
+
+
+def _shortened(line: str, font: Any, width: int) -> str:
+    """Returns a line that is at most `width` pixels wide."""
+    while font.getlength(line) > width:
+        line = f"{line[:-4]}..."
+    return line
 
 
 def _fitted(image: Bytes) -> Image.Image:
