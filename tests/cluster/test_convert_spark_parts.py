@@ -13,6 +13,7 @@ import pytest
 
 from convert import pack
 from convert.engines.spark_context import _chosen, explained, max_failures
+from convert.engines.spark_task import ShardTask
 from convert.errors import TryAgainError, UsageError
 
 TRACEBACK = """\
@@ -105,6 +106,12 @@ def test_attempts_that_spark_makes(master: str, setting: str | None, attempts: i
     settings = {} if setting is None else {"spark.task.maxFailures": setting}
     context = SimpleNamespace(master=master, getConf=lambda: settings)
     assert max_failures(context) == attempts
+
+
+def test_an_executor_with_other_libraries_writes_nothing() -> None:
+    task = ShardTask(job=None, versions=["another"])
+    with pytest.raises(UsageError, match="the driver with another: the bytes would differ"):
+        task(b"never unpacked")
 
 
 def test_only_what_a_client_of_hdfs_needs_is_sent_along() -> None:

@@ -158,10 +158,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ],
     ),
     "a label that is no class": (
-        lambda out: rewrite(out, TRAIN[0], 4, encode([2, 99], 4, NOTHING)),
+        lambda out: rewrite(out, TRAIN[0], 4, encode([2, 16], 4, NOTHING)),
         [
             f"{TRAIN[0]}: its sha256 differs though every CRC is right",
-            f"{TRAIN[0]}: a label out of range in record 4 (manifest row 4): y1 is 99, "
+            f"{TRAIN[0]}: a label out of range in record 4 (manifest row 4): y1 is 16, "
             "of 16 classes",
         ],
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from resume_cases import assert_same, at_step, config, content, newest, resumed, send
+from resume_cases import assert_same, at_step, config, content, newest, resumed, send, weights
 
 from train.errors import StoppedError
 from train.evaluation import evaluate
@@ -171,6 +171,8 @@ def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     resumed(run)
     position = newest(run).position
     assert [row["epoch"] for row in position.history] == [1, 2]  # the second was no better
+    best, last = (weights(run / name) for name in ("best.keras", "last.keras"))
+    assert any((best[name] != last[name]).any() for name in best)  # it is that of the first
     assert resumed(run) == [f"{run} is complete: 2 epochs are done"]
     resumed(run, patience=2)
     assert len(newest(run).position.history) == 3
