@@ -157,7 +157,7 @@ def test_stopped_amid_an_endless_decoding(
 def test_ctrl_c_stops_in_order(folder: Path, whole: dict[str, str], when: str) -> None:
     process = start_until(folder, when)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
-    assert end(process) == (130, "", "convert: stopped.\n")
+    assert end(process) == (130, "", "convert: stopped; the same command goes on.\n")
     resume(folder, whole)
 
 
