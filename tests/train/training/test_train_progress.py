@@ -15,6 +15,7 @@ import pytest
 from resume_cases import at_step, config, send
 
 from train.errors import StoppedError
+from train.training import progress
 from train.training.progress import ProgressLine, epoch_line, fitted
 from train.training.start import train_model
 
@@ -63,6 +64,7 @@ def test_parts_fall_off_in_order():
 @pytest.fixture
 def terminal(monkeypatch):
     """Returns a function that makes stderr a terminal of a width, and one that reads it."""
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.0))
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:
 
