@@ -148,8 +148,8 @@ def test_sigterm_stops_with_143(small_dataset, tmp_path):
     _, rest = process.communicate()
     assert process.returncode == 143
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d train: stopped by SIGTERM in epoch \d+ after step \d+; a checkpoint is written\. "
-        r"Go on with `train resume run`\.",
+        r"[\d:]{8} train: stopped by SIGTERM in epoch \d+ after step \d+; a checkpoint is "
+        r"written\. Go on with `train resume run`\.",
         rest.splitlines()[-1],
     )
     assert len(os.listdir(tmp_path / "run" / "checkpoints")) > 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
+import select
 import signal
 import struct
 import sys
@@ -74,7 +76,10 @@ def terminal(monkeypatch):
 
         def read():
             stream.flush()
-            return os.read(ours, 1 << 16).decode()
+            found = b""
+            while select.select([ours], [], [], 0.2)[0]:  # the kernel hands it on piece by piece
+                found += os.read(ours, 1 << 16)
+            return found.decode()
 
         yield resize, read
     os.close(ours)
@@ -84,16 +89,15 @@ def terminal(monkeypatch):
 def test_nothing_is_cut_on_a_terminal(terminal, columns):
     resize, read = terminal
     resize(columns)
-    line, meter = ProgressLine(session_of(9)), METER
-    meter.steps = 8
-    line.on_epoch_begin(0)
-    assert "8/420, compiling the first step"[: columns - 21] in read().split("\r")[-1]
-    meter.steps += 1
-    line.on_train_batch_end({"loss": 4.8441, "character_accuracy": 0.1, "exact": 0.1})
-    meter.steps += 1  # the number of steps becomes longer
-    line.on_train_batch_end({"loss": 4.8441, "character_accuracy": 0.1, "exact": 0.1})
-    line._bar._bar.refresh()
-    shown = read().split("\r")[-1].rstrip()
+    logs = {"loss": 4.8441, "character_accuracy": 0.1, "exact": 0.1}
+    with contextlib.closing(ProgressLine(session_of(9))) as line:
+        METER.steps = 8
+        line.on_epoch_begin(0)
+        assert "8/420, compiling the first step"[: columns - 22] in read().split("\r")[-1]
+        for METER.steps in (9, 10):  # the number becomes longer
+            line.on_train_batch_end(logs)
+        line._bar._bar.refresh()
+        shown = read().split("\r")[-1].rstrip()
     assert len(shown) <= columns
     place, _, rest = shown.partition(", ")
     assert place.endswith(" 10/420")
@@ -104,7 +108,6 @@ def test_nothing_is_cut_on_a_terminal(terminal, columns):
         assert "1,165 images/s" in rest and "ETA 0:00" in rest
     if columns == 80:
         assert "lr" not in rest and "GB" not in rest
-    line.close()
 
 
 METER = SimpleNamespace(steps=0, total_steps=0, images_per_second=1165.0, input_wait=0.014)
