@@ -94,11 +94,14 @@ def run_verb(
     open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # labels need not be in the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    with ended_by_signals(program, _TOLD_SIGNALS[program]):
-        return _run(program, parser, words)
+    stopped = f"{program}: stopped"
+    if (program, *words[:1]) == ("convert", "run") and "--plan-only" not in words:
+        stopped += "; the same command goes on"
+    with ended_by_signals(f"{stopped}.", _TOLD_SIGNALS[program]):
+        return _run(program, parser, words, f"{stopped}.")
 
 
-def _run(program: str, parser: argparse.ArgumentParser, words: list[str]) -> int:
+def _run(program: str, parser: argparse.ArgumentParser, words: list[str], stopped: str) -> int:
     """Parses a command line and runs its verb; returns the exit code."""
     try:
         namespace = parser.parse_args(words)
@@ -117,5 +120,5 @@ def _run(program: str, parser: argparse.ArgumentParser, words: list[str]) -> int
         print(f"{program}: error: {told}", file=sys.stderr)
         return told.exit_code
     except KeyboardInterrupt:  # from a process that has its own handler
-        print(f"{program}: stopped.", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return 130  # 128 + SIGINT, as shells report it

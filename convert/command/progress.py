@@ -62,6 +62,22 @@ class ProgressBar:
             self._shown = time.monotonic()
             self._say(line())
 
+    def note(self, text: str) -> None:
+        """Shows what happens before anything is done: behind the bar, or as a plain line."""
+        if self._terminal:
+            self._bar.set_postfix_str(text)
+        else:
+            self._say(text)
+
+    @property
+    def room(self) -> int | None:
+        """Columns of the terminal behind the bar, once it is moved. None: nobody knows."""
+        from tqdm.utils import disp_len
+
+        look = {**self._bar.format_dict, "n": self.done, "postfix": None}
+        columns: int | None = look["ncols"]
+        return columns and columns - disp_len(self._bar.format_meter(**look)) - len(", ")
+
     @property
     def seconds(self) -> float:
         """Time since the start."""

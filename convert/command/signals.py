@@ -41,15 +41,15 @@ def removed_by_signals(folder: str) -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def ended_by_signals(program: str, told: Collection[int]) -> Iterator[None]:
+def ended_by_signals(line: str, told: Collection[int]) -> Iterator[None]:
     """Lets SIGTERM and Ctrl-C end the process with 128 and their number, as shells report it.
 
     SIGTERM does so also after the `with` block, until the exit code stands; see `_ignore_signals`.
     A Ctrl-C that the process ignores, as jobs in the background do, stays ignored.
 
     Args:
-        program: Begins the line that tells it.
-        told: The signals for which there is a line.
+        line: What is printed then.
+        told: The signals for which it is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python allows handlers nowhere else
@@ -61,7 +61,7 @@ def ended_by_signals(program: str, told: Collection[int]) -> Iterator[None]:
                 undo()
         if number in told:
             with contextlib.suppress(OSError):
-                os.write(2, f"{program}: stopped.\n".encode())
+                os.write(2, f"{line}\n".encode())
         os._exit(128 + number)
 
     atexit.unregister(_ignore_signals)

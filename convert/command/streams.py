@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -107,8 +108,14 @@ class Result:
 
 
 def say(line: str) -> None:
-    """Prints a line of `convert` for people, to stderr."""
-    print(f"convert: {printable(line)}", file=sys.stderr, flush=True)
+    """Prints a line of `convert` for people; see `say_as`."""
+    say_as("convert", line)
+
+
+def say_as(program: str, line: str) -> None:
+    """Prints a line of a command for people to stderr; off a terminal the time stands before it."""
+    clock = "" if sys.stderr.isatty() else time.strftime("%H:%M:%S ")
+    print(f"{clock}{program}: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def print_result(text: str, end: str = "\n") -> None:

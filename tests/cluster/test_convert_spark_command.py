@@ -131,7 +131,10 @@ def held(base: Path) -> tuple[subprocess.Popen[str], dict[str, str]]:
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "code", "line"),
-    [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "convert: stopped.\n")],
+    [
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGINT, 130, "convert: stopped; the same command goes on.\n"),
+    ],
 )
 def test_a_signal_stops_everything(base: Path, number: int, code: int, line: str) -> None:
     process, environment = held(base)

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(line: str, folder: Path) -> str:
     """Returns the output of a command."""
     done = command(*line.split()[1:], cwd=folder, check=False)
-    return done.stderr + done.stdout
+    return done.stderr + done.stdout  # as on a terminal: `command` takes the times off
 
 
 def assert_shown(printed: str, shown: list[str]) -> None:

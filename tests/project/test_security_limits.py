@@ -32,6 +32,7 @@ from train.predict.result import Prediction
 from train.predict.tables import CsvTable
 from train.runs.dataset_identity import dataset_of
 from train.runs.folder import RunFolder
+from train.runs.log import RunLog
 
 ROOT = Path(__file__).parents[2]
 EVIL = "\x1b]0;title\x07\r\n\x9b2J\u202e\u2066"
@@ -40,7 +41,7 @@ EVIL = "\x1b]0;title\x07\r\n\x9b2J\u202e\u2066"
 def test_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Controls of a terminal and marks of direction in class names, paths and the like are printed
     as escapes, in messages, logs, tables and reports."""
-    RunFolder(str(tmp_path)).teller(say)(f"backend {EVIL}")
+    RunLog(RunFolder(str(tmp_path)), say)(f"backend {EVIL}")
     shown = [
         capsys.readouterr().err,
         str(ShardfeedError(EVIL)),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from timed_lines import untimed
 
 from convert.cli import main
 from convert.config import ConvertConfig
@@ -114,6 +115,7 @@ def command(*words: object, check: bool = True, **options: Any) -> subprocess.Co
         **options,
     )
     assert not check or done.returncode == 0, done.stderr
+    done.stderr = untimed(done.stderr)
     return done
 
 
@@ -126,7 +128,7 @@ def command_here(*words: Any, cwd: Path, check: bool = True) -> subprocess.Compl
         except SystemExit as ended:
             code = int(ended.code or 0)
     assert not check or code == 0, err.getvalue()
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(words, code, out.getvalue(), untimed(err.getvalue()))
 
 
 # What `convert` took its manifest for, said before it begins to write.
@@ -137,7 +139,7 @@ _PLAN_LINE = re.compile(
 
 def without_plan(err: str) -> str:
     """Returns the lines that the command printed to stderr, without those about its plan."""
-    return "".join(line for line in err.splitlines(True) if not _PLAN_LINE.match(line))
+    return "".join(line for line in untimed(err).splitlines(True) if not _PLAN_LINE.match(line))
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from convert.errors import ShardfeedError
 PATIENCE = 60
 LINKED = "around"
 """The folder that links lead to: a file in it may lose another name, which sets its ctime."""
-_PROGRESS = re.compile(r"(convert|train): (?!error: )")
+_PROGRESS = re.compile(r"(\d\d:\d\d:\d\d )?(convert|train): (?!error: )")
 # What TensorFlow says where one process loads one network after the other.
 _RETRACED = re.compile(r"WARNING:tensorflow:\d+ out of the last \d+ calls to .*")
 

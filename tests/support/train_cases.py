@@ -10,6 +10,7 @@ from pathlib import Path
 
 import forked
 import pytest
+from timed_lines import untimed
 
 from train.cli import main
 
@@ -27,7 +28,7 @@ SMALL = (
 def train(*words, cwd=None):
     """Runs the command in a fork; returns exit code, lines of stdout and lines of stderr."""
     done = forked.run(forked.TRAIN, *words, cwd=cwd)
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+    return done.returncode, done.stdout.splitlines(), untimed(done.stderr).splitlines()
 
 
 def train_from_exec(*words, cwd=None):
@@ -42,7 +43,7 @@ def train_from_exec(*words, cwd=None):
         check=False,
         env=environment,
     )
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+    return done.returncode, done.stdout.splitlines(), untimed(done.stderr).splitlines()
 
 
 def learn(dataset, path, **options):

@@ -12,7 +12,7 @@ from typing import Any
 
 from convert.command.byte_sizes import parse_bytes
 from convert.command.signals import undone_by_signals
-from convert.errors import printable
+from convert.command.streams import say_as
 from train.errors import ShardfeedError, UsageError
 
 Verbs = Any
@@ -24,8 +24,8 @@ NO_CACHE, NO_CACHE_BYTES = "hdfs: ~/.cache/shardfeed, else none", "half of the f
 
 
 def say(line: str) -> None:
-    """Prints a line for people."""
-    print(f"train: {printable(line)}", file=sys.stderr, flush=True)
+    """Prints a line of `train` for people; see `say_as`."""
+    say_as("train", line)
 
 
 def import_keras() -> None:

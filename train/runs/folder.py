@@ -15,7 +15,7 @@ RUN/
   class_counts.json  how often each class occurs in the training split
   training_images.npy  digests of the training split's pictures, to be known in other datasets
   report.html        what the run came to, as one page
-  log.txt            every line that was said
+  log.txt            every line that was said, with its time
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ import numpy as np
 
 from convert.dataset.info import DATASET_JSON, DatasetInfo
 from convert.dataset.read import read_dataset
-from convert.errors import printable
 from convert.os_errors import failure
 from convert.storage.local import PART, locked, sync_folder, write_file
 from convert.storage.places import write_json
@@ -283,16 +282,3 @@ class RunFolder:
             FormatError: It is damaged.
         """
         return read_history(self.file(HISTORY), self.shown(HISTORY))
-
-    def teller(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Returns a function that prints a line and adds it to log.txt."""
-
-        def tell(line: str) -> None:
-            with (
-                self.writing(LOG),
-                open(self.file(LOG), "a", encoding="utf-8", opener=open_regular) as file,
-            ):
-                file.write(printable(line) + "\n")
-            say(line)
-
-        return tell

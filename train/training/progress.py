@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from collections.abc import Mapping
 
 from convert.command.byte_sizes import show_bytes
 from convert.command.progress import ProgressBar
 from train.runs.history import Row
 from train.training.context import Logs, Session
 from train.training.meter import memory_bytes
+
+_FALL_FIRST = (
+    "memory", "rate", "input wait", "characters", "exact", "loss", "speed", "time left",
+)  # fmt: skip
 
 
 class ProgressLine:
@@ -24,7 +28,7 @@ class ProgressLine:
         self._bar: ProgressBar | None = None
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Opens the epoch's bar."""
+        """Opens the epoch's bar; a session's first step is long in coming."""
         self._epoch = epoch
         self._bar = ProgressBar(
             self._steps,
@@ -35,6 +39,8 @@ class ProgressLine:
             leave=False,
             bar_format="{desc} {bar:10} {n_fmt}/{total_fmt}{postfix}",
         )
+        if self._timed_steps < 0 and self._meter.steps < self._steps:
+            self._bar.note("compiling the first step")
 
     def on_train_batch_end(self, logs: Logs) -> None:
         """Moves the bar, or prints a line if the last is old enough."""
@@ -42,9 +48,11 @@ class ProgressLine:
         if not self._timed_steps:
             self._started = time.monotonic()
         place = f"epoch {self._epoch + 1}/{self._epochs} step {self._meter.steps}/{self._steps} "
-        now = partial(self._now, logs)
-        assert self._bar is not None  # an epoch has begun
-        self._bar.add(1, lambda: place + now(), now)
+        bar = self._bar
+        assert bar is not None  # an epoch has begun
+        bar.add(
+            1, lambda: place + fitted(self._now(logs)), lambda: fitted(self._now(logs), bar.room)
+        )
 
     def close(self) -> None:
         """Takes the bar away, so that what is said next has a line of its own."""
@@ -55,18 +63,21 @@ class ProgressLine:
         """Closes the bar and prints the epoch's line."""
         self.close()
         row, best = self._session.journal.history[-1], self._session.journal.best
-        self._session.say(epoch_line(row, self._epochs) + ("  best" if best is row else ""))
+        self._session.say(epoch_line(row, self._epochs) + (" best" if best is row else ""))
 
-    def _now(self, logs: Logs) -> str:
+    def _now(self, logs: Logs) -> dict[str, str]:
         meter = self._meter
         rate = float(self._session.learning_rate(meter.total_steps))
-        return (
-            f"loss {logs['loss']:.4f}"
-            + _shares("", logs["character_accuracy"], logs["exact"])
-            + f" lr {rate:.1e} {meter.images_per_second:,.0f} images/s "
-            f"input wait {meter.input_wait:.1%} {show_bytes(memory_bytes(), 'GB', 1)} "
-            f"ETA {self._time_left()}"
-        )
+        return {
+            "loss": f"loss {logs['loss']:.4f}",
+            "characters": f"characters {logs['character_accuracy']:.1%}",
+            "exact": f"exact {logs['exact']:.1%}",
+            "rate": f"lr {rate:.1e}",
+            "speed": f"{meter.images_per_second:,.0f} images/s",
+            "input wait": f"input wait {meter.input_wait:.1%}",
+            "memory": show_bytes(memory_bytes(), "GB", 1),
+            "time left": f"ETA {self._time_left()}",
+        }
 
     def _time_left(self) -> str:
         """Returns minutes:seconds; not known after one step."""
@@ -78,17 +89,28 @@ class ProgressLine:
         return f"{minutes}:{rest:02d}"
 
 
+def fitted(parts: Mapping[str, str], columns: int | None = None) -> str:
+    """Returns parts of a line side by side, less those for which there is no room.
+
+    Args:
+        parts: Their texts by their names, which are those of `_FALL_FIRST`.
+        columns: Room for them. None: for all.
+    """
+    kept = dict(parts)
+    for name in _FALL_FIRST:
+        if columns is None or len(" ".join(kept.values())) <= columns:
+            break
+        del kept[name]
+    return " ".join(kept.values())
+
+
 def epoch_line(row: Row, epochs: int) -> str:
-    """Returns a finished epoch as a line."""
-    line = f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}  loss {row['loss']:.4f}"
-    line += _shares("  train", row["character_accuracy"], row["exact"])
+    """Returns a finished epoch as a line; with the command's name it fits into 100 columns."""
+    line = (
+        f"epoch {row['epoch']:{len(str(epochs))}}/{epochs} loss {row['loss']:.3f}"
+        f"  characters {row['character_accuracy']:.1%} exact {row['exact']:.1%}"
+    )
     if "validation_exact" in row:
         characters, exact = row["validation_character_accuracy"], row["validation_exact"]
-        line += _shares("  validation", characters, exact)
-    return line + (
-        f"  {row['images_per_second']:,.0f} images/s  input wait {row['input_wait']:.1%}"
-    )
-
-
-def _shares(name: str, characters: float, exact: float) -> str:
-    return f"{name} characters {characters:.1%} exact {exact:.1%}"
+        line += f"  validation {characters:.1%} exact {exact:.1%}"
+    return line

@@ -26,16 +26,10 @@ class RunRecorder:
     Args:
         session: What is trained, and where to.
         on_batch: Called after each batch of validation; what it raises ends it.
-        on_evaluation: Told how the weights did that are kept.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        on_batch: Callable[[], None],
-        on_evaluation: Callable[[Evaluation], None],
-    ) -> None:
-        self._session, self._on_batch, self._on_evaluation = session, on_batch, on_evaluation
+    def __init__(self, session: Session, on_batch: Callable[[], None]) -> None:
+        self._session, self._on_batch = session, on_batch
         self._num_listed = len(session.journal.bad_records)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -57,17 +51,15 @@ class RunRecorder:
                 "Lower --learning-rate, or look at the images of these rows."
             )
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Validates, writes a row of history, and keeps the model."""
+    def on_epoch_end(self, epoch: int, logs: Logs) -> Evaluation | None:
+        """Validates, writes a row of history, and keeps the model; returns the validation."""
         session, run = self._session, self._session.run
         session.meter.finish()
         row = self._row(epoch, logs)
         network = inference_network(session.model)
         evaluation = self._validate(network, "validation", row)
-        if evaluation is not None:
-            self._on_evaluation(evaluation)
-            if session.job.config.ema:
-                self._validate(session.model, "raw_validation", row)
+        if evaluation is not None and session.job.config.ema:
+            self._validate(session.model, "raw_validation", row)
         session.journal.history.append(row)
         run.write_history(session.journal.history)
         run.save_model(network, LAST)
@@ -77,6 +69,7 @@ class RunRecorder:
         if session.model.average is not None:
             run.save_model(plain(session.model), LAST_RAW)
         self._list_bad_records()
+        return evaluation
 
     def _validate(self, model: keras.Model, name: str, row: Row) -> Evaluation | None:
         """Measures a model on the validation split, if there is one, and adds columns to a row."""

@@ -20,6 +20,7 @@ from train.runs.environment import differences, environment
 from train.runs.events import cut_back
 from train.runs.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
 from train.runs.history import Journal
+from train.runs.log import RunLog
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.job import Job, unchangeable
@@ -62,7 +63,7 @@ def _resume(
     run: RunFolder, config: TrainConfig, stored: Mapping[str, Any], dataset: OpenDataset, say: Say
 ) -> TrainResult:
     """Goes on with a run whose options and dataset are known to be its own."""
-    tell = run.teller(say)
+    tell = RunLog(run, say)
     notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
     checkpoint = _newest(run, notes.append)
     if checkpoint is not None:

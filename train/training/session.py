@@ -21,6 +21,7 @@ from train.runs.folder import EVENTS, RunFolder
 from train.runs.history import Journal
 from train.training.board.writer import Board
 from train.training.cache_line import CacheLine
+from train.training.chance import chance_line
 from train.training.checkpointing import CheckpointWriter
 from train.training.context import Logs, Session
 from train.training.job import Job
@@ -110,7 +111,7 @@ class SessionCallback(keras.callbacks.Callback):
             session.learning_rate,
             is_fresh=session.position is None,
         )
-        self._recorder = RunRecorder(session, self.checkpoints.stop_if_asked, self._board.keep)
+        self._recorder = RunRecorder(session, self.checkpoints.stop_if_asked)
         self.progress = ProgressLine(session)
         self.cache = CacheLine(session)
 
@@ -147,11 +148,20 @@ class SessionCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Validates, tells of it, and writes a checkpoint."""
-        self._recorder.on_epoch_end(epoch, logs or {})
+        evaluation = self._recorder.on_epoch_end(epoch, logs or {})
+        if evaluation is not None:
+            self._board.keep(evaluation)
         self._board.on_epoch_end(epoch, logs)
         self.progress.on_epoch_end()
+        self._warn_of_chance(evaluation, epoch + 1)
         self.cache.on_epoch_end()
         self.checkpoints.on_epoch_end(epoch)
+
+    def _warn_of_chance(self, evaluation: Evaluation | None, epochs: int) -> None:
+        """Says what to look at if this many epochs taught nothing."""
+        job = self._session.job
+        if evaluation and (line := chance_line(evaluation, job.info, job.config, epochs)):
+            self._session.say(line)
 
 
 def _fit(session: Session, callback: SessionCallback) -> None:

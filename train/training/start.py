@@ -7,10 +7,12 @@ from collections.abc import Callable
 import keras
 
 from train.config import TrainConfig
+from train.errors import StoppedError
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoint import Arrays, Checkpoint
 from train.runs.folder import RunFolder
+from train.runs.log import RunLog
 from train.runs.open import new_run
 from train.training.job import Job
 from train.training.result import TrainResult
@@ -39,7 +41,7 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     model = job.model()
     with new_run(config.run, say) as run:
         run.write_start(job.options, job.info)
-        tell = run.teller(say)
+        tell = RunLog(run, say)
         tell(_opening(job, run))
         reader = job.training.reader
         window = min(job.training.order.window, reader.num_records)
@@ -55,11 +57,16 @@ def train_and_report(
     run: RunFolder,
     checkpoint: Checkpoint | None,
     arrays: Arrays,
-    say: Callable[[str], None],
+    say: RunLog,
 ) -> TrainResult:
     """Trains until nothing is left to do, then writes the report; arguments as `train_session`."""
     with resumable(job.readers, run):
-        result, evaluation = train_session(job, model, run, checkpoint, arrays, say)
+        try:
+            result, evaluation = train_session(job, model, run, checkpoint, arrays, say)
+        except StoppedError as stopped:  # whoever asked for it is told by the command
+            say.write(str(stopped))
+            run.upload()
+            raise
         reader = job.training.reader
         write_report(run, model, result.best, reader, job.validation, evaluation)
     run.upload()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import sys
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from convert_cases import convert, draw_sources, write_manifest
@@ -13,16 +16,20 @@ from reading_cases import untrained_run
 
 from convert.cli import main as convert_main
 from convert.command.printed import csv_cell, json_line, without_controls
+from convert.command.streams import say as convert_say
 from train.cli import main as train_main
 from train.cli.startup import say
 from train.pages.render import ENVIRONMENT
 from train.predict.result import Prediction
 from train.predict.tables import CsvTable, JsonTable
+from train.runs import log
 from train.runs.folder import RunFolder
+from train.runs.log import RunLog
 
 EVIL = "\x1b]0;title\x07\r\n\x9b2J\x7f\u202e\u2066\u200f\u061c\u2028\u2029\x00\ud800"
 SHOWN = r"\x1b]0;title\x07\r\n\x9b2J\x7f\u202e\u2066\u200f\u061c\u2028\u2029\x00\ud800"
 HARMLESS = "粵 é\u0301 \u3000 क्\u200dष \U0001f469\u200d\U0001f52c \\x1b"
+DATE, CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d"
 
 
 def test_controls_are_written_as_escapes_and_nothing_else_changes():
@@ -94,10 +101,11 @@ def test_json_lines_keep_what_does_nothing():
 
 
 def test_lines_of_train_and_its_log_have_no_controls(tmp_path, capsys):
-    RunFolder(str(tmp_path)).teller(say)(f"backend {EVIL}")
+    RunLog(RunFolder(str(tmp_path)), say)(f"backend {EVIL}")
     log = (tmp_path / "log.txt").read_text(encoding="utf-8")
-    assert log == f"backend {SHOWN}\n"
-    assert capsys.readouterr().err == f"train: backend {SHOWN}\n"
+    assert re.fullmatch(rf"{DATE} {CLOCK} {re.escape(f'backend {SHOWN}')}\n", log)
+    said = capsys.readouterr().err
+    assert re.fullmatch(rf"{CLOCK} {re.escape(f'train: backend {SHOWN}')}\n", said)
 
 
 def test_reports_have_no_controls():
@@ -147,3 +155,30 @@ def test_what_convert_prints(words, shown, evil_dataset, capfd, monkeypatch):
 def test_what_evaluate_prints(evil_dataset, tmp_path, capfd):
     run = untrained_run(tmp_path / "run", evil_dataset)
     assert r"\x1b]0;t\x07" in printed(capfd, train_main, "evaluate", run.path)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("program", "say"), [("train", say), ("convert", convert_say)])
+def test_lines_begin_with_the_time_but_on_a_terminal(program, say, monkeypatch):
+    for stream, time in ((io.StringIO(), f"{CLOCK} "), (Terminal(), "")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("line")
+        assert re.fullmatch(f"{time}{program}: line\n", stream.getvalue())
+
+
+def test_a_session_and_a_day_begin_with_the_date_in_the_log(tmp_path, monkeypatch):
+    moments = iter(["2026-11-27 23:59:59", "2026-11-27 23:59:59", "2026-11-28 00:00:00",
+                    "2026-11-28 00:00:01"])  # fmt: skip
+    monkeypatch.setattr(log, "time", SimpleNamespace(strftime=lambda form: next(moments)))
+    for lines in (("one", "two", "three"), ("four",)):
+        session = log.RunLog(RunFolder(str(tmp_path)), lambda line: None)
+        for line in lines:
+            session(line)
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines() == [
+        "2026-11-27 23:59:59 one", "23:59:59 two", "2026-11-28 00:00:00 three",
+        "2026-11-28 00:00:01 four",
+    ]  # fmt: skip

@@ -83,7 +83,7 @@ def test_no_signal_is_swallowed(tmp_path: Path, where: str, number: int, code: i
         ),
         tmp_path,
     )
-    told = "convert: stopped.\n" if number == signal.SIGINT else ""
+    told = "convert: stopped; the same command goes on.\n" if number == signal.SIGINT else ""
     assert (done.returncode, done.stdout, done.stderr) == (code, "", told)
     assert sorted(os.listdir(tmp_path)) == ["i", "m.csv"]
 
@@ -113,7 +113,7 @@ from train.predict.output import open_output
 os.mkdir("folder")
 open("folder/file", "w").close()
 with (
-    ended_by_signals("train", [signal.SIGTERM]),
+    ended_by_signals("train: stopped.", [signal.SIGTERM]),
     locked("lock", print),
     removed_by_signals("folder"),
     open_output("table.csv") as file,
@@ -133,7 +133,7 @@ def test_what_fails_to_be_undone_holds_nothing_up(tmp_path: Path) -> None:
     code = """
 import os, signal
 from convert.command.signals import ended_by_signals, undone_by_signals
-with ended_by_signals("convert", []), undone_by_signals(lambda: print("first", flush=True)):
+with ended_by_signals("", []), undone_by_signals(lambda: print("first", flush=True)):
     with undone_by_signals(lambda: 1 / 0):
         os.kill(os.getpid(), signal.SIGTERM)
 """

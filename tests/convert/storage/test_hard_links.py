@@ -16,6 +16,7 @@ from train.errors import FormatError, ShardfeedError, UsageError
 from train.predict.output import open_output
 from train.runs.events import cut_back
 from train.runs.folder import EVENTS, LOG, RunFolder
+from train.runs.log import RunLog
 from train.runs.open import resumed_run
 
 EVENT = f"{EVENTS}/events.out.tfevents.1"
@@ -115,7 +116,7 @@ def test_a_log_that_is_linked_later_is_one_line(run):
     os.link(run / LOG, run.parent / "backup")
     before = (run / LOG).read_bytes()
     with pytest.raises(UsageError, match=r"log\.txt: .* \(hard links\), .*\. Put a copy in its"):
-        RunFolder(str(run)).teller(lambda line: None)("a line")
+        RunLog(RunFolder(str(run)), lambda line: None)("a line")
     assert (run.parent / "backup").read_bytes() == before
 
 

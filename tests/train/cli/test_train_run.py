@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -49,9 +50,9 @@ def test_history_has_a_row_an_epoch(run):
 
 def test_progress_lines_say_what_matters(run):
     _, _, lines = run
-    epochs = [line for line in lines if line.startswith("train: epoch 2/2  loss")]
+    epochs = [line for line in lines if line.startswith("train: epoch 2/2 loss")]
     assert len(epochs) == 1
-    for word in ("characters", "exact", "validation", "images/s", "input wait"):
+    for word in ("characters", "exact", "validation"):
         assert word in epochs[0]
     assert lines[-1] == f"train: the run's files are in {run[0]}"
     assert all(line.startswith("train: ") for line in lines)  # nothing of TensorFlow's own
@@ -60,7 +61,8 @@ def test_progress_lines_say_what_matters(run):
 def test_log_holds_the_lines(run):
     path, _, lines = run
     said = (path / "log.txt").read_text(encoding="utf-8").splitlines()
-    assert [f"train: {line}" for line in said] == lines[: len(said)]
+    untimed = [re.sub(r"^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ", "train: ", line) for line in said]
+    assert untimed == lines[: len(said)]
 
 
 def test_evaluate_finds_what_training_found(run):

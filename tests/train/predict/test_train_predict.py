@@ -14,6 +14,7 @@ from conftest import SAMPLE
 from convert_cases import png, write_manifest
 from predict_cases import predict
 from reading_cases import probabilities_of
+from timed_lines import untimed
 from train_cases import run_main
 
 from train.input.options import open_source
@@ -212,7 +213,7 @@ def test_the_command(untrained_run, texts, sources, tmp_path, capfd):
     captured = capfd.readouterr()
     rows = list(csv.DictReader(io.StringIO(captured.out)))
     assert [row["text"] for row in rows] == [*texts[:2], ""]
-    assert captured.err.startswith("train: 3 images in ")
+    assert untimed(captured.err).startswith("train: 3 images in ")
     assert run_main("predict", untrained_run.path, tmp_path / "none.png") == 1
     captured = capfd.readouterr()
     assert (
@@ -220,4 +221,4 @@ def test_the_command(untrained_run, texts, sources, tmp_path, capfd):
     )
     captured = capfd.readouterr()
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == texts
-    assert captured.err.splitlines()[1].startswith("train: exact ")
+    assert untimed(captured.err).splitlines()[1].startswith("train: exact ")

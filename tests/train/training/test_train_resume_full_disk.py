@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 from mount_cases import NAMESPACE, can_mount
 from resume_cases import FLAGS, assert_same, content, words_of
+from timed_lines import untimed
 
 # A checkpoint has 14 MB, and two stay; with the two models there is no room for a third.
 SMALL_DISK = """
@@ -55,7 +56,7 @@ def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
         f"train: error: disk/run/checkpoints: cannot be written: {problem}. "
         "Free space or repair the disk, then go on with `train resume disk/run`."
     )
-    second = (tmp_path / "second.err").read_text(encoding="utf-8").splitlines()
+    second = untimed((tmp_path / "second.err").read_text(encoding="utf-8")).splitlines()
     assert (tmp_path / "second.code").read_text() == "0\n", second
     assert second[0].startswith("train: disk/run: ")
     assert_same(content(whole_run), content(tmp_path / "run"))

@@ -38,6 +38,7 @@ def test_a_signal_stops_after_a_step(
         f"Go on with `train resume {run}`."
     )
     assert stopped.value.exit_code == code
+    assert (run / "log.txt").read_text().splitlines()[-1][len("12:31:05 ") :] == str(stopped.value)
     assert signal.getsignal(number) is handler
     assert Path(newest(run).path).name == "epoch-0001-step-00000006"
     assert resumed(run)[0] == f"{run}: goes on in epoch 2/3 after step 6/11"
@@ -123,7 +124,8 @@ def test_progress_goes_on_from_the_step(tiny_dataset, tmp_path, monkeypatch):
             train_model(config(tiny_dataset, tmp_path))
     monkeypatch.setattr("convert.command.progress.LINE_SECONDS", 0.0)
     said = resumed(tmp_path / "run")
-    assert said[1].startswith("epoch 2/3 step 7/11 loss ")
+    assert said[1] == "compiling the first step"
+    assert said[2].startswith("epoch 2/3 step 7/11 loss ")
 
 
 class Ticks:
@@ -163,6 +165,7 @@ def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(recorder, "evaluate_source", lambda *_: type("Evaluation", (), values)())
     monkeypatch.setattr(start, "write_report", lambda *_: None)
     monkeypatch.setattr(session.Board, "keep", lambda *_: None)
+    monkeypatch.setattr(session, "chance_line", lambda *_: None)
     with monkeypatch.context() as patched:
         at_step(patched, 17, send(signal.SIGTERM))
         with pytest.raises(StoppedError):
