@@ -6,13 +6,17 @@ A file without a name is gone with the process, however that ends. The files lie
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from convert.os_errors import failure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,12 +36,27 @@ def empty_array(shape: tuple[int, ...], dtype: type) -> Array:
         dtype: Its type.
 
     Raises:
-        OSError: It is large, and the folder of temporary files has no room.
+        TryAgainError: It is large, and the folder of temporary files has no room.
     """
-    if math.prod(shape) * np.dtype(dtype).itemsize <= _MOST_IN_MEMORY:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= _MOST_IN_MEMORY:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+    with _temporary_files_named(), tempfile.TemporaryFile() as file:
+        # A mapped page that finds no room ends the process by SIGBUS: take all of it now.
+        os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+@contextlib.contextmanager
+def _temporary_files_named() -> Iterator[None]:
+    """Says of an error that it is about temporary files, and not about the label file."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "no folder"
+        what = f"{folder}: a temporary file of the label file's columns cannot be written"
+        again = "run the same command again, or name another folder by TMPDIR"
+        raise failure(error, what, again) from error
 
 
 def blocks(num_rows: int) -> Iterator[slice]:
@@ -66,7 +85,8 @@ class TextColumn:
 
     def __exit__(self, *_: object) -> None:
         for part in (*self._offsets, self._text):
-            part.file.close()
+            with contextlib.suppress(OSError):  # of what could not be written, which was raised
+                part.file.close()
 
     def append(self, texts: pa.Array) -> None:
         """Adds texts at the end.
@@ -75,7 +95,7 @@ class TextColumn:
             texts: large_string, or large_list<large_string>; no nulls; always the same type.
 
         Raises:
-            OSError: The folder of temporary files has no room.
+            TryAgainError: The folder of temporary files has no room.
         """
         import pyarrow as pa
 
@@ -120,7 +140,8 @@ class _Bytes:
         self._size = 0
 
     def append(self, piece: Any) -> None:
-        self._size += self.file.write(memoryview(piece).cast("B"))
+        with _temporary_files_named():
+            self._size += self.file.write(memoryview(piece).cast("B"))
 
     def finish(self) -> pa.Buffer:
         """Returns all bytes, which outlive the file."""
@@ -129,5 +150,6 @@ class _Bytes:
         if self._size <= _MOST_IN_MEMORY:
             self.file.seek(0)
             return pa.py_buffer(self.file.read())
-        self.file.flush()
+        with _temporary_files_named():
+            self.file.flush()
         return pa.py_buffer(mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ))

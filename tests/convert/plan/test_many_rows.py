@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from convert_cases import options_of, plan_of
+from convert_cases import PATIENCE, options_of, plan_of
+from mount_cases import NAMESPACE, can_mount
 from pyarrow import parquet
 
 from convert.plan import spooled
@@ -111,6 +112,48 @@ def test_equal_numbers_leave_rows_as_they_stand(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(np.random, "Philox", lambda key: Few())
     found = record_order(np.arange(9), "train", options_of(Path("m.csv")))
     assert found.tolist() == [0, 3, 6, 1, 4, 7, 2, 5, 8]
+
+
+_NO_ROOM = """
+import sys
+import numpy as np
+from convert.errors import ShardfeedError
+from convert.plan import spooled
+from convert.plan.dialects import read_manifest
+spooled._MOST_IN_MEMORY = 1 << 16
+for fill in (
+    lambda: spooled.empty_array((1 << 20,), np.int64).fill(1),
+    lambda: read_manifest(sys.argv[1]),
+):
+    try:
+        fill()
+    except ShardfeedError as error:
+        print(error.exit_code, error)
+"""
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs a small disk of its own")
+def test_a_full_folder_of_temporary_files_is_named(tmp_path: Path) -> None:
+    """It may be emptied; what is mapped of it ends no process."""
+    disk, file = tmp_path / "disk", tmp_path / "m.csv"
+    disk.mkdir()
+    file.write_text("path,y0\n" + "".join(f"{'x' * 90}{row},a\n" for row in range(60_000)))
+    script = 'mount -t tmpfs -o size=4m tmpfs "$TMPDIR" && exec "$@"'
+    words = [sys.executable, "-c", _NO_ROOM, str(file)]
+    done = subprocess.run(
+        [*NAMESPACE, "sh", "-c", script, "sh", *words],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(disk)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    line = (
+        f"75 {disk}: a temporary file of the label file's columns cannot be written: "
+        "No space left on device. Free space or repair the disk, then run the same command again, "
+        "or name another folder by TMPDIR.\n"
+    )
+    assert (done.returncode, done.stdout) == (0, 2 * line), done.stderr
 
 
 _PEAK = """
