@@ -58,7 +58,7 @@ def normal_text(labels: pa.Array) -> tuple[pa.Array, Changed | None]:
         The labels, of the same type, and what was changed; None if nothing was.
 
     Raises:
-        TryAgainError: There is no room for temporary files.
+        ShardfeedError: There is no room for temporary files.
     """
     total: Changed | None = None
     for rows in blocks(len(labels)):

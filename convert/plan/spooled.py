@@ -36,26 +36,25 @@ def empty_array(shape: tuple[int, ...], dtype: type) -> Array:
         dtype: Its type.
 
     Raises:
-        TryAgainError: It is large, and the folder of temporary files has no room.
+        ShardfeedError: It is large, and there is no room for temporary files.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size <= _MOST_IN_MEMORY:
         return np.zeros(shape, dtype)
-    with _temporary_files_named(), tempfile.TemporaryFile() as file:
-        # A mapped page that finds no room ends the process by SIGBUS: take all of it now.
-        os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(file, dtype, "r+", shape=shape)
+    with _telling_of_room(), tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a disk that fills later would end the process
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 @contextlib.contextmanager
-def _temporary_files_named() -> Iterator[None]:
-    """Says of an error that it is about temporary files, and not about the label file."""
+def _telling_of_room() -> Iterator[None]:
+    """Turns a failure of temporary files into one that names their folder."""
     try:
         yield
     except OSError as error:
-        folder = tempfile.tempdir or "no folder"
-        what = f"{folder}: a temporary file of the label file's columns cannot be written"
-        again = "run the same command again, or name another folder by TMPDIR"
+        folder = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
+        what = f"{folder}: no room for a large manifest's columns"
+        again = "run the same command again, or set TMPDIR to another folder"
         raise failure(error, what, again) from error
 
 
@@ -85,7 +84,7 @@ class TextColumn:
 
     def __exit__(self, *_: object) -> None:
         for part in (*self._offsets, self._text):
-            with contextlib.suppress(OSError):  # of what could not be written, which was raised
+            with contextlib.suppress(OSError):  # what a full disk did not take is given up
                 part.file.close()
 
     def append(self, texts: pa.Array) -> None:
@@ -95,7 +94,7 @@ class TextColumn:
             texts: large_string, or large_list<large_string>; no nulls; always the same type.
 
         Raises:
-            TryAgainError: The folder of temporary files has no room.
+            ShardfeedError: There is no room for temporary files.
         """
         import pyarrow as pa
 
@@ -140,7 +139,7 @@ class _Bytes:
         self._size = 0
 
     def append(self, piece: Any) -> None:
-        with _temporary_files_named():
+        with _telling_of_room():
             self._size += self.file.write(memoryview(piece).cast("B"))
 
     def finish(self) -> pa.Buffer:
@@ -150,6 +149,6 @@ class _Bytes:
         if self._size <= _MOST_IN_MEMORY:
             self.file.seek(0)
             return pa.py_buffer(self.file.read())
-        with _temporary_files_named():
+        with _telling_of_room():
             self.file.flush()
         return pa.py_buffer(mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ))

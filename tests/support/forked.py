@@ -167,6 +167,7 @@ def _become(request: dict, given: list[int]) -> str:
         os.close(descriptor)
     sys.argv = ["-c", *request["words"]]
     sys.path[0] = ""
+    del globals()["__file__"]  # code has none; processes that `spawn` starts would load this one
     tempfile.tempdir = None
     return request["code"]
 

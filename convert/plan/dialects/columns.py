@@ -61,7 +61,7 @@ def as_text(
 
     Raises:
         UsageError: A column that is read holds neither text nor, for a text, lists of it.
-        TryAgainError: There is no room for temporary files.
+        ShardfeedError: There is no room for temporary files.
     """
     num_rows = 0
     with ExitStack() as files:

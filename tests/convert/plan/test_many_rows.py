@@ -1,21 +1,23 @@
 """Manifests of any size: read in blocks, kept in mapped files, planned as small ones are."""
 
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from convert_cases import PATIENCE, options_of, plan_of
-from mount_cases import NAMESPACE, can_mount
+from convert_cases import options_of, plan_of
 from pyarrow import parquet
 
+from convert.errors import ShardfeedError, TryAgainError
 from convert.plan import spooled
 from convert.plan.dialects import read_manifest
-from convert.plan.shard_specs import Plan
+from convert.plan.shard_specs import Plan, make_plan
 from convert.plan.splits import record_order
 
 NUM_ROWS = 500
@@ -91,6 +93,40 @@ def test_a_table_of_text_in_mapped_files(
     assert columns_of(file) == expected
 
 
+@pytest.mark.parametrize("kind", ["texts", "columns"])
+def test_a_full_folder_of_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The kernel lets no file grow: neither one of texts nor one of labels."""
+    file = tmp_path / "m.parquet"
+    parquet.write_table(tables()[kind], file)
+    manifest = read_manifest(str(file))
+    blocky(monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        for attempt in (
+            lambda: read_manifest(str(file)),
+            lambda: make_plan(manifest, options_of(file), {}),
+        ):
+            with pytest.raises(TryAgainError, match=f"{tmp_path}: no room for a large manifest's"):
+                attempt()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_no_folder_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the manifest that is missing; a small one needs no such folder."""
+    file = tmp_path / "m.parquet"
+    parquet.write_table(tables()["texts"], file)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    read_manifest(str(file))
+    blocky(monkeypatch)
+    with pytest.raises(ShardfeedError, match="gone: no room for a large manifest's columns: No"):
+        read_manifest(str(file))
+
+
 def columns_of(file: Path) -> dict[str, list[str]]:
     return {name: column.to_pylist() for name, column in read_manifest(str(file)).columns.items()}
 
@@ -112,48 +148,6 @@ def test_equal_numbers_leave_rows_as_they_stand(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(np.random, "Philox", lambda key: Few())
     found = record_order(np.arange(9), "train", options_of(Path("m.csv")))
     assert found.tolist() == [0, 3, 6, 1, 4, 7, 2, 5, 8]
-
-
-_NO_ROOM = """
-import sys
-import numpy as np
-from convert.errors import ShardfeedError
-from convert.plan import spooled
-from convert.plan.dialects import read_manifest
-spooled._MOST_IN_MEMORY = 1 << 16
-for fill in (
-    lambda: spooled.empty_array((1 << 20,), np.int64).fill(1),
-    lambda: read_manifest(sys.argv[1]),
-):
-    try:
-        fill()
-    except ShardfeedError as error:
-        print(error.exit_code, error)
-"""
-
-
-@pytest.mark.skipif(not can_mount(), reason="needs a small disk of its own")
-def test_a_full_folder_of_temporary_files_is_named(tmp_path: Path) -> None:
-    """It may be emptied; what is mapped of it ends no process."""
-    disk, file = tmp_path / "disk", tmp_path / "m.csv"
-    disk.mkdir()
-    file.write_text("path,y0\n" + "".join(f"{'x' * 90}{row},a\n" for row in range(60_000)))
-    script = 'mount -t tmpfs -o size=4m tmpfs "$TMPDIR" && exec "$@"'
-    words = [sys.executable, "-c", _NO_ROOM, str(file)]
-    done = subprocess.run(
-        [*NAMESPACE, "sh", "-c", script, "sh", *words],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(disk)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    line = (
-        f"75 {disk}: a temporary file of the label file's columns cannot be written: "
-        "No space left on device. Free space or repair the disk, then run the same command again, "
-        "or name another folder by TMPDIR.\n"
-    )
-    assert (done.returncode, done.stdout) == (0, 2 * line), done.stderr
 
 
 _PEAK = """
