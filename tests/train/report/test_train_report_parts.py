@@ -1,4 +1,4 @@
-"""The parts of a report: pictures, the evaluation that is kept, numbers, axes, markup."""
+"""The parts of a report: pictures, numbers, axes, markup."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from train.evaluation.predictions import Evaluation
 from train.pages.numbers import compact, duration, interval, percent, size, ticks
 from train.pages.render import ENVIRONMENT, data_uri
-from train.report.write import BestEvaluation
 
 
 @pytest.mark.parametrize("shape", [(32, 128, 3), (20, 30, 1), (16, 16, 4)])
@@ -32,30 +30,6 @@ def test_large_images_are_made_smaller():
     with Image.open(io.BytesIO(base64.b64decode(data_uri(pixels).split(",")[1]))) as image:
         assert image.size == (256, 64)
     assert len(data_uri(pixels)) * 36 < 3 << 20  # noise: no image is larger
-
-
-def evaluation_of(labels, predictions, loss):
-    labels, predictions = np.array([labels]), np.array([predictions])
-    return Evaluation(
-        labels=labels, predictions=predictions, ranks=labels, confidences=labels,
-        losses=np.array([loss]), blanks=[None, None],
-    )  # fmt: skip
-
-
-def test_the_best_evaluation_is_kept():
-    first, better, equal = (
-        evaluation_of([0, 1], read, loss)
-        for read, loss in (([1, 1], 1.0), ([0, 1], 2.0), ([0, 1], 2.0))
-    )
-    best, row = BestEvaluation(), {
-        "validation_exact": 1.0, "validation_character_accuracy": 1.0, "validation_loss": 2.0,
-    }  # fmt: skip
-    assert best.of(row) is None
-    for evaluation in (first, better, equal, first):
-        best.keep(evaluation)
-    assert best.of(row) is better
-    assert best.of({**row, "validation_loss": 1.5}) is None  # of the session before
-    assert best.of({"loss": 1.0}) is None
 
 
 @pytest.mark.parametrize(
