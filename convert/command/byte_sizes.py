@@ -7,6 +7,7 @@ import re
 from convert.errors import UsageError
 
 _TEXT = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])(i?)b?|b)?", re.IGNORECASE | re.ASCII)
+_LONGEST = 100  # characters: a few hundred digits would be infinite
 _POWERS = " kmgtp"
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -18,7 +19,7 @@ def parse_bytes(text: str) -> int:
         UsageError: It is not written so.
     """
     found = _TEXT.fullmatch(text.strip())
-    if found is None:
+    if found is None or len(text) > _LONGEST:
         raise UsageError(f"a size is written like 200GB, 1.5TB or 512MiB, got {text!r}.")
     number, unit, binary = found.groups()
     power = _POWERS.index((unit or " ").lower())

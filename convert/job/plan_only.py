@@ -15,7 +15,7 @@ from convert.command.byte_sizes import show_bytes
 from convert.config import Box, ConvertConfig
 from convert.dataset.record import layout_of_image
 from convert.engines.process_pool import ProcessPool
-from convert.errors import ImageError
+from convert.errors import ImageError, UsageError
 from convert.images import ImageOptions, render
 from convert.images.sources.hdfs_reader import allowed_folders, open_sources
 from convert.images.sources.spellings import SpellingReader
@@ -23,6 +23,7 @@ from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
 from convert.plan.shard_specs import Plan, make_plan
 from convert.show.table import counted
+from convert.storage.places import filesystem_of
 from convert.write.inputs import find_label_file, given_vocabularies, open_manifest, source_root
 
 _TRIED = 64  # rows, spread evenly over the manifest
@@ -131,10 +132,19 @@ def plan_dataset(config: ConvertConfig, say: Callable[[str], None]) -> PlanResul
     )
     manifest = open_manifest(config)
     plan = make_plan(manifest, config, given)
+    if not filesystem_of(root).is_folder(root):
+        raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
     check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
     for line in (*manifest.notes, *understood(plan)):
         say(line)
-    work = ProcessPool(trial, 1, lambda done: None, lambda paths: "the process that tried images")
+    deadly: list[str] = []
+
+    def spare(rows: list[_Row], index: int) -> list[_Row]:
+        deadly.append(f"{rows[index][0]}: decoding it ended the process")
+        return rows[:index] + rows[index + 1 :]
+
+    name = "the process that tried images"
+    work = ProcessPool(trial, 1, lambda done: None, lambda rows: name, spare)
     tried = next(iter(work.run([_rows_to_try(plan)])))
     count = len(tried.bytes)
     sizes = [layout_of_image(plan.layout.num_labels, size).stride for size in tried.bytes]
@@ -142,7 +152,7 @@ def plan_dataset(config: ConvertConfig, say: Callable[[str], None]) -> PlanResul
     return PlanResult(
         plan=plan,
         tried=count,
-        failures=tried.failures,
+        failures=deadly + tried.failures,
         image_seconds=tried.seconds / max(1, count),
         record_bytes=plan.layout.stride if is_raw else sum(sizes) / max(1, count),
         workers=config.num_workers,
@@ -185,9 +195,12 @@ class _Trial:
             open_sources(self.root, self.image.max_bytes, self.allow, None), lambda *_: None, None
         )
         tried = _Tried()
-        with contextlib.suppress(ImageError):
-            render(reader.read(rows[0][0]), self.image, rows[0][1])  # the first takes longer
-        for path, box in rows:
+        on_row(0)
+        for path, box in rows[:1]:
+            with contextlib.suppress(ImageError):
+                render(reader.read(path), self.image, box)  # the first takes longer
+        for index, (path, box) in enumerate(rows):
+            on_row(index)
             started = time.perf_counter()
             try:
                 rendered = render(reader.read(path), self.image, box)

@@ -148,6 +148,7 @@ def takes(
     def decorate(function: Callable[[_Asked], _Result]) -> Callable[_Arguments, _Result]:
         @functools.wraps(function)
         def call(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+            signature.bind(*args, **options)  # whose errors do not name the dataclass
             return function(arguments(*args, **options))
 
         returned = inspect.signature(function).return_annotation

@@ -95,8 +95,7 @@ def _read_text(text: LabelText, options: ManifestOptions) -> Table:
 def _parquet(file: str, path: str, options: ManifestOptions) -> Table:
     from pyarrow import dataset
 
-    partitioning = "hive" if os.path.isdir(file) else None
-    table = dataset.dataset(file, format="parquet", partitioning=partitioning)
+    table = dataset.dataset(file, format="parquet")
     names = table.schema.names
     check_header(path, names)
     roles = find_roles(path, names, options)

@@ -20,6 +20,7 @@ from convert.errors import UsageError
         ("1e9", None),
         ("GB", None),
         ("", None),
+        ("9" * 400, None),  # once a traceback
     ],
 )
 def test_sizes_are_read(text, size):

@@ -35,8 +35,10 @@ from PIL import Image, ImageFile
 
 from convert.errors import ImageError
 from convert.images import ImageOptions, render
+from convert.images.formats.jpeg import segments
 from convert.images.formats.jpeg.scans import check_scans, count_scans
-from convert.images.formats.jpeg.segments import header_segments, without_padding
+from convert.images.formats.jpeg.segments import MOST_SEGMENTS, header_segments, without_padding
+from convert.images.formats.jpeg.zeros import is_zeroed
 from convert.images.formats.png.chunks import without_texts
 from convert.images.formats.tag_directories import first_page, next_page
 from convert.images.formats.tiff import tiff_format
@@ -146,6 +148,22 @@ def test_a_box_is_no_larger_than_an_image_may_be():
     with pytest.raises(ImageError) as caught:
         render(data, options, (-10, 0, 20, 34))
     assert str(caught.value) == "too_large: the box, 30x34, is more than 1000 pixels"
+
+
+def test_segments_of_no_scan_are_not_gone_through(monkeypatch):
+    """They were, one by one, where a file holds zeros at all."""
+    plain = jpeg("L", (64, 64))
+    data = plain[:-2] + b"\xff\xfe\0\x30" + bytes(46) + b"\xff\xe0\0\2" * 100_000 + plain[-2:]
+    looked_at = []
+
+    def counted(*where):
+        for segment in header_segments(*where):
+            looked_at.append(segment)
+            yield segment
+
+    monkeypatch.setattr(segments, "header_segments", counted)
+    assert not is_zeroed(data)
+    assert len(looked_at) < 3 * MOST_SEGMENTS
 
 
 def test_a_run_of_zeros_is_looked_at_once():

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from convert_cases import command, draw_sources
+from convert_cases import command, draw_sources, png
+from fault_injection import faulty
 
 from convert.dataset.read import read_dataset
 
@@ -65,3 +66,27 @@ def test_what_converting_refuses_planning_refuses(manifest: Path) -> None:
     )
     assert done.returncode == 2
     assert "no column 'no'" in done.stderr
+
+
+def test_a_folder_of_images_that_is_missing_is_refused(manifest: Path) -> None:
+    words = ("--plan-only", "--size", 8, 8, "--root", manifest.parent / "no")
+    done = command(manifest, "out", *words, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("no: no such folder. The manifest's paths start there.\n")
+
+
+def test_images_that_end_the_process_are_named(manifest: Path, tmp_path: Path) -> None:
+    """As converting leaves them out; the same command would meet them again."""
+    paths = [line.split(",")[0] for line in manifest.read_text().splitlines()[1:]]
+    deadly = [paths[number] for number in (0, 1, 4, 7)]
+    for path in deadly:
+        (manifest.parent / path).write_bytes(png((13, 13)))
+    environment = faulty(tmp_path / "fault", "fail_on_size((13, 13), 'SIGKILL')")
+    words = ("--plan-only", "--json", "--size", 8, 8)
+    done = command(manifest, "out", *words, env=environment)
+    plan = json.loads(done.stdout)
+    assert (plan["tried"], plan["failed"]) == (COUNT - 4, 4)
+    assert (
+        f"4 of 30 images tried would be left out, such as {deadly[0]}: decoding it ended the"
+        in (done.stderr)
+    )

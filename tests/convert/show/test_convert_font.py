@@ -9,7 +9,7 @@ from fontTools.ttLib import TTCollection, TTFont
 from PIL import Image, ImageDraw, ImageFont, features
 
 from convert.show.font import find_typeface, font_files
-from convert.show.table import bar, brief, columns_of, counted, in_bytes, shown, table
+from convert.show.table import bar, brief, columns_of, counted, shown, table
 
 
 def own_font(size: int = 20) -> ImageFont.FreeTypeFont:
@@ -153,16 +153,6 @@ def test_names(name: str, text: str) -> None:
 
 
 def test_numbers() -> None:
-    sizes = [in_bytes(n) for n in (0, 999, 1000, 12_345, 999_999_999, 1_234 * 10**9, 5 * 10**15)]
-    assert sizes == [
-        "0 bytes",
-        "999 bytes",
-        "1.0 kB",
-        "12.3 kB",
-        "1,000.0 MB",
-        "1.2 TB",
-        "5,000.0 TB",
-    ]
     assert [counted(n, "class", "classes") for n in (0, 1, 1200)] == [
         "0 classes",
         "1 class",

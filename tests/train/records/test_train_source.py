@@ -284,3 +284,8 @@ def test_another_number_of_ranks_goes_on_with_the_same_batches(small_dataset):
         ]
 
     assert equal(batches(2)[:3] + batches(4, start_step=3), batches(1))
+
+
+def test_an_unknown_option_is_refused_without_naming_the_dataclass(small_dataset):
+    with pytest.raises(TypeError, match=r"^got an unexpected keyword argument 'windows'$"):
+        load_numpy(small_dataset, "train", 16, windows=8)

@@ -1,4 +1,4 @@
-"""The parts of a report: pictures, the evaluation that is kept, numbers, axes, markup."""
+"""The parts of a report: pictures, numbers, axes, markup."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class Board(keras.callbacks.Callback):
     resumed run are those of an uninterrupted one. Which epochs have histograms depends on
     the clock; the first of a session and the last of the run always have them.
 
-    In the list of callbacks it comes after the `RunRecorder`, which counts the steps and
-    validates, and before the `CheckpointKeeper`, which notes how long the files are.
+    `SessionCallback` calls it after the `RunRecorder`, which counts the steps and validates, and
+    before the `CheckpointWriter`, which notes how long the files are.
 
     Args:
         job: What is trained.

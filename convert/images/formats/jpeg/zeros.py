@@ -50,6 +50,8 @@ def _scans(data: bytes) -> Iterator[tuple[int, int, int]]:
             elif marker == Marker.SOS:
                 table = _AC | data[content + 2] & 15
                 yield first_symbols.get(table, _END_OF_BLOCK), stop, end
+        if not segments or segments[-1].marker != Marker.SOS:
+            return  # there may be millions of segments that belong to no scan
 
 
 def _first_symbols(content: bytes) -> dict[int, int]:
