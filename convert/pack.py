@@ -28,7 +28,7 @@ from convert.os_errors import failure
 ARCHIVE = "environment.tar.gz"
 LAUNCHER = "convert_on_spark.py"
 
-_ROOTS = ("numpy", "pyarrow", "google-crc32c", "simplejpeg", "tqdm")
+_ROOTS = ("numpy", "pyarrow", "google-crc32c", "simplejpeg", "fonttools", "tqdm")
 _OPTIONAL = ("pillow-simd", "pillow", "pyspng", "hdfs-native")  # packed if they are installed
 # Every Linux has these, in versions that fit its kernel and to each other.
 _OF_THE_SYSTEM = re.compile(

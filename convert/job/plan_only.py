@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,15 @@ from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
 from convert.plan.shard_specs import Plan, make_plan
 from convert.show.table import counted
-from convert.storage.places import filesystem_of
-from convert.write.inputs import find_label_file, given_vocabularies, open_manifest, source_root
+from convert.storage.places import filesystem_of, real_place
+from convert.write.inputs import (
+    find_label_file,
+    given_vocabularies,
+    open_manifest,
+    require_inputs_outside,
+    source_root,
+)
+from convert.write.output import Output
 
 _TRIED = 64  # rows, spread evenly over the manifest
 _TRY_SECONDS = 5.0  # after which no further row is tried
@@ -118,16 +125,19 @@ def plan_dataset(config: ConvertConfig, say: Callable[[str], None]) -> PlanResul
         say: Called with one line for each thing a user may want to know.
 
     Raises:
-        UsageError: The manifest or an option does not fit.
+        UsageError: The manifest, an option or the place of the dataset does not fit.
         TooManyBadRowsError: The manifest alone rules out more rows than `max_bad_fraction`.
         TryAgainError: The processes that try images died again and again.
     """
-    config = find_label_file(config)
+    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
     root = source_root(config)
+    allow = allowed_folders(root, config.allow)
+    require_inputs_outside(config, root)
+    Output(config, root, allow).check_place()
     trial = _Trial(
         root=root,
-        allow=allowed_folders(root, config.allow),
+        allow=allow,
         image=ImageOptions.of(config, row_boxes=False),
     )
     manifest = open_manifest(config)

@@ -61,11 +61,13 @@ def test_without_any_image_there_is_no_time(manifest: Path) -> None:
 
 
 def test_what_converting_refuses_planning_refuses(manifest: Path) -> None:
-    done = command(
-        manifest, "out", "--plan-only", "--size", 8, 8, "--label-columns", "no", check=False
-    )
-    assert done.returncode == 2
-    assert "no column 'no'" in done.stderr
+    for output, more, message in (
+        ("out", ("--label-columns", "no"), "no column 'no'"),
+        ("", (), "DATASET is an empty word"),
+    ):
+        done = command(manifest, output, "--plan-only", "--size", 8, 8, *more, check=False)
+        assert done.returncode == 2
+        assert message in done.stderr
 
 
 def test_a_folder_of_images_that_is_missing_is_refused(manifest: Path) -> None:

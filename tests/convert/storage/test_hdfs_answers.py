@@ -70,7 +70,7 @@ def test_a_file_that_lost_bytes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("hdfs_native.Client", ForgetfulClient)
     monkeypatch.setattr(ForgetfulClient, "deleted", [])
     with socket.create_server(("127.0.0.1", 0)) as namenode:
-        files = HdfsFileSystem(f"127.0.0.1:{namenode.getsockname()[1]}")
+        files = HdfsFileSystem(f"127.0.0.1:{namenode.getsockname()[1]}", {})
         with (
             pytest.raises(OSError, match="HDFS kept 6 of 7 bytes"),
             files.create("hdfs:///x") as file,
