@@ -16,6 +16,7 @@ from reading_cases import untrained_run
 from train_cases import train
 
 from convert.dataset.read import read_dataset
+from convert.errors import UsageError
 from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.config import TrainConfig
 from train.errors import MismatchError, RecordError, ReplacedError
@@ -300,3 +301,22 @@ def test_a_training_remembers(place):
     code, lines, errors = train("evaluate", "new", "other", "--json", cwd=place.path)
     assert code == 0, errors
     assert json.loads(lines[-1])["trained_on"] == overlap(place)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ('"a"', '"z"', "its classes are not those of the run. Convert it with --vocabulary "),
+        ('"f"', '"f", "g"', "its classes [17, 17] are not the run's [16, 16]. "),
+        ('"name": "y1"', '"name": "b"', "its outputs ['y0', 'b'] are not the run's ['y0', 'y1']. "),
+    ],
+)
+def test_a_dataset_of_other_labels_is_refused(place, verb, before, after, problem):
+    file = place.path / "other/dataset.json"
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+    with pytest.raises(UsageError) as caught:
+        uses(place, verb, f"{place.path}/other")
+    assert str(caught.value).startswith(f"{place.path}/other: {problem}")
