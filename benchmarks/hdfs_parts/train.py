@@ -20,7 +20,7 @@ from benchmarks.readers.images import Task
 from benchmarks.readers.shards import make
 from train.cache.shards import CachedShards
 from train.input.numpy_dataset import NumpyDataset
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 METHOD = """\
 train: whole epochs as NumPy batches of {batch}, shuffled in a window of a tenth of the records, no

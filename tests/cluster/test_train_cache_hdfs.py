@@ -21,7 +21,7 @@ from train_cases import learn
 from convert.dataset.hdfs_folder import RemoteFolder
 from convert.storage.places import filesystem_of
 from train.errors import TryAgainError, UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from convert import ConvertConfig
 from convert.dataset.local_folder import LocalFolder
 from convert.job import convert_dataset
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 STRIDE = 12_379

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from train.cache.partial_file import Part
 from train.input.numpy_dataset import iterate
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 
 def die_at(fetch: int) -> None:

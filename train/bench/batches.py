@@ -11,7 +11,7 @@ from convert.dataset.read import OpenDataset
 from train.bench.config import BenchConfig
 from train.bench.speed import Stopwatch
 from train.config import VerifyRecords
-from train.input.options import ahead_of, open_source
+from train.input.open_source import ahead_of, open_source
 from train.records.batches import BatchSource
 from train.records.order import RecordOrder, default_window
 

@@ -21,7 +21,7 @@ from train.evaluation.predictions import (
 )
 from train.evaluation.scores import RarityGroup, ranks
 from train.evaluation.seen_images import count_seen
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.batches import BatchSource
 from train.records.texts import blanks_of
 from train.runs.class_counts_file import read_class_counts

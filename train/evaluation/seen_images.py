@@ -13,7 +13,7 @@ from convert.dataset.read import open_dataset
 from convert.images.pixels.digest import image_digest
 from convert.storage.regular_files import open_regular
 from train.errors import RecordError, ShardfeedError
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.reader import RecordReader
 from train.runs.archives import read_array
 from train.runs.folder import SEEN, RunFolder

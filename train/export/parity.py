@@ -15,7 +15,7 @@ from convert.storage.places import filesystem_of
 from train.errors import UsageError
 from train.evaluation.evaluate import require_fit
 from train.export.formats import Images, Probabilities, Runner
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.runs.dataset_identity import dataset_of, reading
 from train.runs.folder import RunFolder
 

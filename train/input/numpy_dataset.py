@@ -10,7 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from train.errors import UsageError
-from train.input.options import EpochArguments, IterationArguments, open_batches, takes
+from train.input.open_source import open_batches
+from train.input.options import EpochArguments, IterationArguments, takes
 from train.records.batches import MAKERS, Arrays, BatchSource
 
 if TYPE_CHECKING:

@@ -1,33 +1,18 @@
-"""Opening datasets for reading: the options of `load_dataset` and its like, and what they mean."""
+"""The options of `load_dataset` and its like, checked."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import ParamSpec, TypeVar, get_args
 
-from convert.dataset.info import DatasetInfo
-from convert.dataset.read import OpenDataset, open_dataset
-from convert.storage.heap import keep_freed_memory
-from train.cache.open_shards import open_shards, read_indexes, wanted_folder
-from train.cache.prefetch import FetchAhead
-from train.cache.shards import CachedShards
+from convert.dataset.read import OpenDataset
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import UsageError
-from train.input.image_paths import source_finder
-from train.records.augment import augment as default_augment
-from train.records.batches import Ahead, Augment, BatchSource, LabelForm, Order
-from train.records.encoded import open_reader
-from train.records.mixture import MixedOrder, MixedReadAhead
-from train.records.order import RecordOrder, default_window
-from train.records.prefetch import ReadAhead
-from train.records.reader import RecordReader
-from train.records.shards import ShardFile, mean_record_bytes
+from train.records.batches import Augment, LabelForm
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -157,185 +142,3 @@ def takes(
         return call
 
     return decorate
-
-
-def open_batches(asked: SourceArguments) -> BatchSource:
-    """Opens a split of a dataset, or of several.
-
-    Raises:
-        FormatError: A folder is no finished dataset.
-        ReplacedError: Another dataset took a folder's name meanwhile.
-        UsageError: The options do not fit each other or the dataset.
-        TryAgainError: The cache is full of shards that other readers need.
-    """
-    datasets = _opened(asked.path)
-    folders = [dataset.path for dataset in datasets]
-    infos = [dataset.info for dataset in datasets]
-    _check(folders, infos, asked)
-    files = _files(datasets, asked.split)
-    cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
-    orders = _orders(files, infos, asked, is_cached=cache is not None)
-    far = None
-    with contextlib.ExitStack() as stack:
-        for dataset in datasets:
-            stack.enter_context(dataset.folder.reading())
-        if cache is not None:
-            far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, folders[0], infos[0], far, asked)
-    order, ahead = _mixed(reader, orders, asked)
-    if asked.augment:
-        keep_freed_memory()
-    source = BatchSource(
-        reader=reader,
-        order=order,
-        read_ahead=ahead,
-        output_names=tuple(infos[0].outputs),
-        batch_size=asked.batch_size,
-        seed=asked.seed,
-        augment=default_augment if asked.augment is True else asked.augment or None,
-        drop_remainder=(
-            asked.is_shuffled if asked.drop_remainder is None else asked.drop_remainder
-        ),
-        rank=asked.rank,
-        num_ranks=asked.num_ranks,
-        label_form=asked.labels,
-    )
-    if not source.num_steps:
-        raise UsageError(
-            f"{folders[0]}: the split {asked.split!r} has {order.num_records} records, fewer than "
-            f"one batch; --batch-size must be at most {order.num_records}, got {asked.batch_size}."
-        )
-    return source
-
-
-open_source = takes(SourceArguments)(open_batches)
-"""Does the same for (path, split, batch_size, seed) and options by name."""
-
-
-def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
-    """Opens datasets; each is one folder for as long as something of it is read."""
-    if isinstance(paths, OpenDataset):
-        return [paths]
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return [open_dataset(os.fspath(path)) for path in several]
-
-
-def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
-    """Returns how many of each shard's records are among the first `limit` of all."""
-    sizes: list[int] = []
-    for records in shard_records:
-        left = records if limit is None else limit - sum(sizes)
-        sizes.append(max(0, min(records, left)))
-    return sizes
-
-
-def _check(folders: list[str], infos: list[DatasetInfo], asked: SourceArguments) -> None:
-    """Raises `UsageError` unless everything fits together."""
-    split = asked.split
-    if not folders:
-        raise UsageError("no dataset is named; name at least one.")
-    if asked.manifest and len(folders) > 1:
-        raise UsageError("a manifest belongs to one dataset; read the datasets one by one to see.")
-    for folder, info in zip(folders, infos, strict=True):
-        if split not in info.splits:
-            present = ", ".join(info.splits)
-            raise UsageError(f"{folder}: no split {split!r}; the dataset has {present}.")
-        if not sum(shard.records for shard in info.splits[split]):
-            raise UsageError(f"{folder}: the split {split!r} has no records.")
-        _require_equal(folders[0], infos[0], folder, info)
-
-
-def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
-    """Raises `UsageError` unless two datasets can be read as one."""
-    for what, ours, theirs in (
-        ("image size", info.image_shape, other.image_shape),
-        ("encoding", info.image.encoding, other.image.encoding),
-        ("outputs", list(info.outputs), list(other.outputs)),
-    ):
-        if ours != theirs:
-            raise UsageError(f"{other_path}: its {what} {theirs} is not that of {path}: {ours}.")
-    if info.classes != other.classes:
-        raise UsageError(
-            f"{other_path}: its classes are not those of {path}. "
-            "Convert both with one --vocabulary."
-        )
-
-
-def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
-    return [
-        ShardFile(folder=dataset.folder, shard=shard)
-        for dataset in datasets
-        for shard in dataset.info.splits[split]
-    ]
-
-
-def _open_reader(
-    files: list[ShardFile],
-    folder: str,
-    info: DatasetInfo,
-    far: CachedShards | None,
-    asked: SourceOptions,
-) -> RecordReader:
-    more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
-    return open_reader(
-        files,
-        info,
-        verify=asked.verify_records,
-        on_bad=asked.on_bad_record,
-        source_of=source_finder(folder, info, asked.manifest),
-        far=far,
-        **more,
-    )
-
-
-def _orders(
-    files: list[ShardFile],
-    infos: list[DatasetInfo],
-    asked: SourceArguments,
-    *,
-    is_cached: bool,
-) -> list[RecordOrder]:
-    """Returns the order of all records, or of each dataset's, if they are weighted."""
-    shuffle, record_bytes = asked.is_shuffled, mean_record_bytes(files)
-
-    def of(files: list[ShardFile]) -> RecordOrder:
-        sizes = [file.shard.records for file in files]
-        limited = _limited(sizes, asked.limit)
-        window = asked.window
-        if is_cached and not shuffle:  # it changes nothing but what is needed at once
-            window = max(1, *sizes)
-        if window is None:
-            window = default_window(sum(limited), record_bytes)
-        return RecordOrder(limited, seed=asked.seed, window=window, shuffle=shuffle)
-
-    if asked.weights is None:
-        return [of(files)]
-    if not shuffle:
-        raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
-    ends = list(accumulate(len(info.splits[asked.split]) for info in infos))
-    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
-
-
-def _mixed(
-    reader: RecordReader, orders: list[RecordOrder], asked: SourceArguments
-) -> tuple[Order, Ahead]:
-    """Returns the order of what is read, and what reads it ahead."""
-    numbers = accumulate((len(order.shard_records) for order in orders), initial=0)
-    aheads = [ahead_of(reader, order, first) for order, first in zip(orders, numbers, strict=False)]
-    if asked.weights is None:
-        return orders[0], aheads[0]
-    mixed = MixedOrder(orders, asked.weights, asked.seed)
-    return mixed, MixedReadAhead(mixed, aheads)
-
-
-def ahead_of(reader: RecordReader, order: RecordOrder, first_shard: int = 0) -> Ahead:
-    """Returns the reader-ahead of an order's windows, for local or remote shards.
-
-    Args:
-        reader: Has the shards.
-        order: Tells what the windows hold.
-        first_shard: The reader's number of the order's first shard.
-    """
-    if isinstance(reader.far, CachedShards):
-        return FetchAhead(reader.far, order, first_shard)
-    return ReadAhead(reader, order, first_shard)

@@ -19,7 +19,8 @@ import numpy as np
 from train.errors import UsageError
 from train.input.clock import InputClock
 from train.input.numpy_dataset import check_start_step
-from train.input.options import IterationArguments, open_batches, takes
+from train.input.open_source import open_batches
+from train.input.options import IterationArguments, takes
 from train.records.batches import MAKERS, BatchSource
 from train.records.reader import RecordReader
 

@@ -12,7 +12,7 @@ from convert.dataset.read import OpenDataset
 from train.errors import RecordError
 from train.evaluation.evaluate import choose_split, require_fit
 from train.input.image_paths import source_finder
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.predict.inputs import Piece, Sample, Truth, spans
 from train.records.texts import text_of
 

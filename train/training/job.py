@@ -16,7 +16,7 @@ from convert.storage.places import absolute
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource

@@ -35,7 +35,7 @@ from convert.verify import VerifyConfig, verify_dataset
 from convert.verify import verification as verify_run
 from train.bench.cold import read_cold
 from train.bench.config import BenchConfig
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.training.session import resumable
 
 REPLACED = "was replaced by another dataset while it was read. Run the same command again."

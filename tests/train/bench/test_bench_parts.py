@@ -15,7 +15,7 @@ from train.bench.config import BenchConfig
 from train.bench.report import Rates, cold_note, rounded
 from train.bench.speed import Speed, timed
 from train.errors import RecordError, ShardfeedError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 
 def rates(**changed) -> Rates:

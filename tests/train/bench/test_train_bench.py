@@ -21,7 +21,7 @@ from train.bench.batches import in_memory, open_training
 from train.bench.config import BenchConfig
 from train.bench.speed import Speed
 from train.errors import UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 SPEEDS = [
     "from_disk", "reader_first_epoch", "reader", "reader_not_augmented", "reader_arrays",

@@ -13,7 +13,7 @@ from PIL import Image
 from train_cases import history
 
 from train.evaluation.evaluate import evaluate_source
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.texts import blanks_of, text_of
 from train.runs.folder import LAST_RAW, RunFolder
 from train.training.board.curves import COMPARED

@@ -14,7 +14,7 @@ from convert.dataset.read import read_dataset
 from train.config import TrainConfig
 from train.errors import UsageError
 from train.input.numpy_dataset import load_numpy
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.class_counts import count_classes
 from train.training.job import Job, unchangeable
 

@@ -15,7 +15,7 @@ from convert_cases import PATIENCE, convert, draw_sources
 from mount_cases import NAMESPACE, can_mount
 
 from convert.dataset.read import read_dataset
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 SCRIPT = Path(__file__).parents[2] / "support" / "cached_reading.py"
 

@@ -78,7 +78,7 @@ def test_evaluate_finds_what_training_found(run):
 def test_predict_prepares_files_as_conversion_did(run, small_dataset, sample_rows, tmp_path):
     """Predictions from files are those from shards; a bad file is a row, not a stop."""
     from train.evaluation.evaluate import evaluate_source
-    from train.input.options import open_source
+    from train.input.open_source import open_source
     from train.records.texts import blanks_of, text_of
     from train.runs.folder import RunFolder
 

@@ -24,7 +24,7 @@ from train.evaluation.predictions import (
     worst_records,
 )
 from train.evaluation.scores import ranks
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.class_counts import count_classes
 from train.runs.class_counts_file import read_class_counts, write_class_counts
 from train.runs.folder import RunFolder

@@ -25,7 +25,7 @@ from train.evaluation.evaluate import RunEvaluation, evaluate_run
 from train.evaluation.seen_images import write_seen
 from train.export.config import ExportConfig
 from train.export.write_and_check import export_run
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.predict.config import PredictConfig
 from train.predict.pipeline import predict_images
 from train.runs.folder import RunFolder

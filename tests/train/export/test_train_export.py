@@ -24,7 +24,7 @@ from train.config import ModelName
 from train.export.config import ExportConfig, FormatName
 from train.export.formats import FORMATS
 from train.export.write_and_check import export_run
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.texts import text_of
 
 ALL = get_args(FormatName)

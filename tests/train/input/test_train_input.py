@@ -8,7 +8,7 @@ import pytest
 from train import load_dataset
 from train.errors import RecordError, UsageError
 from train.input.clock import InputClock
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.input.tf_dataset import as_tf_dataset, reader_failure
 from train.records.augment import augment
 from train.records.draws import Draws

@@ -56,7 +56,7 @@ def test_the_readers_memory_grows_neither_with_epochs_nor_with_the_dataset(
 
 FAULTS = """
 import resource, sys
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 source = open_source(sys.argv[1], "train", 64, augment=True)
 

@@ -125,7 +125,7 @@ def test_a_resume_imports_no_module_that_is_not_named_again(tiny_dataset, tmp_pa
 
 
 def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, tmp_path):
-    from train.input.options import open_source
+    from train.input.open_source import open_source
 
     with pytest.raises(DivergedError) as diverged:
         learn(tiny_dataset, tmp_path / "run", model="tests_diverge:build")

@@ -17,7 +17,7 @@ from reading_cases import probabilities_of
 from timed_lines import untimed
 from train_cases import run_main
 
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.texts import text_of
 
 

@@ -13,7 +13,7 @@ from predict_cases import predict
 from reading_cases import probabilities_of, untrained_run
 
 from train.errors import UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 
 def test_more_alternatives_than_classes(tmp_path):

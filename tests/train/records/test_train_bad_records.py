@@ -13,7 +13,7 @@ from convert.dataset.read import read_dataset
 from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varints
 from train import load_numpy
 from train.errors import RecordError, UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.batch_crcs import BatchCrcs
 
 SHARD = "images-train.tfrecord-00001-of-00004"

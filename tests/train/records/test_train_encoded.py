@@ -14,7 +14,7 @@ from convert.dataset.shard_records import ShardRecords
 from convert.errors import FormatError
 from train.errors import RecordError
 from train.input import load_dataset
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
 

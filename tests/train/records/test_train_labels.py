@@ -16,7 +16,7 @@ from convert.dataset.read import read_dataset
 from convert.dataset.record import layout_of_image, padded_varints
 from train.config import TrainConfig
 from train.errors import FormatError, RecordError
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records import labels
 from train.records.labels import label_chunks, require_labels, require_sense
 from train.training.job import Job

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import train.records.prefetch
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.records.prefetch import ReadAhead
 
 STRIDE = 12_379

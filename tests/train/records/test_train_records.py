@@ -10,7 +10,7 @@ import pytest
 from convert.dataset.read import read_dataset
 from convert.dataset.record import RecordLayout, padded_varints
 from train.errors import FormatError, RecordError, UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 SHARD = "images-train.tfrecord-00001-of-00004"
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."

@@ -18,7 +18,7 @@ from convert import ConvertConfig
 from convert.job import convert_dataset
 from train import load_dataset, load_numpy, load_pydataset
 from train.errors import UsageError
-from train.input.options import open_source
+from train.input.open_source import open_source
 
 
 def source(path, batch_size=12, **options):

@@ -21,7 +21,7 @@ from train.errors import TryAgainError
 from train.evaluation.confusion import confusion_matrix
 from train.evaluation.evaluate import evaluate_run
 from train.evaluation.predictions import worst_records
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.pages.numbers import percent
 from train.records.class_counts import count_classes
 from train.report import write

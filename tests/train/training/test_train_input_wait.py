@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from train.input.clock import InputClock
-from train.input.options import open_source
+from train.input.open_source import open_source
 from train.input.tf_dataset import as_tf_dataset
 from train.training.meter import EpochMeter
 

@@ -55,7 +55,7 @@ def test_fit_is_not_fed_by_tensorflow(tiny_dataset):
 import sys
 from train.input.clock import InputClock
 from train.input.feed import feed
-from train.input.options import open_source
+from train.input.open_source import open_source
 batches = feed(open_source(sys.argv[1], "train", 8), epoch=0, start_step=2, clock=InputClock())
 print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
 """
