@@ -190,7 +190,7 @@ def test_a_dependency_that_is_not_packed_is_left_out_on_purpose() -> None:
         for requirement in metadata.requires("shardfeed")
         if "extra ==" not in requirement
     }
-    of_train = {"tensorflow", "keras", "h5py", "tensorboardx"}
+    of_train = {"tensorflow", "keras", "h5py", "tensorboardx", "crc32c", "jinja2"}
     assert required - of_train <= {*pack._ROOTS, *pack._OPTIONAL}
 
 
