@@ -58,7 +58,7 @@ class Conversion:
         self._tell = tell
         self._staging = staging
         self._progress = Progress()
-        self._image = ImageOptions.of(config, row_boxes=plan.boxes is not None)
+        self._job = shard_job(config, plan, root, staging)
 
     def run(self, old: DatasetInfo | None, retry: list[int], started: float) -> ConvertResult:
         """Writes what is missing and commits.
@@ -82,7 +82,7 @@ class Conversion:
             [place for file, place in files.items() if file not in summaries], resumed
         )
         quarantined = merge_bad(plan.quarantined, summaries.values())
-        info = describe(plan, self._image, summaries)
+        info = describe(plan, self._job.image, summaries)
         self._commit(info, quarantined, summaries, old)
         return ConvertResult(
             dataset=config.dataset,
@@ -100,7 +100,7 @@ class Conversion:
 
     def source_reader(self) -> Reader:
         """Returns the reader of the source files."""
-        return self._shard_job().source_reader()
+        return self._job.source_reader()
 
     def _of_the_plan(self, summaries: dict[str, ShardSummary]) -> dict[str, ShardSummary]:
         """Returns the finished shards but those of other rows than planned, which are deleted."""
@@ -166,17 +166,19 @@ class Conversion:
 
         specs = (self._plan.shard(*place) for place in todo)
         with contextlib.closing(bar):
-            written = self._engine.write(self._shard_job(), specs, on_progress)
+            written = self._engine.write(self._job, specs, on_progress)
             return {summary.file: summary for summary in written}
 
-    def _shard_job(self) -> ShardJob:
-        return ShardJob(
-            root=self._root,
-            staging=self._staging.path,
-            num_labels=len(self._plan.vocabularies.outputs),
-            image=self._image,
-            allow=self._staging.allow,
-        )
+
+def shard_job(config: ConvertConfig, plan: Plan, root: str, staging: Staging) -> ShardJob:
+    """Returns what is the same for all shards of a conversion."""
+    return ShardJob(
+        root=root,
+        staging=staging.path,
+        num_labels=len(plan.vocabularies.outputs),
+        image=ImageOptions.of(config, row_boxes=plan.boxes is not None),
+        allow=staging.allow,
+    )
 
 
 def _duplicates(plan: Plan, summaries: dict[str, ShardSummary]) -> Duplicates:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,13 @@ from convert.command.byte_sizes import show_bytes
 from convert.config import Box, ConvertConfig
 from convert.dataset.record import layout_of_image
 from convert.engines.process_pool import ProcessPool
-from convert.errors import ImageError, UsageError
-from convert.images import ImageOptions, render
-from convert.images.sources.hdfs_reader import allowed_folders, open_sources
-from convert.images.sources.spellings import SpellingReader
-from convert.job.label_notes import understood
-from convert.job.quarantine import check_bad
-from convert.plan.shard_specs import Plan, make_plan
+from convert.errors import ImageError
+from convert.images import render
+from convert.job.conversion import shard_job
+from convert.job.request import read_request
+from convert.plan.shard_specs import Plan
 from convert.show.table import counted
-from convert.storage.places import filesystem_of, real_place
-from convert.write.inputs import (
-    find_label_file,
-    given_vocabularies,
-    open_manifest,
-    require_inputs_outside,
-    source_root,
-)
-from convert.write.output import Output
+from convert.write.shard import ShardJob
 
 _TRIED = 64  # rows, spread evenly over the manifest
 _TRY_SECONDS = 5.0  # after which no further row is tried
@@ -129,24 +119,11 @@ def plan_dataset(config: ConvertConfig, say: Callable[[str], None]) -> PlanResul
         TooManyBadRowsError: The manifest alone rules out more rows than `max_bad_fraction`.
         TryAgainError: The processes that try images died again and again.
     """
-    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
-    given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
-    root = source_root(config)
-    allow = allowed_folders(root, config.allow)
-    require_inputs_outside(config, root)
-    Output(config, root, allow).check_place()
-    trial = _Trial(
-        root=root,
-        allow=allow,
-        image=ImageOptions.of(config, row_boxes=False),
-    )
-    manifest = open_manifest(config)
-    plan = make_plan(manifest, config, given)
-    if not filesystem_of(root).is_folder(root):
-        raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
-    check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
-    for line in (*manifest.notes, *understood(plan)):
-        say(line)
+    request = read_request(config)
+    plan = request.plan()
+    request.tell(plan, say)
+    staging = request.output.staging(plan.plan_id)
+    trial = _Trial(shard_job(request.config, plan, request.root, staging))
     deadly: list[str] = []
 
     def spare(rows: list[_Row], index: int) -> list[_Row]:
@@ -190,30 +167,26 @@ class _Tried:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Trial:
     """Reads and renders images in a process of its own, since an image can end one."""
 
-    root: str
-    allow: tuple[str, ...]
-    image: ImageOptions
+    job: ShardJob
 
     def __call__(
         self, rows: list[_Row], report: Callable[[int], None], on_row: Callable[[int], None]
     ) -> _Tried:
-        reader = SpellingReader(
-            open_sources(self.root, self.image.max_bytes, self.allow, None), lambda *_: None, None
-        )
+        reader = self.job.source_reader()
         tried = _Tried()
         on_row(0)
         for path, box in rows[:1]:
             with contextlib.suppress(ImageError):
-                render(reader.read(path), self.image, box)  # the first takes longer
+                render(reader.read(path), self.job.image, box)  # the first takes longer
         for index, (path, box) in enumerate(rows):
             on_row(index)
             started = time.perf_counter()
             try:
-                rendered = render(reader.read(path), self.image, box)
+                rendered = render(reader.read(path), self.job.image, box)
             except ImageError as error:
                 tried.failures.append(f"{path}: {error.detail}")
                 continue

@@ -5,30 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from convert.config import ConvertConfig
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.engines.engine import Engine, open_engine
-from convert.errors import FormatError, ShardfeedError, TryAgainError, UsageError
-from convert.images.sources.hdfs_reader import allowed_folders
+from convert.errors import FormatError, ShardfeedError, TryAgainError
 from convert.job.conversion import Conversion
-from convert.job.label_notes import understood
-from convert.job.quarantine import check_bad
 from convert.job.report import ConvertResult
+from convert.job.request import read_request
 from convert.os_errors import failure
-from convert.plan.shard_specs import make_plan
 from convert.storage.hdfs.error_translation import UnavailableError
-from convert.storage.places import filesystem_of, is_remote, read_lines, real_place
+from convert.storage.places import is_remote, read_lines
 from convert.storage.regular_files import IrregularFileError
 from convert.write.commit import remove_replaced
-from convert.write.inputs import (
-    find_label_file,
-    given_vocabularies,
-    open_manifest,
-    require_inputs_outside,
-    source_root,
-)
 from convert.write.output import Output
 from convert.write.retry import retryable_rows
 from convert.write.source_note import require_same_sources
@@ -61,20 +50,12 @@ def convert_dataset(
 
 def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) -> ConvertResult:
     started = time.monotonic()
-    config = find_label_file(replace(config, dataset=real_place(config.dataset)))
-    given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
-    root = source_root(config)
-    allow = allowed_folders(root, config.allow)
-    output = Output(config, root, allow)
-    found = output.finished_before(given)
+    request = read_request(config)
+    config, root, output = request.config, request.root, request.output
+    found = output.finished_before(request.given)
     if found is not None:
         return _complete(config.dataset, found, started)
-    require_inputs_outside(config, root)
-    output.check_place()
-    manifest = open_manifest(config)
-    plan = make_plan(manifest, config, given)
-    if not filesystem_of(root).is_folder(root):
-        raise UsageError(f"--root {root}: no such folder. The manifest's paths start there.")
+    plan = request.plan()
     output.make_parent()
     with output.alone(say):
         staging = output.staging(plan.plan_id)
@@ -87,9 +68,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
             remove_replaced(config.dataset, say)
             staging.remove()
             return _complete(config.dataset, found, started)
-        check_bad(plan.quarantined, manifest.num_rows, config.max_bad_fraction, root)
-        for line in (*manifest.notes, *understood(plan)):  # nothing can be wrong in them any more
-            say(line)
+        request.tell(plan, say)
         try:
             return conversion.run(found, retry, started)
         except (OSError, TryAgainError) as error:

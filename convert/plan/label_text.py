@@ -61,15 +61,16 @@ def normal_text(labels: pa.Array) -> tuple[pa.Array, Changed | None]:
         ShardfeedError: There is no room for temporary files.
     """
     total: Changed | None = None
-    for rows in blocks(len(labels)):
-        _, changed = _normal(labels[rows], rows.start)
-        total = total if changed is None else changed.plus(total)
-    if total is None:
-        return labels, None
     with TextColumn() as texts:
         for rows in blocks(len(labels)):
-            texts.append(_normal(labels[rows], rows.start)[0])
-        return texts.finish(), total
+            normal, changed = _normal(labels[rows], rows.start)
+            if changed is not None:
+                if total is None:
+                    texts.append(labels[: rows.start])  # what has been found as it should be
+                total = changed.plus(total)
+            if total is not None:
+                texts.append(normal)
+        return (labels, None) if total is None else (texts.finish(), total)
 
 
 def _normal(labels: pa.Array, first_row: int) -> tuple[pa.Array, Changed | None]:

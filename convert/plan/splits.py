@@ -11,11 +11,11 @@ from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
 from convert.errors import UsageError
 from convert.plan.label_text import normal_text
 from convert.plan.manifest import Manifest
+from convert.plan.spooled import blocks
 
 SPLIT_SYNONYMS = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 _PART_BITS = 5
-_TEXTS_AT_ONCE = 65_536  # bounds what exists as Python strings at one time
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 
@@ -79,10 +79,10 @@ def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str,
     bounds = np.cumsum([shares[split] for split in names])[:-1]
     indices = np.array([SPLITS.index(split) for split in names], np.uint8)
     assigned = np.empty(manifest.num_rows, np.uint8)
-    for start in range(0, manifest.num_rows, _TEXTS_AT_ONCE):
-        texts = column.slice(start, _TEXTS_AT_ONCE).cast("large_binary").to_pylist()
+    for rows in blocks(manifest.num_rows):
+        texts = column[rows].cast("large_binary").to_pylist()
         points = np.frombuffer(_digest_starts(salt, texts), ">u8") / 2.0**64
-        assigned[start : start + len(texts)] = indices[np.searchsorted(bounds, points, "right")]
+        assigned[rows] = indices[np.searchsorted(bounds, points, "right")]
     return assigned
 
 

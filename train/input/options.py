@@ -16,7 +16,6 @@ from train.records.batches import Augment, LabelForm
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-
 _Arguments = ParamSpec("_Arguments")
 _Asked = TypeVar("_Asked")
 _Result = TypeVar("_Result")

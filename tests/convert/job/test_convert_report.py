@@ -107,7 +107,7 @@ def test_a_finished_conversion_is_recognised_without_planning(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing was to be read or planned")
 
-    monkeypatch.setattr("convert.job.start_to_end.make_plan", refuse)
+    monkeypatch.setattr("convert.job.request.make_plan", refuse)
     monkeypatch.setattr("convert.write.inputs.load_manifest", refuse)
     monkeypatch.setattr(SourceReader, "read", refuse)
     again = convert(manifest, tmp_path / "out")
