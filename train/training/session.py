@@ -102,23 +102,10 @@ class SessionCallback(keras.callbacks.Callback):
         self._session, self._arrays = session, arrays
         self._resumed_at = session.position
         self.checkpoints = CheckpointWriter(session, stop)
-        self._board = Board(
-            session.job,
-            session.run,
-            session.events,
-            session.journal,
-            session.meter,
-            session.learning_rate,
-            is_fresh=session.position is None,
-        )
+        self._board = Board(session)
         self._recorder = RunRecorder(session, self.checkpoints.stop_if_asked)
         self.progress = ProgressLine(session)
         self.cache = CacheLine(session)
-
-    def set_model(self, model: keras.Model) -> None:
-        """Takes the model, as Keras gives it."""
-        super().set_model(model)
-        self._board.set_model(model)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Writes what is known before the first step."""
@@ -136,22 +123,20 @@ class SessionCallback(keras.callbacks.Callback):
             self._session.meter.start(
                 before, position.step, position.epoch_seconds, position.epoch_waited_seconds
             )
-        self._board.on_epoch_begin(epoch)
+        self._board.on_epoch_begin()
         self.progress.on_epoch_begin(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Counts the step, tells of it, and writes a checkpoint if it is time."""
         self._recorder.on_train_batch_end(batch, logs)
-        self._board.on_train_batch_end(batch, logs)
+        self._board.on_train_batch_end(logs or {})
         self.progress.on_train_batch_end(logs or {})
         self.checkpoints.on_train_batch_end()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Validates, tells of it, and writes a checkpoint."""
         evaluation = self._recorder.on_epoch_end(epoch, logs or {})
-        if evaluation is not None:
-            self._board.keep(evaluation)
-        self._board.on_epoch_end(epoch, logs)
+        self._board.on_epoch_end(evaluation)
         self.progress.on_epoch_end()
         self._warn_of_chance(evaluation, epoch + 1)
         self.cache.on_epoch_end()
