@@ -31,7 +31,7 @@ CHANGES = {
     "width": 0.25,
     "precision": "bfloat16",
     "head": "separate",
-    "augment": True,
+    "augment": "default",
     "window": 20,
     "seed": 1,
     "overfit": 20,
@@ -149,7 +149,7 @@ def test_time_ends_a_session_with_a_checkpoint(tiny_dataset, tmp_path):
 
 
 def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset):
-    options = {**BASE, "overfit": 8, "augment": True}
+    options = {**BASE, "overfit": 8, "augment": "default"}
     job = Job.open(TrainConfig(dataset=str(tiny_dataset), **options))
     assert job.training.augment is None
     assert (job.training.num_steps, job.training.batch_size) == (1, 8)
