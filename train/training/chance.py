@@ -51,8 +51,8 @@ def chance_line(
     return (
         f"warning: validation is {'still ' * is_early}at chance after {epochs} epochs: "
         f"{right:.1%} of the characters are right, and {chance:.1%} would be if each output always "
-        f"gave its commonest class. {'Some sets take longer; meanwhile look' if is_early else 'Look'} at "
-        f"`convert show {config.dataset}`: can the text be read at {width}x{height}"
+        f"gave its commonest class. {'Some sets take longer; meanwhile look' * is_early or 'Look'} "
+        f"at `convert show {config.dataset}`: can the text be read at {width}x{height}"
         + ", was it drawn in transparency that was dropped (convert with --alpha white)" * dropped
         + ", does each label belong to its image, or were they shuffled?"
     )
