@@ -22,7 +22,7 @@ def line(
     epochs: int = 7,
     of: int = 20,
     alpha: str = "drop",
-    steps: int = 31,
+    steps: int = 139,
     loss: float = 9.0,
     classes: int = 4,
 ) -> str | None:
@@ -82,15 +82,15 @@ def test_one_class_that_is_always_read_is_no_chance() -> None:
 @pytest.mark.parametrize(
     ("of", "steps", "epochs"),
     [
-        (20, 31, [2, 7]),  # two epochs, then a third of them
-        (20, 139, [2, 7]),
-        (20, 10, [5, 7]),  # 50 steps
-        (20, 5, [7]),
-        (21, 31, [2, 7]),
-        (6, 31, [2]),
-        (3, 31, [2]),
-        (2, 31, [2]),
-        (1, 31, []),
+        (20, 139, [2, 7]),  # two epochs, then a third of them
+        (20, 31, [4, 7]),  # 100 steps
+        (20, 14, [7]),
+        (21, 139, [2, 7]),
+        (22, 139, [2, 8]),
+        (6, 139, [2]),
+        (3, 139, [2]),
+        (2, 139, [2]),
+        (1, 139, []),
     ],
 )
 def test_when_it_is_told(of: int, steps: int, epochs: list[int]) -> None:
