@@ -43,9 +43,10 @@ RANGES = [*QUICK_RANGES, *(LONG_RANGES if EVERYTHING else [])]
 
 def fuzz(folder: Path, what: str, first: int, last: int) -> Done:
     folder.mkdir()
-    script = Path(__file__).parents[1].joinpath("support", "fuzz_run.py")
+    script = Path(__file__).parents[1].joinpath("support", "fuzz", "fuzz_run.py")
     return subprocess.run(
         [sys.executable, script, what, str(first), str(last), folder],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=30 * PATIENCE,

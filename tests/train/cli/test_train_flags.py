@@ -13,7 +13,7 @@ from train_cases import BASE, learn
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import StoppedError
 from train.model.recogniser import plain
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.runs.folder import RunFolder
 from train.training.dry_run import dry_run
 from train.training.job import Job

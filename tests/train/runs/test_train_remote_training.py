@@ -21,7 +21,7 @@ from train.errors import DivergedError, OvertakenError, StoppedError, TryAgainEr
 from train.evaluation.evaluate import evaluate_run
 from train.runs.open import read_run, working_folder
 from train.runs.remote import transfer
-from train.training import recorder as callbacks
+from train.training.callbacks import recorder as callbacks
 from train.training.resume import resume_training
 from train.training.start import train_model
 
