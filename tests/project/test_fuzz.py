@@ -23,13 +23,13 @@ Done = subprocess.CompletedProcess[str]
 # 20,000 images, 10,000 label files, 1,500 files `dataset.json` and 2,000 verbs on damaged folders,
 # in ranges that can run side by side.
 QUICK_RANGES = [
-    ("folders", 0, 34),
+    ("folders", 0, 17),
     ("images", 0, 1_999),
     ("manifests", 0, 499),
     ("datasets", 0, 249),
 ]
 LONG_RANGES = [
-    ("folders", 35, 1_024),
+    ("folders", 18, 1_024),
     ("folders", 1_025, 1_999),
     ("images", 2_000, 11_999),
     ("images", 12_000, 19_999),

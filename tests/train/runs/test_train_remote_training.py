@@ -67,6 +67,7 @@ def assert_whole(whole_run, there):
     assert not [path for path in there.rglob("*") if "part-" in path.name]
 
 
+@pytest.mark.long
 def test_stopped_and_gone_on_with_elsewhere(
     store, there, machine, tiny_dataset, whole_run, monkeypatch
 ):
