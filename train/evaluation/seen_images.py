@@ -14,7 +14,7 @@ from convert.images.pixels.digest import image_digest
 from convert.storage.regular_files import open_regular
 from train.errors import RecordError, ShardfeedError
 from train.input.open_source import open_source
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.runs.archives import read_array
 from train.runs.folder import SEEN, RunFolder
 

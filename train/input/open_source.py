@@ -18,12 +18,12 @@ from train.input.augmentation import augmentation
 from train.input.image_paths import source_finder
 from train.input.options import Paths, SourceArguments, takes
 from train.records.batches import Ahead, BatchSource, Order
-from train.records.encoded import open_reader
 from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
 from train.records.prefetch import ReadAhead
-from train.records.reader import RecordReader
-from train.records.shards import ShardFile, mean_record_bytes
+from train.records.reading.encoded import open_reader
+from train.records.reading.reader import RecordReader
+from train.records.reading.shards import ShardFile, mean_record_bytes
 
 
 def open_batches(asked: SourceArguments) -> BatchSource:

@@ -12,7 +12,7 @@ import numpy as np
 from convert.config import usable_cores
 from train.errors import UsageError
 from train.records.draws import Draws
-from train.records.reader import Bytes, Ints, RecordReader
+from train.records.reading.reader import Bytes, Ints, RecordReader
 
 Augment = Callable[[Bytes, Draws], Bytes]
 LabelForm = Literal["dict", "array"]

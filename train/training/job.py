@@ -23,7 +23,7 @@ from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
 from train.records.labels import require_labels, require_sense
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,8 @@ from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
 from train.report.write import write_report
-from train.runs.checkpoint import Checkpoint, Checkpoints
+from train.runs.checkpoints.checkpoint import Checkpoint
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.dataset_identity import other_dataset, reading
 from train.runs.environment import differences, environment
 from train.runs.events import cut_back

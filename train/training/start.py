@@ -10,7 +10,8 @@ from train.config import TrainConfig
 from train.errors import StoppedError
 from train.memory import window_warning
 from train.report.write import write_report
-from train.runs.checkpoint import Arrays, Checkpoint
+from train.runs.checkpoints.checkpoint import Checkpoint
+from train.runs.checkpoints.store import Arrays
 from train.runs.folder import RunFolder
 from train.runs.log import RunLog
 from train.runs.open import new_run

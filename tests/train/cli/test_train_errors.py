@@ -137,6 +137,7 @@ def test_a_reader_that_goes_away_is_no_error(run):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.long
 def test_sigterm_stops_with_143(small_dataset, tmp_path):
     flags = (*SMALL, "--run", "run", "--epochs", "1000")
     command = [sys.executable, "-m", "train", small_dataset, *flags]

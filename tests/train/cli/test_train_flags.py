@@ -15,7 +15,7 @@ from train_cases import BASE, learn
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import StoppedError, UsageError
 from train.model.recogniser import plain
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.runs.folder import RunFolder
 from train.training.augmented import write_augmented
 from train.training.dry_run import dry_run, dry_run_lines

@@ -14,7 +14,7 @@ from irregular import KINDS, LARGE
 
 from convert.storage.places import sha256_file
 from train.errors import CheckpointError, FormatError
-from train.runs.checkpoint import Checkpoints
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
 CONFIG = {"dataset": "d", "dataset_id": "i"}
@@ -217,7 +217,7 @@ def test_a_vast_file_of_a_checkpoint_is_not_read(name, tmp_path, monkeypatch):
     """Its digest would take half an hour."""
     checkpoints = rewritten(tmp_path)
     monkeypatch.setattr(
-        "train.runs.checkpoint.sha256_file",
+        "train.runs.checkpoints.checkpoint.sha256_file",
         lambda path: pytest.fail("read") if path.endswith(name) else sha256_file(path),
     )
     os.truncate(tmp_path / POSITION.name / name, LARGE)

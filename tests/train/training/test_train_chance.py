@@ -10,7 +10,7 @@ from resume_cases import config
 
 from train.config import TrainConfig
 from train.evaluation.predictions import Evaluation
-from train.training.chance import chance_line, chance_of
+from train.training.callbacks.chance import chance_line, chance_of
 from train.training.start import train_model
 
 # Two outputs of 100 records: four classes equally often, and two as 70 to 30.

@@ -12,9 +12,9 @@ import numpy as np
 
 from train.model.recogniser import inference_network
 from train.records.batches import BatchSource
-from train.training.board.histogram import WEIGHTS, histogram, weight_histograms
-from train.training.board.norms import GradientNorms
-from train.training.board.pictures import fixed_images
+from train.training.callbacks.board.histogram import WEIGHTS, histogram, weight_histograms
+from train.training.callbacks.board.norms import GradientNorms
+from train.training.callbacks.board.pictures import fixed_images
 
 _SHARE = 0.01  # of the time, at most: what is written besides takes less than another one
 MAX_IMAGES = 16  # more change a histogram little, and cost as much as validating so many

@@ -14,7 +14,7 @@ from convert.dataset.local_folder import LocalFolder
 from convert.job import convert_dataset
 from train.input.open_source import open_source
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 STRIDE = 12_379
 SHARD = 10 * STRIDE
 

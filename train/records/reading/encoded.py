@@ -17,17 +17,10 @@ from convert.dataset.shard_records import ShardRecords
 from convert.images.formats.jpeg.scans import check_header, check_scans
 from convert.images.formats.jpeg.segments import JPEG_SIGNATURE
 from convert.images.formats.png.fast_decoder import plain_pixels, plain_size
-from train.records.raw import RawReader
-from train.records.reader import (
-    UNKNOWN,
-    WRONG_CRC,
-    Bytes,
-    Ints,
-    Labels,
-    RecordReader,
-    UnreadableError,
-)
-from train.records.shards import ShardFile
+from train.records.reading.bad_record import WRONG_CRC, UnreadableError
+from train.records.reading.raw import RawReader
+from train.records.reading.reader import UNKNOWN, Bytes, Ints, Labels, RecordReader
+from train.records.reading.shards import ShardFile
 
 NOT_DECODABLE = "has an image that cannot be decoded"
 

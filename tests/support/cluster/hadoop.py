@@ -5,7 +5,7 @@
         hadoop.kill_datanode()
         hadoop.start_datanode()
 
-By hand, until Ctrl-C: `.venv/bin/python tests/support/hadoop.py [NEW_FOLDER]`.
+By hand, until Ctrl-C: `.venv/bin/python tests/support/cluster/hadoop.py [NEW_FOLDER]`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from timed_lines import untimed
 
 from train.cli import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # One epoch of two steps, of a network as small as there is.
 BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": "none"}

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from train.errors import StoppedError
 from train.model.variables import read_state
-from train.runs.checkpoint import Checkpoints, Position
+from train.runs.checkpoints.checkpoint import Position
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.folder import CHECKPOINTS, EVENTS
 from train.training.context import Session
 from train.training.job import unchangeable

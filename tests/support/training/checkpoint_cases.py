@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from train.runs.checkpoint import CHECKPOINT, Checkpoints, Position, _digest
+from train.runs.checkpoints.checkpoint import CHECKPOINT, Position, content_digest
+from train.runs.checkpoints.store import Checkpoints
 
 POSITION = Position(
     epoch=1,
@@ -37,5 +38,5 @@ def rewritten(folder: Path, **changes) -> Checkpoints:
     content = json.loads(path.read_text())
     del content["sha256"]
     content |= changes
-    path.write_text(json.dumps({**content, "sha256": _digest(content)}))
+    path.write_text(json.dumps({**content, "sha256": content_digest(content)}))
     return checkpoints

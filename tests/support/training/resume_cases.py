@@ -18,9 +18,10 @@ from event_cases import read_points
 from train.config import TrainConfig
 from train.model.build import build_compiled
 from train.model.variables import METRICS, WEIGHTS, read_state, write_state
-from train.runs.checkpoint import Checkpoint, Checkpoints
+from train.runs.checkpoints.checkpoint import Checkpoint
+from train.runs.checkpoints.store import Checkpoints
+from train.training.callbacks.recorder import RunRecorder
 from train.training.job import Job
-from train.training.recorder import RunRecorder
 from train.training.resume import resume_training
 
 WALL_CLOCK = {"images_per_second", "input_wait", "seconds"}

@@ -20,18 +20,11 @@ from convert.dataset.record import (
     from_padded_varints,
 )
 from train.errors import RecordError
-from train.records.batch_crcs import BatchCrcs
-from train.records.gather import Memories
-from train.records.reader import (
-    UNKNOWN,
-    WRONG_CRC,
-    Bytes,
-    Ints,
-    Labels,
-    RecordReader,
-    UnreadableError,
-)
-from train.records.shards import ShardFile
+from train.records.reading.bad_record import WRONG_CRC, UnreadableError
+from train.records.reading.batch_crcs import BatchCrcs
+from train.records.reading.gather import Memories
+from train.records.reading.reader import UNKNOWN, Bytes, Ints, Labels, RecordReader
+from train.records.reading.shards import ShardFile
 
 _LABELS_KEPT = 16 << 20  # 64 MiB of int32: four outputs of four million records
 _FAR_LABELS_KEPT = 256 << 20  # 1 GiB, of which only what was read is used
