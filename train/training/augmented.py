@@ -18,7 +18,7 @@ from convert.storage.regular_files import open_regular
 from train.errors import UsageError
 from train.records.batches import Augment, BatchSource
 from train.records.draws import Draws
-from train.training.board.pictures import fixed_images, sheet
+from train.training.callbacks.board.pictures import fixed_images, sheet
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 

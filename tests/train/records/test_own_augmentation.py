@@ -14,7 +14,7 @@ from train.config import TrainConfig
 from train.errors import UsageError
 from train.records.augment import STRENGTHS, augment
 from train.records.draws import Draws
-from train.runs.checkpoint import _digest
+from train.runs.checkpoints.checkpoint import content_digest
 from train.runs.folder import RunFolder
 from train.training.job import Job
 from train.training.resume import resume_training
@@ -175,6 +175,6 @@ def test_a_run_of_an_earlier_version_goes_on(then, now, tiny_dataset, tmp_path):
         content = json.loads(path.read_text())
         del content["sha256"]
         content["options"]["augment"] = then
-        path.write_text(json.dumps({**content, "sha256": _digest(content)}))
+        path.write_text(json.dumps({**content, "sha256": content_digest(content)}))
     assert run.config()["augment"] == now
     assert resume_training(str(tmp_path / "run"), {"epochs": 2}).epochs == 2
