@@ -189,7 +189,7 @@ def _paths(
 ) -> dict[int, str]:
     """Returns the paths of the rows that are named, if the dataset knows them."""
     known = source_paths(dataset)
-    rows = sum(drawn.values(), [])
+    rows = [row for each in drawn.values() for row in each]
     rows += [row for found in brightness.values() for row in found.empty_rows[:1]]
     return {} if known is None else dict(zip(rows, known.of(rows), strict=True))
 

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from convert.dataset.folder import Folder
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SOURCE_PATHS, SUCCESS, DatasetInfo
+from convert.dataset.info import (
+    DATASET_JSON,
+    QUARANTINE,
+    SOURCE,
+    SOURCE_PATHS,
+    SUCCESS,
+    DatasetInfo,
+)
 from convert.dataset.source_paths import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
@@ -68,7 +75,7 @@ def check_texts(folder: Folder, info: DatasetInfo) -> Iterator[Problem]:
 
 
 def _check_source(folder: Folder) -> Iterator[Problem]:
-    """Finds what is wrong with `_source.json` and `sources.parquet`, which not every dataset has."""
+    """Finds what is wrong with `_source.json` and `sources.parquet`; not every dataset has them."""
     found = file_size(folder, SOURCE, "note of the sources")
     if isinstance(found, Problem):
         if found.kind != "missing":
