@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from convert.dataset.folder import Folder
 from convert.dataset.info import DatasetInfo
 from convert.dataset.mapping import REPAIR
 from train.config import OnBadRecord, VerifyRecords
@@ -26,6 +27,9 @@ Labels = np.ndarray[Any, np.dtype[np.int32]]
 
 UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
 
+SourcesOf = Callable[[Folder, Sequence[int]], list[str]]
+"""Returns the paths of images, by their dataset's folder and manifest rows; empty if unknown."""
+
 
 class RecordReader(ABC):
     """Reads records of some shards in any order; threads may share it.
@@ -36,7 +40,7 @@ class RecordReader(ABC):
         verify: Whether to compare a record's CRC: the `first` time that it is read, `always`, or
             never (`off`). Labels out of range are found in any case.
         on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
-        source_of: Returns the source of a manifest row, for messages.
+        sources_of: Returns the sources of manifest rows, for messages.
         far: The shards, where they have to be brought first. None: they are files of this machine.
 
     Attributes:
@@ -61,7 +65,7 @@ class RecordReader(ABC):
         *,
         verify: VerifyRecords = "first",
         on_bad: OnBadRecord = "stop",
-        source_of: Callable[[int], str] = lambda row: "",
+        sources_of: SourcesOf = lambda folder, rows: [""] * len(rows),
         far: FarShards | None = None,
     ) -> None:
         self.files = list(files)
@@ -73,7 +77,7 @@ class RecordReader(ABC):
         self.bad_records: list[BadRecord] = []
         self.failure: Exception | None = None
         self._info = info
-        self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
+        self._verify, self._on_bad, self._sources_of = verify, on_bad, sources_of
         self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
         self._state = np.full(self.num_records, UNKNOWN, np.uint8)
@@ -117,6 +121,26 @@ class RecordReader(ABC):
 
         (rows,) = self._by_parts(read, records)
         return rows
+
+    def sources(self, records: Ints) -> list[str]:
+        """Returns the paths of some records' images, as the manifest spells them.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            One a record; empty where it is not known.
+        """
+        rows, (shards, _) = self.rows(records), self._find(records)
+        places: dict[Folder, list[int]] = {}
+        for place, shard in enumerate(shards.tolist()):
+            places.setdefault(self.files[shard].folder, []).append(place)
+        paths = [""] * len(records)
+        for folder, here in places.items():
+            found = self._sources_of(folder, rows[here].tolist())
+            for place, path in zip(here, found, strict=True):
+                paths[place] = path
+        return paths
 
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records as they stand there, unchecked, and no image.
@@ -255,7 +279,7 @@ class RecordReader(ABC):
             shard=self.files[shard].path,
             record=int(place),
             row=row,
-            source=self._source_of(row),
+            source=self._sources_of(self.files[shard].folder, [row])[0],
             reason=reason,
         )
 
