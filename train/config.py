@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from train.errors import UsageError
 
 Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Augmentation = Literal["none", "light", "default", "strong"]
 VerifyRecords = Literal["off", "first", "always"]
 OnBadRecord = Literal["stop", "skip"]
 
@@ -52,7 +54,8 @@ class TrainConfig:
             on an accelerator, float32 on a CPU.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
-        augment: Whether to change training images at random.
+        augment: How far training images are changed at random: `none`, `light`, `default` or
+            `strong`, or `module:function` of a function of the user's.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         patience: Epochs without a better one after which to stop. None: go through all.
@@ -91,7 +94,7 @@ class TrainConfig:
     width: float = 1.0
     precision: Precision = "auto"
     head: Head = "auto"
-    augment: bool = True
+    augment: str = "default"
     window: int | None = None
     seed: int = 0
     patience: int | None = None
@@ -165,16 +168,27 @@ class TrainConfig:
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
-        names = ", ".join(get_args(ModelName))
-        _require(
-            self.model in get_args(ModelName) or is_custom(self.model),
-            f"--model must be one of {names}, or module:function, got {self.model!r}.",
-        )
+        for flag, name, kind in (
+            ("--model", self.model, ModelName),
+            ("--augment", self.augment, Augmentation),
+        ):
+            _require(
+                name in get_args(kind) or is_custom(name),
+                f"{flag} must be one of {', '.join(get_args(kind))}, or module:function, "
+                f"got {name!r}.",
+            )
 
 
-def is_custom(model: str) -> bool:
-    """Returns whether a model's name is that of a function of the user's: `module:function`."""
-    return ":" in model
+def is_custom(name: object) -> bool:
+    """Returns whether a name is that of a function of the user's: `module:function`."""
+    return isinstance(name, str) and ":" in name
+
+
+def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's options as this version names them: `augment` was True or False once."""
+    names = {True: "default", False: "none"}
+    augment = options.get("augment")
+    return {**options, **({"augment": names[augment]} if isinstance(augment, bool) else {})}
 
 
 def parse_target(target: str) -> tuple[str, float]:

@@ -10,6 +10,7 @@ from train.cli.startup import CACHE, CACHE_BYTES, NO_CACHE, NO_CACHE_BYTES, size
 from train.config import (
     CHANGEABLE,
     TARGETS,
+    Augmentation,
     Head,
     ModelName,
     OnBadRecord,
@@ -47,12 +48,13 @@ _CHOICES = (
 )
 _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
+    ("augment", "NAME", f"{', '.join(get_args(Augmentation))}, or module:function of your own"),
     ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
     ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
     ("cache", "DIR", CACHE),
 )
 _SWITCHES = (
-    ("augment", "--no-augment", False, "do not augment training images"),
+    ("augment", "--no-augment", "none", "the same as --augment none"),
     ("deterministic", "--deterministic", True, "use only kernels that always give the same bits"),
 )
 _WITHOUT_A_VALUE = {

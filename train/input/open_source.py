@@ -14,9 +14,9 @@ from train.cache.open_shards import open_shards, read_indexes, wanted_folder
 from train.cache.prefetch import FetchAhead
 from train.cache.shards import CachedShards
 from train.errors import UsageError
+from train.input.augmentation import augmentation
 from train.input.image_paths import source_finder
 from train.input.options import Paths, SourceArguments, takes
-from train.records.augment import augment as default_augment
 from train.records.batches import Ahead, BatchSource, Order
 from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
@@ -50,7 +50,8 @@ def open_batches(asked: SourceArguments) -> BatchSource:
             far = open_shards(cache, asked.cache_bytes, files, orders)
         reader = _open_reader(files, datasets, far, asked)
     order, ahead = _mixed(reader, orders, asked)
-    if asked.augment:
+    augment = augmentation(asked.augment)
+    if augment is not None:
         keep_freed_memory()
     source = BatchSource(
         reader=reader,
@@ -59,7 +60,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
         output_names=tuple(infos[0].outputs),
         batch_size=asked.batch_size,
         seed=asked.seed,
-        augment=default_augment if asked.augment is True else asked.augment or None,
+        augment=augment,
         drop_remainder=(
             asked.is_shuffled if asked.drop_remainder is None else asked.drop_remainder
         ),

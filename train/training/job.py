@@ -13,9 +13,10 @@ import keras
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.places import absolute
-from train.config import CHANGEABLE, TrainConfig
+from train.config import CHANGEABLE, TrainConfig, is_custom
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
+from train.input.augmentation import require_repeatable
 from train.input.open_source import open_source
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
@@ -72,7 +73,7 @@ class Job:
             "train",
             min(config.batch_size, config.overfit or config.batch_size),
             config.seed,
-            augment=config.augment and config.overfit is None,
+            augment="none" if config.overfit else config.augment,
             window=config.window,
         )
         validation = None
@@ -86,6 +87,8 @@ class Job:
         for source in read:
             if source is not None and config.on_bad_record == "stop":
                 require_labels(source.reader, info, source.order.num_records)
+        if training.augment is not None and is_custom(config.augment):
+            require_repeatable(config.augment, training)
         return cls(config=config, info=info, training=training, validation=validation)
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
-from train.config import CHANGEABLE, TrainConfig, is_custom
+from train.config import CHANGEABLE, TrainConfig, is_custom, renamed
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
@@ -132,17 +132,21 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
 
 def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> None:
     """Raises unless a function of the user's is named again: a file may not choose what runs."""
-    name = str(stored.get("model"))
-    if is_custom(name) and "model" not in changes:
-        raise UsageError(
-            f"{run.address}: its model is built by {name}, which is imported only if it is named. "
-            f"If you trust it, repeat --model {name}."
-        )
+    for option, does in (
+        ("model", "model is built"),
+        ("augment", "training images are changed"),
+    ):
+        name = stored.get(option)
+        if is_custom(name) and option not in changes:
+            raise UsageError(
+                f"{run.address}: its {does} by {name}, which is imported only if it is named. "
+                f"If you trust it, repeat --{option} {name}."
+            )
 
 
 def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
     """Raises unless config.json says what the checkpoint does."""
-    ours, theirs = checkpoint.position.options, unchangeable(stored)
+    ours, theirs = renamed(checkpoint.position.options), unchangeable(stored)
     names = [name for name in ours if ours[name] != theirs.get(name)]
     if names:
         pairs = [(name, ours[name], theirs.get(name)) for name in names]

@@ -146,7 +146,10 @@ class SessionCallback(keras.callbacks.Callback):
     def _warn_of_chance(self, evaluation: Evaluation | None, epochs: int) -> None:
         """Says what to look at if this many epochs taught nothing."""
         job = self._session.job
-        if evaluation and (line := chance_line(evaluation, job.info, job.config, epochs)):
+        if evaluation is None:
+            return
+        steps = job.training.num_steps
+        if line := chance_line(evaluation, job.info, job.config, epochs, steps):
             self._session.say(line)
 
 

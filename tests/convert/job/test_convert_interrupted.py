@@ -202,7 +202,7 @@ def test_a_full_disk_met_by_the_main_process(folder: Path, monkeypatch: pytest.M
     def full(path: str, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr("convert.storage.local._write_whole", full)
+    monkeypatch.setattr("convert.storage.local.write_bytes", full)
     with pytest.raises(TryAgainError) as caught:
         convert(folder / "m.csv", folder / "out", shard_bytes=1 << 20, split=(("train", 1.0),))
     (staging,) = folder.glob(".out.staging-*")

@@ -9,7 +9,7 @@ from train_cases import BASE, learn
 
 from train.training.job import Job
 
-OPTIONS = {**BASE, "epochs": 3, "batch_size": 9, "window": 20, "augment": True}
+OPTIONS = {**BASE, "epochs": 3, "batch_size": 9, "window": 20, "augment": "default"}
 MODEL = OneModel()
 ROOM = 6 * SHARD  # half of the dataset: four shards to train on, two to validate on
 

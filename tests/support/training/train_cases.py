@@ -17,7 +17,7 @@ from train.cli import main
 ROOT = Path(__file__).parents[3]
 
 # One epoch of two steps, of a network as small as there is.
-BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": False}
+BASE = {"epochs": 1, "batch_size": 45, "model": "cnn", "width": 0.125, "augment": "none"}
 # The same for the command.
 SMALL = (
     *("--epochs", str(BASE["epochs"]), "--batch-size", str(BASE["batch_size"])),

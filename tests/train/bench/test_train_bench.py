@@ -91,7 +91,7 @@ def test_each_flag_is_used(small_dataset, tmp_path):
     assert code == 0
     assert {name: found[name] for name in given} == given
     assert (found["model"], found["augment"], found["reader_not_augmented"]) == (
-        "cnn", False, None,
+        "cnn", "none", None,
     )  # fmt: skip
     assert found["from_disk"]["images"] % 10 == 0
     assert stdout[0].endswith("batches of 10, not augmented")

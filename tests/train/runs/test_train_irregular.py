@@ -83,6 +83,7 @@ def test_a_run_may_itself_be_reached_through_a_link(run, tmp_path):
         ({"head": []}, "its `head` is a list"),
         ({"window": 1.5}, "its `window` is 1.5"),
         ({"augment": 1}, "its `augment` is 1"),
+        ({"augment": None}, "its `augment` is None"),
         ({"model": "x" * 99}, None),
         ({"window": None, "learning_rate": 1, "cache_bytes": 1 << 40}, None),
     ],

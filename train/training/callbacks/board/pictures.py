@@ -99,22 +99,26 @@ def fixed_images(source: BatchSource, count: int) -> Bytes:
     return source.reader.gather(source.order.records(0, 0, count))[0]
 
 
-def sheet(images: Bytes, captions: Sequence[str]) -> Bytes:
+def sheet(
+    images: Bytes, captions: Sequence[str], *, columns: int = _COLUMNS, lines: int = _LINES
+) -> Bytes:
     """Returns images side by side, each with its caption below.
 
     Args:
         images: uint8, shape (images, height, width, channels), of 1 or 3 channels.
-        captions: Up to three lines of ASCII: Pillow brings no glyphs for more. A line that is
-            wider than its column ends in "...".
+        captions: Lines of ASCII: Pillow brings no glyphs for more. A line that is wider than its
+            column ends in "...".
+        columns: Images side by side, at most.
+        lines: Most lines of a caption.
 
     Returns:
         uint8, shape (height, width, 3).
     """
     pictures = [_fitted(image) for image in images]
     height, width = pictures[0].height, max(pictures[0].width, _SMALL)
-    columns = min(_COLUMNS, len(pictures))
+    columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    cell_width, cell_height = width + _GAP, height + _LINES * _TEXT_SIZE + 2 * _GAP
+    cell_width, cell_height = width + _GAP, height + lines * _TEXT_SIZE + 2 * _GAP
     paper = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP), _PAPER)
     canvas, font = ImageDraw.Draw(paper), _font()
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
