@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from train.errors import UsageError
 
@@ -20,6 +21,12 @@ CHANGEABLE = (
     "cache_bytes",
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
+
+YOUNGER = ("weights",)
+"""Options that the first runs did not have: the config.json of such a run goes without them."""
+
+FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
+"""Defaults that `weights` changes: what was learned before must survive the first epochs."""
 
 TARGETS = ("exact", "character_accuracy")
 """The metrics of the validation split that `target` may name."""
@@ -50,6 +57,8 @@ class TrainConfig:
         width: What the network's numbers of channels are multiplied with. Above 0.
         precision: What layers compute in; weights and logits are float32 always. `auto`: bfloat16
             on an accelerator, float32 on a CPU.
+        weights: A run, or a `.keras` file, whose weights are the first ones, as far as they fit.
+            None: the first weights are random.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
         augment: Whether to change training images at random.
@@ -91,6 +100,7 @@ class TrainConfig:
     width: float = 1.0
     precision: Precision = "auto"
     head: Head = "auto"
+    weights: str | None = None
     augment: bool = True
     window: int | None = None
     seed: int = 0
@@ -112,6 +122,12 @@ class TrainConfig:
         self._check_numbers()
         self._check_choices()
         _ = self.stopping_target  # checks it
+
+    @classmethod
+    def given(cls, options: Mapping[str, Any]) -> TrainConfig:
+        """Returns options of which a user gave some; defaults for the others."""
+        usual = {} if options.get("weights") is None else FINE_TUNING
+        return cls(**{**usual, **options})
 
     @property
     def stopping_target(self) -> tuple[str, float] | None:

@@ -36,7 +36,7 @@ def add_parser(verbs: Verbs) -> None:
 
 
 def _fit(namespace: argparse.Namespace) -> int:
-    config = TrainConfig(**given_options(namespace))
+    config = TrainConfig.given(given_options(namespace))
     import_keras()
     if namespace.dry_run:
         return _dry_run(config, as_json=namespace.json)

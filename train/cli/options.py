@@ -9,6 +9,7 @@ from typing import Any, get_args
 from train.cli.startup import CACHE, CACHE_BYTES, NO_CACHE, NO_CACHE_BYTES, size
 from train.config import (
     CHANGEABLE,
+    FINE_TUNING,
     TARGETS,
     Head,
     ModelName,
@@ -47,6 +48,7 @@ _CHOICES = (
 )
 _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
+    ("weights", "RUN", "run or .keras file whose weights to begin with"),
     ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
     ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
     ("cache", "DIR", CACHE),
@@ -57,6 +59,7 @@ _SWITCHES = (
 )
 _WITHOUT_A_VALUE = {
     "window": "as many as 4 GiB hold",
+    "weights": "random ones",
     "patience": "go through all epochs",
     "target": "go through all epochs",
     "max_minutes": "no limit",
@@ -78,7 +81,10 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
 
     def told(name: str, text: str) -> str:
         if not resumed:
-            return f"{text} (default: {_WITHOUT_A_VALUE.get(name, defaults[name])})"
+            usual = str(_WITHOUT_A_VALUE.get(name, defaults[name]))
+            if name in FINE_TUNING:
+                usual += f", with --weights {FINE_TUNING[name]}"
+            return f"{text} (default: {usual})"
         return f"{text} (default: the run's)" if name in CHANGEABLE else argparse.SUPPRESS
 
     for name, metavar, kind, text in _NUMBERS:

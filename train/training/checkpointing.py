@@ -36,6 +36,10 @@ class CheckpointWriter:
         """What the run has taken; what passed between a stop and a resume is not in it."""
         return time.monotonic() - self._started
 
+    def on_train_begin(self) -> None:
+        """Writes a checkpoint of the first weights, so that a resume needs no other run."""
+        self._write(0, 0)
+
     def on_train_batch_end(self) -> None:
         """Writes a checkpoint if it is time.
 

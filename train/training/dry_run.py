@@ -17,6 +17,7 @@ from train.input.tf_dataset import reader_failure
 from train.model.recogniser import inference_network, num_parameters
 from train.training.job import Job
 from train.training.meter import memory_bytes
+from train.training.old_weights import with_weights
 
 _STEPS = 6  # the first builds the graph, the others tell how long one takes
 
@@ -34,6 +35,7 @@ class DryRun:
         loss: Mean over the steps.
         seconds: What all epochs would take at that pace, validation left out.
         memory_bytes: Largest resident memory of the process.
+        taken: What was taken of other weights. None: these were random.
     """
 
     model: str
@@ -44,6 +46,7 @@ class DryRun:
     loss: float
     seconds: float
     memory_bytes: int
+    taken: str | None = None
 
 
 def dry_run(config: TrainConfig) -> DryRun:
@@ -54,6 +57,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     """
     job = Job.open(config)
     model = job.model()
+    job, taken = with_weights(job, model)
     steps = min(_STEPS, job.training.num_steps)
     times = _StepTimes()
     with reader_failure(job.training.reader):
@@ -78,6 +82,7 @@ def dry_run(config: TrainConfig) -> DryRun:
         loss=loss,
         seconds=first + step * (config.epochs * job.training.num_steps - 1),
         memory_bytes=memory_bytes(),
+        taken=taken,
     )
 
 
@@ -85,6 +90,7 @@ def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
     """Returns the results of a few steps, to be printed."""
     rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
     return [
+        *([found.taken] if found.taken else []),
         f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
         f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "
         f"{found.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "

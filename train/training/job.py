@@ -34,12 +34,15 @@ class Job:
         info: The dataset's description.
         training: Batches to train on.
         validation: Batches to validate on, or None.
+        weights_digest: SHA-256 of the file whose weights were the first ones. None: they were
+            random, or are not known yet.
     """
 
     config: TrainConfig
     info: DatasetInfo
     training: BatchSource
     validation: BatchSource | None
+    weights_digest: str | None = None
 
     @classmethod
     def open(cls, config: TrainConfig, dataset: OpenDataset | None = None) -> Job:
@@ -100,6 +103,8 @@ class Job:
             **asdict(self.config),
             "dataset": absolute(self.config.dataset),
             "cache": self.config.cache and os.path.abspath(self.config.cache),
+            "weights": self.config.weights and absolute(self.config.weights),
+            "weights_digest": self.weights_digest,
             "dataset_id": self.info.dataset_id,
             "window": self.training.order.window,
             "head": resolved_head(self.config, self.info),

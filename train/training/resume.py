@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
-from train.config import CHANGEABLE, TrainConfig, is_custom
+from convert.storage.places import absolute
+from train.config import CHANGEABLE, YOUNGER, TrainConfig, is_custom
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
@@ -80,8 +81,13 @@ def _resume(
             epochs = checkpoint.position.epoch
             say(f"{run.address} is complete: {epochs} epochs are done")
             return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
+    elif config.weights is not None:
+        raise CheckpointError(
+            f"{run.address}: was stopped before its first step, with no checkpoint of its first "
+            "weights yet. Nothing is lost: remove it, and train again."
+        )
     _require_same_backend(run)
-    job = Job.open(config, dataset)
+    job = replace(Job.open(config, dataset), weights_digest=stored.get("weights_digest"))
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
     model = job.model()
@@ -101,6 +107,8 @@ def _resume(
 def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
     """Returns the run's options with those changed that may."""
     names = [field.name for field in fields(TrainConfig)]
+    younger = {f.name: f.default for f in fields(TrainConfig) if f.name in YOUNGER}
+    stored = {**younger, **stored}
     missing = [name for name in names if name not in stored]
     if missing:
         raise FormatError(
@@ -108,6 +116,8 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
             "it. Resume with that version, or start a new run."
         )
     config = TrainConfig(**{name: stored[name] for name in names})
+    if "weights" in changes:  # config.json has the whole path
+        changes = {**changes, "weights": absolute(changes["weights"])}
     asked = replace(config, **changes)
     if asked.head == "auto":
         asked = replace(asked, head=resolved_head(asked, run.dataset_info()))

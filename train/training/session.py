@@ -111,6 +111,8 @@ class SessionCallback(keras.callbacks.Callback):
         """Writes what is known before the first step."""
         self._board.on_train_begin()
         self.cache.on_train_begin()
+        if self._resumed_at is None and self._session.job.config.weights is not None:
+            self.checkpoints.on_train_begin()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begins to measure; the first epoch goes on where an earlier session stood."""

@@ -15,6 +15,7 @@ from train.runs.folder import RunFolder
 from train.runs.log import RunLog
 from train.runs.open import new_run
 from train.training.job import Job
+from train.training.old_weights import with_weights
 from train.training.result import TrainResult
 from train.training.session import resumable, train_session
 
@@ -39,10 +40,13 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     job = Job.open(config)
     # Before there is a folder: what cannot be built leaves nothing behind.
     model = job.model()
+    job, taken = with_weights(job, model)
     with new_run(config.run, say) as run:
         run.write_start(job.options, job.info)
         tell = RunLog(run, say)
         tell(_opening(job, run))
+        if taken is not None:
+            tell(taken)
         reader = job.training.reader
         window = min(job.training.order.window, reader.num_records)
         if warning := window_warning(window, reader.record_bytes):
