@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
     parser = verbs.add_parser("fit", help="train into a run folder (the default)")
-    parser.add_argument("dataset", metavar="DATASET", help="folder that `convert` made")
+    parser.add_argument("dataset", metavar="DATASET", nargs="+", help="folder that `convert` made")
     parser.add_argument(
         "--run",
         metavar="DIR",

@@ -60,6 +60,7 @@ _SWITCHES = (
 _WITHOUT_A_VALUE = {
     "window": "as many as 4 GiB hold",
     "weights": "random ones",
+    "shares": "each record once an epoch",
     "patience": "go through all epochs",
     "target": "go through all epochs",
     "max_minutes": "no limit",
@@ -93,6 +94,12 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
         parser.add_argument(_flag(name), metavar=metavar, help=told(name, text))
     for name, choices, text in _CHOICES:
         parser.add_argument(_flag(name), choices=get_args(choices), help=told(name, text))
+    parser.add_argument(
+        "--shares",
+        metavar="N,N,...",
+        type=lambda text: tuple(map(float, text.split(","))),
+        help=told("shares", "shares of several datasets, such as 3,1"),
+    )
     for name, flag, value, text in _SWITCHES:
         parser.add_argument(
             flag,
@@ -106,6 +113,9 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
 def given_options(namespace: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of `TrainConfig` that a command line names."""
     values = {field.name: getattr(namespace, field.name, None) for field in fields(TrainConfig)}
+    if values["dataset"] is not None:
+        values["dataset"], *more = values["dataset"]
+        values["more_datasets"] = tuple(more)
     return {name: value for name, value in values.items() if value is not None}
 
 

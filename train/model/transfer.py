@@ -180,16 +180,11 @@ def _require_kin(
         problem = f"none of its {len(theirs)} layers fits this {model.name}"
     elif first in theirs and not _fits(body[first], theirs[first]):
         problem = f"its first layer is another: {first}, {_difference(body[first], theirs[first])}"
-    elif network.name != model.name and not _is_numbered(network.name, model.name):
+    elif network.name != model.name and not re.fullmatch(r"functional(_\d+)?", network.name):
         problem = f"its network is {network.name}, this one is {model.name}"
     else:
         return
     raise UsageError(f"--weights {trained.name}: {problem}. {trained.remedy}")
-
-
-def _is_numbered(*names: str) -> bool:
-    """Returns whether Keras numbered these models, since they had no names."""
-    return all(re.fullmatch(r"functional(_\d+)?", name) for name in names)
 
 
 def _fits(layer: Any, other: Any) -> bool:

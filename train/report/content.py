@@ -13,6 +13,7 @@ import numpy as np
 from convert.dataset.info import DatasetInfo
 from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
+from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
@@ -52,11 +53,13 @@ class Validation:
         worst: The wrongly read records with the largest losses, the worst first; if there are
             none, those with the lowest confidence, the lowest first.
         random: Some records, the same for each run with this seed and split.
+        parts: The predictions for each dataset, where there are several.
     """
 
     evaluation: Evaluation
     worst: list[Picture]
     random: list[Picture]
+    parts: list[tuple[Part, Evaluation]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,13 +146,16 @@ def gather(
     )
 
 
-def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> Validation:
+def read_validation(
+    source: BatchSource, evaluation: Evaluation, seed: int, parts: Sequence[Part] = ()
+) -> Validation:
     """Chooses the images of a report and reads them.
 
     Args:
         source: The validation split, unshuffled.
         evaluation: What was read in it.
         seed: Of the choice.
+        parts: The split's, where it is that of several datasets.
     """
     records = len(evaluation.labels)
     rng = np.random.default_rng(seed)
@@ -159,6 +165,7 @@ def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> V
         evaluation=evaluation,
         worst=_pictures(source, worst or least_certain_records(evaluation, NUM_PICTURES)),
         random=_pictures(source, chosen),
+        parts=list(by_part(evaluation, parts)),
     )
 
 

@@ -90,7 +90,7 @@ class CheckpointWriter:
         with run.writing(EVENTS):
             self._session.events.flush()
             sizes = self._session.events.sizes()
-        journal.note_bad_records(self._session.job.readers)
+        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
         position = Position(
             epoch=epoch,
             step=step,

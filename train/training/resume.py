@@ -9,14 +9,14 @@ from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.places import absolute
-from train.config import CHANGEABLE, YOUNGER, TrainConfig, is_custom
+from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
 from train.report.write import write_report
 from train.runs.checkpoint import Checkpoint, Checkpoints
-from train.runs.dataset_identity import other_dataset, reading
+from train.runs.dataset_identity import other_dataset, own_ids, reading
 from train.runs.environment import differences, environment
 from train.runs.events import cut_back
 from train.runs.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
@@ -56,14 +56,18 @@ def resume_training(
         stored = run.config()
         _require_named(stored, changes, run)
         config = _config(stored, changes, run)
-        with reading(lambda: _open_same_dataset(config, stored, run)) as dataset:
-            return _resume(run, config, stored, dataset, say)
+        with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
+            return _resume(run, config, stored, datasets, say)
 
 
 def _resume(
-    run: RunFolder, config: TrainConfig, stored: Mapping[str, Any], dataset: OpenDataset, say: Say
+    run: RunFolder,
+    config: TrainConfig,
+    stored: Mapping[str, Any],
+    datasets: Sequence[OpenDataset],
+    say: Say,
 ) -> TrainResult:
-    """Goes on with a run whose options and dataset are known to be its own."""
+    """Goes on with a run whose options and datasets are known to be its own."""
     tell = RunLog(run, say)
     notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
     checkpoint = _newest(run, notes.append)
@@ -71,10 +75,11 @@ def _resume(
         _require_unedited(stored, checkpoint, run)
         if checkpoint.position.journal.is_complete(config):
             if not os.path.exists(run.file(REPORT)):  # killed before it was written
-                job = Job.open(config, dataset)
+                job = Job.open(config, datasets)
                 _cut_back(run, checkpoint, tell)
                 best = checkpoint.position.journal.best
-                write_report(run, run.load_model(), best, job.training.reader, job.validation)
+                reader, model = job.training.reader, run.load_model()
+                write_report(run, model, best, reader, job.validation, parts=job.parts)
                 run.upload()
             for note in notes:
                 tell(note)
@@ -87,7 +92,7 @@ def _resume(
             "weights yet. Nothing is lost: remove it, and train again."
         )
     _require_same_backend(run)
-    job = replace(Job.open(config, dataset), weights_digest=stored.get("weights_digest"))
+    job = replace(Job.open(config, datasets), weights_digest=stored.get("weights_digest"))
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
     model = job.model()
@@ -108,7 +113,8 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     """Returns the run's options with those changed that may."""
     names = [field.name for field in fields(TrainConfig)]
     younger = {f.name: f.default for f in fields(TrainConfig) if f.name in YOUNGER}
-    stored = {**younger, **stored}
+    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+    stored = {**younger, **stored, **lists}
     missing = [name for name in names if name not in stored]
     if missing:
         raise FormatError(
@@ -126,7 +132,7 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     different = [
         name
         for name in names
-        if name not in (*CHANGEABLE, "run") and getattr(asked, name) != stored[name]
+        if name not in (*CHANGEABLE, *OF_PLACES) and getattr(asked, name) != stored[name]
     ]
     if different:
         pairs = [(name, stored[name], getattr(asked, name)) for name in different]
@@ -171,20 +177,27 @@ def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> li
     ]
 
 
-def _open_same_dataset(
+def _open_same_datasets(
     config: TrainConfig, stored: Mapping[str, Any], run: RunFolder
-) -> OpenDataset:
-    """Opens the dataset; raises unless it is the one that the run was started on."""
+) -> list[OpenDataset]:
+    """Opens the datasets; raises unless they are those that the run was started on."""
     try:
-        dataset = open_dataset(config.dataset)
+        datasets = [open_dataset(path) for path in config.datasets]
     except FormatError as error:
         raise FormatError(
             f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
-    if dataset.info.dataset_id != stored["dataset_id"]:
-        remedy = "Point --dataset at the original, or start a new run."
-        raise other_dataset(run, config.dataset, dataset.info, remedy)
-    return dataset
+    ids = own_ids(stored)
+    if len(ids) != len(datasets):
+        raise UsageError(
+            f"{run.address}: was started on {len(ids)} datasets, got {len(datasets)}. Give "
+            "--dataset for each, in the order of config.json."
+        )
+    for number, (dataset, own) in enumerate(zip(datasets, ids, strict=True)):
+        if dataset.info.dataset_id != own:
+            remedy = "Point --dataset at the original, or start a new run."
+            raise other_dataset(run, dataset.path, dataset.info, remedy, number)
+    return datasets
 
 
 def _require_same_backend(run: RunFolder) -> None:

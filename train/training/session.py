@@ -196,7 +196,7 @@ def resumable(readers: Sequence[RecordReader], run: RunFolder) -> Iterator[None]
         if failed is None:
             raise
         if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
-            path = failed.files[0].folder.path
+            path = ", ".join({file.folder.path: None for file in failed.files})
             raise FormatError(
                 f"{path}: was replaced by another dataset while it was read. "
                 "The run stands at its last checkpoint: restore the dataset, then go on with "

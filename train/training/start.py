@@ -72,7 +72,12 @@ def train_and_report(
             run.upload()
             raise
         reader = job.training.reader
-        write_report(run, model, result.best, reader, job.validation, evaluation)
+        write_report(run, model, result.best, reader, job.validation, evaluation, job.parts)
+    for part in job.parts:
+        exact, characters = (
+            result.best[f"{part.prefix}_{name}"] for name in ("exact", "character_accuracy")
+        )
+        say(f"{part.path}: exact {exact:.1%}, characters {characters:.1%} on validation")
     run.upload()
     return result
 
@@ -85,9 +90,10 @@ def _opening(job: Job, run: RunFolder) -> str:
         if job.validation
         else "no validation split, so the last epoch counts as the best"
     )
+    several = f"of {len(job.datasets)} datasets " if len(job.datasets) > 1 else ""
     return (
-        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
-        f"train on, {held_out}; {len(job.info.outputs)} outputs of "
+        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} "
+        f"{several}to train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
         f"{job.config.epochs} epochs of {job.training.num_steps} steps"
     )
