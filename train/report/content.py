@@ -59,7 +59,7 @@ class Validation:
     evaluation: Evaluation
     worst: list[Picture]
     random: list[Picture]
-    parts: list[tuple[Part, Evaluation]]
+    parts: Sequence[tuple[Part, Evaluation]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -74,7 +74,7 @@ def _open_file(path: str) -> OldNetwork:
     if is_remote(path):
         raise UsageError(f"{path}: name its run, or copy the file to this machine.")
     network = load_network(path, path, "Name a run, or a file that `train` made.")
-    if not isinstance(network.output, dict):
+    if not isinstance(getattr(network, "output", None), dict):
         raise FormatError(f"{path}: its output is no dict by output name, so it is none of ours.")
     classes = _described(path)
     if classes is None and os.path.basename(path) in MODELS:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -77,20 +77,6 @@ def test_stopped_before_it_was_anything(whole_run, tiny_dataset, tmp_path):
     )
 
 
-def test_a_run_from_before_the_option_goes_on(whole_run, tmp_path):
-    run = shutil.copytree(whole_run, tmp_path / "run")
-    options = json.loads((run / "config.json").read_text())
-    del options["weights"], options["weights_digest"]
-    (run / "config.json").write_text(json.dumps(options))
-    for file in run.glob("checkpoints/*/checkpoint.json"):
-        position = json.loads(file.read_text())
-        position["options"] = {
-            name: value for name, value in position["options"].items() if "weights" not in name
-        }
-        file.write_text(json.dumps(position))
-    assert resumed(run) == [f"{run} is complete: 3 epochs are done"]
-
-
 def test_defaults_for_fine_tuning():
     given = {"dataset": "d", "weights": "runs/1"}
     for name, value in FINE_TUNING.items():
@@ -104,7 +90,7 @@ def test_a_file_of_weights_knows_its_classes_from_its_run(whole_run, tiny_datase
     found = dry_run(TrainConfig(weights=str(whole_run / "last.keras"), **options))
     assert found.taken.startswith(f"weights of {whole_run / 'last.keras'}: ")
     assert "classes taken" in found.taken
-    alone = shutil.copy(whole_run / "best.keras", tmp_path / "alone.keras")
+    alone = str(shutil.copy(whole_run / "best.keras", tmp_path / "alone.keras"))
     assert "its classes were is not known" in dry_run(TrainConfig(weights=alone, **options)).taken
     assert train("export", whole_run, tmp_path / "x.keras", "--format", "keras")[0] == 0
     exported = dry_run(TrainConfig(weights=str(tmp_path / "x.keras"), **options))
@@ -135,8 +121,6 @@ def _words(tmp_path, weights):
     ],
 )
 def test_what_is_no_network_of_ours(name, kind, message, tiny_dataset, tmp_path):
-    from pathlib import Path
-
     path = _words(tmp_path, Path(name))
     with pytest.raises(kind) as caught:
         learn(tiny_dataset, tmp_path / "run", weights=path)
