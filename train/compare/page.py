@@ -76,7 +76,7 @@ def page(runs: Sequence[Compared]) -> str:
     return render(
         "compare/compare.html.jinja",
         kind=_KIND,
-        names=[run.address for run in runs],
+        names=[run.name for run in runs],
         kinds=KINDS,
         head=HEAD,
         results=results(runs),
@@ -94,7 +94,7 @@ def _chart(runs: Sequence[Compared], column: str, title: str) -> Chart | None:
         points = [(row["epoch"], row.get(column, math.nan)) for row in run.history]
         value = run.at_best(column)
         note = "" if value is None else percent(value) if is_share else f"{value:.4f}"
-        series.append(Series(name=run.address, kind=kind, points=points, note=note))
+        series.append(Series(name=run.name, kind=kind, points=points, note=note))
     values = [value for one in series for _, value in one.drawn]
     if not values:
         return None

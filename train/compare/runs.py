@@ -13,6 +13,7 @@ from train.pages.chart import KINDS
 from train.runs.dataset_identity import own_ids
 from train.runs.folder import RunFolder
 from train.runs.history import Journal
+from train.runs.new_folder import name_of
 from train.runs.open import read_run
 
 DATASET_ID = "dataset_id"
@@ -23,13 +24,15 @@ class Compared:
     """A run as one of several.
 
     Attributes:
-        address: What the user calls it.
+        address: Its folder, as the user named it.
+        name: The end of that, where it tells the runs apart.
         options: Its options by name, and the ids of its datasets; unknown ones are missing.
         history: A row an epoch, at least one; values that are no numbers are NaN.
         best: The row of the epoch whose weights are kept.
     """
 
     address: str
+    name: str
     options: Mapping[str, Any]
     history: Sequence[Mapping[str, float]]
     best: Mapping[str, float]
@@ -60,14 +63,16 @@ def read_runs(addresses: Sequence[str]) -> list[Compared]:
         raise UsageError("a run is named twice; name each once.")
     if not 2 <= len(addresses) <= len(KINDS):
         raise UsageError(f"name 2 to {len(KINDS)} runs to compare, got {len(addresses)}.")
+    names = [name_of(address) for address in addresses]
+    names = names if len(set(names)) == len(names) else list(addresses)
     found = []
-    for address in addresses:
+    for address, name in zip(addresses, names, strict=True):
         with read_run(address) as run:
-            found.append(_read(run))
+            found.append(_read(run, name))
     return found
 
 
-def _read(run: RunFolder) -> Compared:
+def _read(run: RunFolder, name: str) -> Compared:
     history = [{name: float(text) for name, text in row.items()} for row in run.history()]
     if not history:
         raise FormatError(f"{run.address}: has no finished epoch yet, so nothing to compare.")
@@ -77,7 +82,7 @@ def _read(run: RunFolder) -> Compared:
     options["dataset"] = " ".join([config["dataset"], *config.get("more_datasets", [])])
     options[DATASET_ID] = " ".join(one[:8] for one in own_ids(config))
     return Compared(
-        address=run.address, options=options, history=history, best=Journal(history).best
+        address=run.address, name=name, options=options, history=history, best=Journal(history).best
     )
 
 

@@ -17,7 +17,7 @@ def results(runs: Sequence[Compared]) -> list[list[str]]:
     """Returns a row for each run, of the columns of `HEAD`; results are those of validation."""
     return [
         [
-            run.address,
+            run.name,
             _shown(run.at_best("validation_exact"), percent),
             _shown(run.at_best("validation_character_accuracy"), percent),
             _shown(run.at_best("validation_loss"), "{:.4f}".format),
@@ -48,7 +48,7 @@ def lines(runs: Sequence[Compared]) -> list[str]:
         *_aligned([list(HEAD), *results(runs)]),
         "",
         *(
-            _aligned([["options that differ", *(run.address for run in runs)], *options])
+            _aligned([["options that differ", *(run.name for run in runs)], *options])
             if options
             else ["no option differs"]
         ),

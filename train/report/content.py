@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
-from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
 from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
@@ -21,6 +20,7 @@ from train.records.class_counts import ClassCounts
 from train.runs.events import started
 from train.runs.folder import BAD_RECORDS, BEST, EVENTS, HISTORY, RunFolder
 from train.runs.history import Row
+from train.runs.new_folder import name_of
 
 if TYPE_CHECKING:
     import keras
@@ -98,9 +98,8 @@ class Content:
 
     @property
     def name(self) -> str:
-        """What the run is called: its folder, of a numbered one with the folder around it."""
-        parent, name = os.path.split(absolute(self.path))
-        return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
+        """What the run is called."""
+        return name_of(self.path)
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """Returns a column of the history: (epoch, value)."""

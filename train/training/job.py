@@ -160,12 +160,13 @@ def _require_each_once(datasets: Sequence[OpenDataset]) -> None:
     """Raises `UsageError` if a dataset was named twice; shares say what shall come more often."""
     seen: dict[str, str] = {}
     for dataset in datasets:
-        other = seen.setdefault(dataset.info.dataset_id, dataset.path)
-        if other is not dataset.path:
+        other = seen.get(dataset.info.dataset_id)
+        if other is not None:
             raise UsageError(
                 f"{dataset.path}: the same dataset as {other}. Name it once; --shares says how "
                 "often its records come."
             )
+        seen[dataset.info.dataset_id] = dataset.path
 
 
 def _refuse_without_validation(config: TrainConfig) -> None:

@@ -122,6 +122,12 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
             "it. Resume with that version, or start a new run."
         )
     config = TrainConfig(**{name: stored[name] for name in names})
+    count, asked_for = len(config.datasets), 1 + len(changes.get("more_datasets", ()))
+    if "dataset" in changes and asked_for != count:
+        raise UsageError(
+            f"{run.address}: was started on {count} datasets, got {asked_for}. Give --dataset for "
+            "each, in the order of config.json."
+        )
     if "weights" in changes:  # config.json has the whole path
         changes = {**changes, "weights": absolute(changes["weights"])}
     asked = replace(config, **changes)
@@ -187,13 +193,7 @@ def _open_same_datasets(
         raise FormatError(
             f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
-    ids = own_ids(stored)
-    if len(ids) != len(datasets):
-        raise UsageError(
-            f"{run.address}: was started on {len(ids)} datasets, got {len(datasets)}. Give "
-            "--dataset for each, in the order of config.json."
-        )
-    for number, (dataset, own) in enumerate(zip(datasets, ids, strict=True)):
+    for number, (dataset, own) in enumerate(zip(datasets, own_ids(stored), strict=True)):
         if dataset.info.dataset_id != own:
             remedy = "Point --dataset at the original, or start a new run."
             raise other_dataset(run, dataset.path, dataset.info, remedy, number)
