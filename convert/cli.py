@@ -117,6 +117,7 @@ _LABELS: _Flags = (
         "(default: every label that occurs)",
         {"metavar": "[OUTPUT=]FILE", "action": "append"},
     ),
+    ("--add-classes", "append labels that the vocabulary lacks to its classes", _SWITCH),
 )
 _IMAGES: _Flags = (
     ("--crop", "box in source pixels", {"nargs": 4, "type": int, "metavar": ("L", "T", "R", "B")}),

@@ -50,6 +50,8 @@ class ConvertConfig:
         labels_are_indices: Labels are integers into a given vocabulary.
         vocabulary: Files with one class a line, or datasets whose classes are taken: `FILE` for
             all outputs or `OUTPUT=FILE`.
+        add_classes: Labels that a given vocabulary lacks become its last classes, in code-point
+            order. Else their rows are left out.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
         fit: How a crop of another shape comes to `size`: stretched, or padded with the median
@@ -97,6 +99,7 @@ class ConvertConfig:
     verbatim_labels: bool = False
     labels_are_indices: bool = False
     vocabulary: tuple[str, ...] = ()
+    add_classes: bool = False
     crop: Box | None = None
     size: tuple[int, int] | None = None
     fit: Fit = "stretch"
@@ -216,6 +219,14 @@ class ConvertConfig:
         _require(
             not self.labels_are_indices or bool(self.vocabulary),
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
+        )
+        _require(
+            not self.add_classes or bool(self.vocabulary),
+            "--add-classes needs --vocabulary DATASET: without, every label becomes a class.",
+        )
+        _require(
+            not (self.add_classes and self.labels_are_indices),
+            "--add-classes and --labels-are-indices exclude each other: an index has no name.",
         )
         _require(
             not (self.labels_are_indices and self.text_column),

@@ -23,6 +23,15 @@ CHANGEABLE = (
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
+YOUNGER = ("weights", "more_datasets", "shares")
+"""Options that the first runs did not have: the config.json of such a run goes without them."""
+
+FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
+"""Defaults that `weights` changes: what was learned before must survive the first epochs."""
+
+OF_PLACES = ("run", "more_datasets")
+"""Options that only say where something is: a resume compares what is there."""
+
 TARGETS = ("exact", "character_accuracy")
 """The metrics of the validation split that `target` may name."""
 
@@ -35,6 +44,9 @@ class TrainConfig:
 
     Attributes:
         dataset: Folder that `convert` made.
+        more_datasets: Others, to train on all of them.
+        shares: Their shares of the records, in any unit, one for each dataset. None: each record
+            comes once an epoch.
         run: Folder to make. None: the next free number under `runs/`.
         epochs: Times that the training split is gone through. At least 1.
         batch_size: Images of a step. At least 1.
@@ -52,6 +64,8 @@ class TrainConfig:
         width: What the network's numbers of channels are multiplied with. Above 0.
         precision: What layers compute in; weights and logits are float32 always. `auto`: bfloat16
             on an accelerator, float32 on a CPU.
+        weights: A run, or a `.keras` file, whose weights are the first ones, as far as they fit.
+            None: the first weights are random.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
         augment: How far training images are changed at random: `none`, `light`, `default` or
@@ -79,6 +93,8 @@ class TrainConfig:
     """
 
     dataset: str
+    more_datasets: tuple[str, ...] = ()
+    shares: tuple[float, ...] | None = None
     run: str | None = None
     epochs: int = 20
     batch_size: int = 32
@@ -94,6 +110,7 @@ class TrainConfig:
     width: float = 1.0
     precision: Precision = "auto"
     head: Head = "auto"
+    weights: str | None = None
     augment: str = "default"
     window: int | None = None
     seed: int = 0
@@ -114,7 +131,19 @@ class TrainConfig:
         self._check_counts()
         self._check_numbers()
         self._check_choices()
+        self._check_shares()
         _ = self.stopping_target  # checks it
+
+    @classmethod
+    def given(cls, options: Mapping[str, Any]) -> TrainConfig:
+        """Returns options of which a user gave some; defaults for the others."""
+        usual = {} if options.get("weights") is None else FINE_TUNING
+        return cls(**{**usual, **options})
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """All datasets, in the order in which they were named."""
+        return self.dataset, *self.more_datasets
 
     @property
     def stopping_target(self) -> tuple[str, float] | None:
@@ -156,6 +185,18 @@ class TrainConfig:
             ),
         ):
             _require(holds, f"{flag} must be {expected}, got {value:g}.")
+
+    def _check_shares(self) -> None:
+        if self.shares is None:
+            return
+        count = len(self.datasets)
+        _require(count > 1, "--shares needs several datasets: `train A B --shares 3,1`.")
+        _require(
+            len(self.shares) == count and all(0 < share < math.inf for share in self.shares),
+            f"--shares must be {count} numbers above 0, one for each dataset, got "
+            f"{','.join(f'{share:g}' for share in self.shares)}.",
+        )
+        _require(self.overfit is None, "--shares and --overfit exclude each other.")
 
     def _check_choices(self) -> None:
         for flag, choice, choices in (

@@ -18,7 +18,7 @@ from convert.plan.manifest import BOX_COLUMNS, Manifest
 from convert.plan.output_names import check_output_names
 from convert.plan.rejected_rows import Problems
 from convert.plan.spooled import blocks, empty_array
-from convert.plan.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels
+from convert.plan.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels, grown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,9 +99,12 @@ def read_labels(
         texts = label_columns(columns, problems)
     by_output = _given_by_output(config, given, texts.outputs, is_text=text_column is not None)
     blank = (BLANK,) if config.pad_label else ()
+    found = _distinct(texts, problems.good)
+    own = {name: classes for name, classes in by_output.items() if classes}
+    own = grown(own, found) if config.add_classes else own
     vocabularies = build_vocabularies(
-        _distinct(texts, problems.good),
-        {name: classes + blank for name, classes in by_output.items() if classes},
+        found,
+        {name: classes + blank for name, classes in own.items()},
         shared_name=None if text_column is None else TEXT_VOCABULARY,
     )
     indices = empty_array((manifest.num_rows, len(texts.outputs)), np.int32)

@@ -41,7 +41,8 @@ _NOT_IN_PLAN_ID = {
 # Options younger than the first datasets: left out where they are not used, so that equal
 # commands go on to give equal datasets.
 _WRITTEN_IF_USED = (
-    "format", "manifest_encoding", "path_column", "verbatim_labels", "fit", "lenient",
+    "format", "manifest_encoding", "path_column", "verbatim_labels", "add_classes", "fit",
+    "lenient",
 )  # fmt: skip
 
 Ints = np.ndarray[Any, np.dtype[Any]]

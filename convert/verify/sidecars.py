@@ -125,10 +125,17 @@ def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:
         classes = info.classes[outputs[0]]
         if info.options["pad_label"] and classes[-1] == BLANK:
             classes = classes[:-1]
-        if hashlib.sha256("\n".join(classes).encode()).hexdigest() != digest:
+        sizes = range(len(classes), 0, -1) if info.options.get("add_classes") else [len(classes)]
+        known = (classes[:size] for size in sizes)
+        base = next((some for some in known if _digest(some) == digest), None)
+        if base is None:
             return None
-        given[key] = classes
+        given[key] = base
     return given
+
+
+def _digest(classes: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(classes).encode()).hexdigest()
 
 
 def _read(folder: Folder, name: str, limit: int) -> tuple[bytes, Problem | None]:

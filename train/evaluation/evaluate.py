@@ -25,7 +25,7 @@ from train.input.open_source import open_source
 from train.records.batches import BatchSource
 from train.records.texts import blanks_of
 from train.runs.class_counts_file import read_class_counts
-from train.runs.dataset_identity import dataset_of, reading
+from train.runs.dataset_identity import dataset_of, own_ids, reading
 from train.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _evaluate_on(
     """Evaluates a run's best weights on a dataset that is open; see `evaluate_run`."""
     path, info = dataset.path, dataset.info
     require_fit(path, info, run.dataset_info())
-    is_own = info.dataset_id == run.config()["dataset_id"]
+    is_own = info.dataset_id in own_ids(run.config())
     split = split or choose_split(path, info)
     source = open_source(
         dataset, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes

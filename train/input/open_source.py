@@ -39,6 +39,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
     folders = [dataset.path for dataset in datasets]
     infos = [dataset.info for dataset in datasets]
     _check(folders, infos, asked)
+    info = common_info(datasets)
     files = _files(datasets, asked.split)
     cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
     orders = _orders(files, infos, asked, is_cached=cache is not None)
@@ -48,7 +49,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
             far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, datasets, far, asked)
+        reader = _open_reader(files, datasets, info, far, asked)
     order, ahead = _mixed(reader, orders, asked)
     augment = augmentation(asked.augment)
     if augment is not None:
@@ -57,7 +58,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
         reader=reader,
         order=order,
         read_ahead=ahead,
-        output_names=tuple(infos[0].outputs),
+        output_names=tuple(info.outputs),
         batch_size=asked.batch_size,
         seed=asked.seed,
         augment=augment,
@@ -80,12 +81,25 @@ open_source = takes(SourceArguments)(open_batches)
 """Does the same for (path, split, batch_size, seed) and options by name."""
 
 
-def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
+def _opened(paths: Paths | OpenDataset | Sequence[OpenDataset]) -> list[OpenDataset]:
     """Opens datasets; each is one folder for as long as something of it is read."""
-    if isinstance(paths, OpenDataset):
-        return [paths]
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return [open_dataset(os.fspath(path)) for path in several]
+    several = [paths] if isinstance(paths, str | os.PathLike | OpenDataset) else paths
+    return [
+        one if isinstance(one, OpenDataset) else open_dataset(os.fspath(one)) for one in several
+    ]
+
+
+def common_info(datasets: Sequence[OpenDataset]) -> DatasetInfo:
+    """Returns the description that serves for all of several datasets: that with most classes.
+
+    Raises:
+        UsageError: They cannot be read as one.
+    """
+    widest = max(datasets, key=lambda one: sum(map(len, one.info.classes.values())))
+    for dataset in datasets:
+        _require_equal(datasets[0].path, datasets[0].info, dataset.path, dataset.info)
+        _require_first_classes(widest, dataset)
+    return widest.info
 
 
 def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
@@ -110,23 +124,49 @@ def _check(folders: list[str], infos: list[DatasetInfo], asked: SourceArguments)
             raise UsageError(f"{folder}: no split {split!r}; the dataset has {present}.")
         if not sum(shard.records for shard in info.splits[split]):
             raise UsageError(f"{folder}: the split {split!r} has no records.")
-        _require_equal(folders[0], infos[0], folder, info)
 
 
 def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
     """Raises `UsageError` unless two datasets can be read as one."""
-    for what, ours, theirs in (
-        ("image size", info.image_shape, other.image_shape),
-        ("encoding", info.image.encoding, other.image.encoding),
-        ("outputs", list(info.outputs), list(other.outputs)),
+    width, height = info.image.size
+    for what, ours, theirs, remedy in (
+        (
+            "image size",
+            info.image_shape,
+            other.image_shape,
+            f"--size {width} {height} --channels {info.image.channels}",
+        ),
+        (
+            "encoding",
+            info.image.encoding,
+            other.image.encoding,
+            f"--encoding {info.image.encoding}",
+        ),
+        (
+            "outputs",
+            list(info.outputs),
+            list(other.outputs),
+            f"labels of the same outputs and --vocabulary {path}",
+        ),
     ):
         if ours != theirs:
-            raise UsageError(f"{other_path}: its {what} {theirs} is not that of {path}: {ours}.")
-    if info.classes != other.classes:
-        raise UsageError(
-            f"{other_path}: its classes are not those of {path}. "
-            "Convert both with one --vocabulary."
-        )
+            raise UsageError(
+                f"{other_path}: its {what} {theirs} is not that of {path}: {ours}. "
+                f"Convert it with {remedy}."
+            )
+
+
+def _require_first_classes(widest: OpenDataset, dataset: OpenDataset) -> None:
+    """Raises `UsageError` unless classes have the same indices in a dataset as in the widest."""
+    for output, classes in dataset.info.classes.items():
+        if widest.info.classes[output][: len(classes)] != classes:
+            foreign = [name for name in classes if name not in widest.info.classes[output]]
+            what = f"{foreign[0]!r} is none of them" if foreign else "their order is another"
+            more = f"--vocabulary {widest.path}" + " --add-classes" * bool(foreign)
+            raise UsageError(
+                f"{dataset.path}: its classes of {output} are not the first ones of "
+                f"{widest.path}: {what}. Convert it again with {more}."
+            )
 
 
 def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
@@ -140,10 +180,10 @@ def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
 def _open_reader(
     files: list[ShardFile],
     datasets: list[OpenDataset],
+    info: DatasetInfo,
     far: CachedShards | None,
     asked: SourceArguments,
 ) -> RecordReader:
-    info = datasets[0].info
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
         files,

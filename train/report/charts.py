@@ -9,12 +9,12 @@ from statistics import median
 import numpy as np
 
 from train.evaluation.scores import CALIBRATION_BINS, Calibration, Selection
-from train.pages.chart import Axis, Bubble, Chart, Series
+from train.pages.chart import KINDS, Axis, Bubble, Chart, Series, epoch_axis
 from train.pages.numbers import compact, percent, ticks
 from train.report.content import Content
 
 _SPLITS = (("", "training", "second"), ("validation_", "validation", "first"))
-_OTHERS = ("third", "fourth")
+_OTHERS = KINDS[2:]
 _SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _POINTS = 200  # of a curve: finer than can be seen
 _TALLEST = 34  # height of the histogram below a reliability diagram
@@ -160,14 +160,4 @@ def _short_percent(share: float) -> str:
 
 def _epochs(content: Content) -> Axis:
     """Returns the axis of the epochs."""
-    first, last = content.history[0]["epoch"], content.history[-1]["epoch"]
-    inner = [tick for tick in ticks(first, last, 6, least_step=1) if first <= tick <= last]
-    least_gap = (last - first) / 12
-    inner = [t for t in inner if t in (first, last) or min(t - first, last - t) > least_gap]
-    found = sorted({first, *inner, last})
-    # A single epoch stands in the middle of an axis of its own.
-    return Axis(
-        ticks=found if len(found) > 1 else [first - 0.5, first, first + 0.5],
-        write=lambda tick: f"{tick:.0f}" if tick == int(tick) else "",
-        label="epoch",
-    )
+    return epoch_axis(content.history[0]["epoch"], content.history[-1]["epoch"])

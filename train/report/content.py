@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
-from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
+from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
@@ -20,6 +20,7 @@ from train.records.class_counts import ClassCounts
 from train.runs.events import started
 from train.runs.folder import BAD_RECORDS, BEST, EVENTS, HISTORY, RunFolder
 from train.runs.history import Row
+from train.runs.new_folder import name_of
 
 if TYPE_CHECKING:
     import keras
@@ -54,11 +55,13 @@ class Validation:
         worst: The wrongly read records with the largest losses, the worst first; if there are
             none, those with the lowest confidence, the lowest first.
         random: Some records, the same for each run with this seed and split.
+        parts: The predictions for each dataset, where there are several.
     """
 
     evaluation: Evaluation
     worst: list[Picture]
     random: list[Picture]
+    parts: Sequence[tuple[Part, Evaluation]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,9 +100,8 @@ class Content:
 
     @property
     def name(self) -> str:
-        """What the run is called: its folder, of a numbered one with the folder around it."""
-        parent, name = os.path.split(absolute(self.path))
-        return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
+        """What the run is called."""
+        return name_of(self.path)
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """Returns a column of the history: (epoch, value)."""
@@ -145,13 +147,16 @@ def gather(
     )
 
 
-def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> Validation:
+def read_validation(
+    source: BatchSource, evaluation: Evaluation, seed: int, parts: Sequence[Part] = ()
+) -> Validation:
     """Chooses the images of a report and reads them.
 
     Args:
         source: The validation split, unshuffled.
         evaluation: What was read in it.
         seed: Of the choice.
+        parts: The split's, where it is that of several datasets.
     """
     records = len(evaluation.labels)
     rng = np.random.default_rng(seed)
@@ -161,6 +166,7 @@ def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> V
         evaluation=evaluation,
         worst=_pictures(source, worst or least_certain_records(evaluation, NUM_PICTURES)),
         random=_pictures(source, chosen),
+        parts=list(by_part(evaluation, parts)),
     )
 
 

@@ -60,6 +60,7 @@ def _validation(content: Content) -> dict[str, Any]:
     selection, labels = evaluation.selection(), evaluation.label_calibration()
     return {
         "evaluation": evaluation,
+        "parts": content.validation.parts,
         "interval": interval(evaluation.exact, len(evaluation.labels)),
         "cut": selection.at_precision(0.99),
         "calibration": labels,
@@ -120,6 +121,7 @@ def _options(content: Content) -> Iterator[tuple[str, str, str | None]]:
     for field in fields(TrainConfig):
         if field.name in content.options:
             value = content.options[field.name]
+            value = tuple(value) if isinstance(value, list) else value
             has_default = field.default is not MISSING and field.name not in _UNKNOWN
             usual = not has_default or value == field.default
             default = None if usual else _written(field.default)
@@ -141,11 +143,20 @@ def _data(content: Content) -> list[tuple[str, str]]:
     bad = [("bad records left out", f"{content.bad_records:,}")] if content.bad_records else []
     return [
         ("images", f"{width}×{height}×{channels}, {info.image.encoding}"),
-        *((f"records, {split}", f"{info.num_records(split):,}") for split in info.splits),
+        *((f"records, {split}", number) for split, number in _records(content)),
         *((f"classes, {name}", f"{len(c):,}") for name, c in info.vocabularies.items()),
         ("dataset id", str(content.options.get("dataset_id", ""))[:8]),
         *bad,
     ]
+
+
+def _records(content: Content) -> Iterator[tuple[str, str]]:
+    """Yields the splits and their records; the run remembers one dataset's description only."""
+    if not content.options.get("more_datasets"):
+        for split in content.info.splits:
+            yield split, f"{content.info.num_records(split):,}"
+    elif content.validation is not None:
+        yield "validation", f"{len(content.validation.evaluation.labels):,}"
 
 
 def _environment(content: Content) -> list[tuple[str, str]]:
@@ -156,8 +167,10 @@ def _environment(content: Content) -> list[tuple[str, str]]:
 
 
 def _written(value: Any) -> str:
-    if value is None:
+    if value in (None, ()):
         return "–"
+    if isinstance(value, tuple):
+        return ", ".join(map(_written, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -224,23 +224,14 @@ class RunFolder:
         Raises:
             FormatError: It is missing or damaged.
         """
-        # The public function takes a path only, which may lead to another file by then.
-        from keras.src.saving.saving_lib import load_model
-
         path = self.file(name)
         if not os.path.isfile(path):
             raise FormatError(
                 f"{self.shown(name)}: no such file; the run ended before its first epoch did."
             )
-        try:
-            with open(path, "rb", opener=open_regular) as file:
-                require_real_model(file)
-                return load_model(file, compile=False, safe_mode=True)
-        except Exception as error:
-            own = str(self.config().get("model"))
-            theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
-            hint = theirs if is_custom(own) else "Train again."
-            raise FormatError(f"{self.shown(name)}: cannot be loaded as a model. {hint}") from error
+        own = str(self.config().get("model"))
+        theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
+        return load_network(path, self.shown(name), theirs if is_custom(own) else "Train again.")
 
     def write_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
         """Writes an array as a .npy file."""
@@ -282,3 +273,27 @@ class RunFolder:
             FormatError: It is damaged.
         """
         return read_history(self.file(HISTORY), self.shown(HISTORY))
+
+
+def load_network(path: str, shown: str, remedy: str) -> keras.Model:
+    """Loads a `.keras` file; runs no code that may be in it.
+
+    Args:
+        path: The file.
+        shown: What the user calls it.
+        remedy: What to do if it is none.
+
+    Raises:
+        FormatError: It is missing or damaged.
+    """
+    # The public function takes a path only, which may lead to another file by then.
+    from keras.src.saving.saving_lib import load_model
+
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            require_real_model(file)
+            return load_model(file, compile=False, safe_mode=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{shown}: no such file. {remedy}") from error
+    except Exception as error:
+        raise FormatError(f"{shown}: cannot be loaded as a model. {remedy}") from error

@@ -16,6 +16,7 @@ from train.runs.folder import RunFolder
 from train.runs.log import RunLog
 from train.runs.open import new_run
 from train.training.job import Job
+from train.training.old_weights import with_weights
 from train.training.result import TrainResult
 from train.training.session import resumable, train_session
 
@@ -40,10 +41,13 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     job = Job.open(config)
     # Before there is a folder: what cannot be built leaves nothing behind.
     model = job.model()
+    job, taken = with_weights(job, model)
     with new_run(config.run, say) as run:
         run.write_start(job.options, job.info)
         tell = RunLog(run, say)
         tell(_opening(job, run))
+        if taken is not None:
+            tell(taken)
         reader = job.training.reader
         window = min(job.training.order.window, reader.num_records)
         if warning := window_warning(window, reader.record_bytes):
@@ -69,7 +73,12 @@ def train_and_report(
             run.upload()
             raise
         reader = job.training.reader
-        write_report(run, model, result.best, reader, job.validation, evaluation)
+        write_report(run, model, result.best, reader, job.validation, evaluation, job.parts)
+    for part in job.parts:
+        exact, characters = (
+            result.best[f"{part.prefix}_{name}"] for name in ("exact", "character_accuracy")
+        )
+        say(f"{part.path}: exact {exact:.1%}, characters {characters:.1%} on validation")
     run.upload()
     return result
 
@@ -82,9 +91,10 @@ def _opening(job: Job, run: RunFolder) -> str:
         if job.validation
         else "no validation split, so the last epoch counts as the best"
     )
+    several = f"of {len(job.datasets)} datasets " if len(job.datasets) > 1 else ""
     return (
-        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
-        f"train on, {held_out}; {len(job.info.outputs)} outputs of "
+        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} "
+        f"{several}to train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
         f"{job.config.epochs} epochs of {job.training.num_steps} steps"
     )

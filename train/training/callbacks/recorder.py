@@ -11,6 +11,7 @@ import numpy as np
 
 from train.errors import DivergedError
 from train.evaluation.evaluate import evaluate_source
+from train.evaluation.parts import by_part
 from train.evaluation.predictions import Evaluation
 from train.model.recogniser import inference_network, plain
 from train.records.batches import BatchSource
@@ -62,6 +63,9 @@ class RunRecorder:
         evaluation = self._validate(network, "validation", row)
         if evaluation is not None and session.job.config.ema:
             self._validate(session.model, "raw_validation", row)
+        if evaluation is not None:
+            for part, own in by_part(evaluation, session.job.parts):
+                _add_scores(row, part.prefix, own)
         session.journal.history.append(row)
         run.write_history(session.journal.history)
         run.save_model(network, LAST)
@@ -79,15 +83,13 @@ class RunRecorder:
         if job.validation is None:
             return None
         evaluation = evaluate_source(model, job.validation, blanks_of(job.info), self._on_batch)
-        row[f"{name}_loss"] = evaluation.loss
-        row[f"{name}_character_accuracy"] = evaluation.character_accuracy
-        row[f"{name}_exact"] = evaluation.exact
+        _add_scores(row, name, evaluation)
         return evaluation
 
     def _list_bad_records(self) -> None:
         """Writes down the records that were replaced by others."""
         journal = self._session.journal
-        journal.note_bad_records(self._session.job.readers)
+        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
         bad = journal.bad_records
         new, self._num_listed = len(bad) - self._num_listed, len(bad)
         if new:
@@ -107,6 +109,13 @@ class RunRecorder:
             "input_wait": meter.input_wait,
             "seconds": meter.seconds,
         }
+
+
+def _add_scores(row: Row, name: str, evaluation: Evaluation) -> None:
+    """Adds the columns of a validation to a row of history."""
+    row[f"{name}_loss"] = evaluation.loss
+    row[f"{name}_character_accuracy"] = evaluation.character_accuracy
+    row[f"{name}_exact"] = evaluation.exact
 
 
 def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
