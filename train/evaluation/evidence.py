@@ -95,12 +95,12 @@ class Evidence:
     def _walk(self, precision: float) -> range:
         """Returns the thresholds to test: from the first that may pass with one record misread.
 
-        From there one stray record does not end the walk. Where too few records reach any, it
-        begins at the first that may pass with none.
+        From there one stray record does not end the walk. Where that takes more than half of the
+        records, it begins at the first that may pass with none.
         """
-        for allowed in (1, 0):
+        for allowed, most in ((1, self.records // 2), (0, self.records)):
             for index, accepted in enumerate(self.accepted):
-                if at_most(allowed, accepted, 1 - precision) <= ERROR:
+                if accepted <= most and at_most(allowed, accepted, 1 - precision) <= ERROR:
                     return range(index, len(self.accepted))
         return range(0)
 

@@ -7,7 +7,7 @@ a record need not be kept; the second reads each half of the split with what the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,44 +35,11 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 MIN_RECORDS = 20
 """Of captcha_images_v2, 20 records take the calibration error of labels from 30 to 5 %."""
 
+_MIN_MISREAD = 10  # labels of a half: fewer say nothing of how mistakes come together
 _MOST_RECORDS = 20_000  # for a temperature: more do not change its third digit
 _GRID = np.geomspace(LEAST_TEMPERATURE, GREATEST_TEMPERATURE, 33)
 _POWERS = np.geomspace(LEAST_POWER, GREATEST_POWER, 201)
 _SURE = 1e-12  # the nearest to 0 and 1 whose logarithms are taken
-
-
-@dataclass(frozen=True, slots=True)
-class _Losses:
-    """What the records of a half, or of both, cost at each temperature of the grid.
-
-    Attributes:
-        entropies: Sum of their cross-entropies, shape (outputs, temperatures).
-        leads: Sum of the distances between the two greatest logits of those read rightly, shape
-            (outputs,).
-        records: How many they are.
-    """
-
-    entropies: Floats
-    leads: Floats
-    records: int
-
-    def __add__(self, other: _Losses) -> _Losses:
-        return _Losses(
-            self.entropies + other.entropies,
-            self.leads + other.leads,
-            self.records + other.records,
-        )
-
-    @property
-    def smoothed(self) -> Floats:
-        """The entropies if one position more had been read wrongly, as the second likeliest class.
-
-        Where a split is read without a mistake, the best temperature would be 0. So targets are
-        those of Platt: Probabilistic Outputs for Support Vector Machines, 1999: of n right ones a
-        share of 1 / (n + 2) is taken for wrong.
-        """
-        share = 1 / (self.records * len(self.leads) + 2)
-        return self.entropies + share * self.leads[:, None] / _GRID
 
 
 def calibrate_run(
@@ -127,12 +94,15 @@ def fit_calibration(
     Returns:
         The calibration, and the predictions; each half has the temperatures of the other.
     """
-    even, odd = _losses(model, source, on_batch)
+    entropies, smoothed = _losses(model, source, on_batch)
     apart = all(
-        _held_out(fitted, judged, apart=True) < _held_out(fitted, judged, apart=False)
-        for fitted, judged in ((even, odd), (odd, even))
+        _held_out(smoothed[1 - half], entropies[half], apart=True)
+        < _held_out(smoothed[1 - half], entropies[half], apart=False)
+        for half in range(2)
     )
-    of_even, of_odd, of_all = (_temperatures(one, apart) for one in (odd, even, even + odd))
+    of_even, of_odd, of_all = (
+        _temperatures(one, apart) for one in (smoothed[1], smoothed[0], smoothed.sum(axis=0))
+    )
     halves = [Scale(temperatures=of_even), Scale(temperatures=of_odd)]
     evaluation = evaluate_source(model, source, blanks, on_batch, halves)
     powers = _fit_powers(evaluation)
@@ -149,32 +119,42 @@ def fit_calibration(
 
 def _losses(
     model: keras.Model, source: BatchSource, on_batch: Callable[[], None]
-) -> tuple[_Losses, _Losses]:
-    """Runs the model once; returns the losses of the records of even and of odd numbers."""
+) -> tuple[Floats, Floats]:
+    """Runs the model once, and adds up what it costs at each temperature.
+
+    Where a split is read without a mistake, the best temperature would be 0. So targets are those
+    of Platt: Probabilistic Outputs for Support Vector Machines, 1999: of n positions a share of
+    1 / (n + 2) more is taken for wrong, as if it had been the second likeliest class.
+
+    Returns:
+        The cross-entropies and the same with these targets, each of shape (2, outputs,
+        temperatures): of the records of even and of odd numbers.
+    """
     stride = -(-source.num_steps * source.batch_size // _MOST_RECORDS)
     sums = np.zeros((2, len(source.output_names), len(_GRID) + 1))
-    records = [0, 0]
+    positions = 0
     for step in range(0, source.num_steps, stride):
         images, *labels = source.batch(0, step)
         logits = model.predict_on_batch(images)
         for i, name in enumerate(source.output_names):
             (costs,) = in_chunks(_costs, np.asarray(logits[name]), labels[i])
             sums[:, i] += costs[::2].sum(axis=0), costs[1::2].sum(axis=0)
-        records = [records[0] + len(images[::2]), records[1] + len(images[1::2])]
+            positions += len(costs)
         on_batch()
-    even, odd = (_Losses(sums[half, :, :-1], sums[half, :, -1], records[half]) for half in range(2))
-    return even, odd
+    entropies, leads = sums[..., :-1], sums[..., -1:]
+    return entropies, entropies + leads / _GRID / (positions + 2)
 
 
 def _costs(logits: Any, labels: Any) -> tuple[Any, ...]:
-    """Returns what records cost at each temperature, and then their leads, as in `_Losses`.
+    """Returns what records cost at each temperature, and the lead of what was read rightly.
 
     Args:
         logits: float32, shape (batch, classes).
         labels: int32, shape (batch,).
 
     Returns:
-        float64, shape (batch, temperatures + 1).
+        float64, shape (batch, temperatures + 1); the last is the distance between the two greatest
+        logits, or 0 where the greatest is not the label's.
     """
     rows = np.arange(len(logits))
     below = logits - logits.max(axis=1, keepdims=True)
@@ -185,24 +165,24 @@ def _costs(logits: Any, labels: Any) -> tuple[Any, ...]:
     return (np.column_stack([entropies, np.where(at_label == 0, -second, 0)]),)
 
 
-def _held_out(fitted: _Losses, judged: _Losses, *, apart: bool) -> float:
+def _held_out(fitted: Floats, judged: Floats, *, apart: bool) -> float:
     """Returns what a half costs with the best temperatures of the other.
 
     Args:
-        fitted: The half that chooses.
-        judged: The half that is judged.
+        fitted: Losses of the half that chooses, shape (outputs, temperatures).
+        judged: Those of the half that is judged.
         apart: Whether each output has a temperature of its own.
     """
-    losses = fitted.smoothed if apart else fitted.smoothed.sum(axis=0, keepdims=True)
-    best = np.broadcast_to(losses.argmin(axis=1), len(judged.leads))
-    return float(judged.entropies[np.arange(len(best)), best].sum())
+    losses = fitted if apart else fitted.sum(axis=0, keepdims=True)
+    best = np.broadcast_to(losses.argmin(axis=1), len(judged))
+    return float(judged[np.arange(len(best)), best].sum())
 
 
-def _temperatures(losses: _Losses, apart: bool) -> list[float]:
+def _temperatures(losses: Floats, apart: bool) -> list[float]:
     """Returns the temperature of each output, the same for all unless they are apart."""
     if apart:
-        return [_least(row) for row in losses.smoothed]
-    return [_least(losses.smoothed.sum(axis=0))] * len(losses.leads)
+        return [_least(row) for row in losses]
+    return [_least(losses.sum(axis=0))] * len(losses)
 
 
 def _least(losses: Floats) -> float:
@@ -219,11 +199,14 @@ def _least(losses: Floats) -> float:
 def _fit_powers(evaluation: Evaluation) -> tuple[float, float, float]:
     """Returns the powers of labels of even and of odd records, and that of all others.
 
-    The first two are fitted on the other half each; all are 1 unless that helps both halves.
+    The first two are fitted on the other half each. All are 1 unless that helps both halves, and
+    in both enough labels are misread.
     """
     logs = np.log(np.clip(evaluation.label_confidences, _SURE, 1 - _SURE))
     right = evaluation.exact_records()
     pairs = [(logs[half::2], right[half::2]) for half in range(2)]
+    if min(int((~good).sum()) for _, good in pairs) < _MIN_MISREAD:
+        return 1.0, 1.0, 1.0
     powers = [_fit_power(*pairs[1]), _fit_power(*pairs[0])]
     for (some, good), power in zip(pairs, powers, strict=True):
         if _label_loss(some, good, np.array([power])) >= _label_loss(some, good, np.ones(1)):
