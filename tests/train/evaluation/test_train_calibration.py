@@ -43,9 +43,10 @@ def drawn(seed, records, temperatures, classes=10):
     """Returns logits that are right about themselves at these temperatures, and labels."""
     rng = np.random.default_rng(seed)
     shape = records, len(temperatures), classes
-    true = rng.normal(0, 2, shape) + 5 * rng.random((records, 1, 1)) * np.eye(classes)[
-        rng.integers(0, classes, shape[:2])
-    ]
+    true = (
+        rng.normal(0, 2, shape)
+        + 5 * rng.random((records, 1, 1)) * np.eye(classes)[rng.integers(0, classes, shape[:2])]
+    )
     noise = rng.gumbel(size=shape)
     return true * np.array(temperatures)[:, None], (true + noise).argmax(axis=-1)
 
