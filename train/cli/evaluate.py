@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convert.command.streams import print_result
 from convert.errors import printable
 from train.cli.startup import Verbs, add_cache, add_json, add_model, import_keras, import_model
+from train.pages.numbers import percent
 
 if TYPE_CHECKING:
     from train.evaluation.evaluate import RunEvaluation
@@ -108,7 +109,7 @@ def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
 
 def _calibration(result: RunEvaluation) -> str:
     """Returns how the confidences were made."""
-    halves = "; here each half of them is judged by what the other half gives"
+    halves = "; here what one half of them gives judges the other"
     return f"{result.calibration}{halves if result.is_fitted else ''}"
 
 
@@ -117,7 +118,10 @@ def _reliability(evaluation: Evaluation) -> dict[str, str]:
     labels, characters = evaluation.label_reliability(), evaluation.character_reliability()
     few = evaluation.label_reliability(_GROUPS)
     groups = zip(few.confidences, few.accuracies, few.counts, strict=True)
-    told = [f"{sure:.1%} sure, {right:.1%} right of {count:,}" for sure, right, count in groups]
+    told = [
+        f"{percent(sure)} sure, {percent(right)} right of {count:,}"
+        for sure, right, count in groups
+    ]
     return {
         "calibration error": f"{labels.error:.1%} of labels (by chance {labels.chance:.1%}), "
         f"{characters.error:.1%} of characters (by chance {characters.chance:.1%})",
