@@ -12,6 +12,8 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from convert.storage.regular_files import open_regular
+from train.evaluation.calibration import Calibration
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
@@ -82,6 +84,7 @@ class Content:
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.
         validation: None: there is no such split.
+        calibration: How the confidences in it were calibrated.
     """
 
     path: str
@@ -97,6 +100,7 @@ class Content:
     model_bytes: int
     class_counts: ClassCounts
     validation: Validation | None
+    calibration: Calibration
 
     @property
     def name(self) -> str:
@@ -144,6 +148,7 @@ def gather(
         model_bytes=os.path.getsize(run.file(BEST)),
         class_counts=class_counts,
         validation=validation,
+        calibration=read_calibration(run),
     )
 
 
