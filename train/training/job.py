@@ -16,11 +16,13 @@ from convert.storage.places import absolute
 from train.config import CHANGEABLE, TrainConfig
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
-from train.input.open_source import open_source
+from train.input.open_source import open_batches
+from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
+from train.records.folds import Fold
 from train.records.labels import require_labels, require_sense
 from train.records.reader import RecordReader
 
@@ -58,8 +60,8 @@ class Job:
             use_deterministic_kernels()
         dataset = dataset or open_dataset(config.dataset)
         info = dataset.info
-        opened = partial(
-            open_source,
+        asked = partial(
+            SourceArguments,
             dataset,
             verify_records=config.verify_records,
             on_bad_record=config.on_bad_record,
@@ -68,17 +70,20 @@ class Job:
             cache=config.cache,
             cache_bytes=config.cache_bytes,
         )
-        training = opened(
-            "train",
-            min(config.batch_size, config.overfit or config.batch_size),
-            config.seed,
-            augment=config.augment and config.overfit is None,
-            window=config.window,
+        training = open_batches(
+            asked(
+                "train",
+                min(config.batch_size, config.overfit or config.batch_size),
+                config.seed,
+                augment=config.augment and config.overfit is None,
+                window=config.window,
+            ),
+            Fold(*config.left_out).others if config.left_out else None,
         )
         validation = None
         split = "validation" if config.overfit is None else "train"
         if split in info.splits:
-            validation = opened(split, BATCH_SIZE, shuffle=False)
+            validation = open_batches(asked(split, BATCH_SIZE, shuffle=False))
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)
