@@ -47,7 +47,12 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
     )  # fmt: skip
     wrong = np.flatnonzero((labels != read).any(axis=1)).tolist()
     pictures = [
-        Picture(pixels=rng.integers(0, 256, shape, np.uint8), row=7 * record, record=record)
+        Picture(
+            pixels=rng.integers(0, 256, shape, np.uint8),
+            row=7 * record,
+            path=f"strips/<b>{record}.png",
+            record=record,
+        )
         for record in range(records)
     ]
     given = {

@@ -84,7 +84,8 @@ def evaluation_lines(result: RunEvaluation) -> list[str]:
         )
         lines.append(f"confused            {shown}")
     lines += [
-        f"misread             manifest row {row['row']}: {row['label']} as {row['prediction']}"
+        f"misread             manifest row {row['row']}"
+        f"{', ' * bool(row['path'])}{row['path']}: {row['label']} as {row['prediction']}"
         for row in _misread(result)
     ]
     return lines
@@ -137,7 +138,7 @@ def _times(group: RarityGroup) -> str:
 
 
 def _misread(result: RunEvaluation) -> list[dict[str, Any]]:
-    """Returns the worst records: manifest row, label, prediction, confidence."""
+    """Returns the worst records: manifest row, path, label, prediction, confidence."""
     from train.records.texts import text_of
 
     evaluation, info = result.evaluation, result.info
@@ -145,11 +146,12 @@ def _misread(result: RunEvaluation) -> list[dict[str, Any]]:
     return [
         {
             "row": row,
+            "path": path,
             "label": text_of(evaluation.labels[record].tolist(), info),
             "prediction": text_of(evaluation.predictions[record].tolist(), info),
             "confidence": float(confidences[record]),
         }
-        for record, row in zip(result.worst, result.rows, strict=True)
+        for record, row, path in zip(result.worst, result.rows, result.paths, strict=True)
     ]
 
 

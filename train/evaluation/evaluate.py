@@ -120,6 +120,7 @@ class RunEvaluation:
         evaluation: The predictions.
         worst: The wrongly read records with the largest losses, the worst first.
         rows: Their manifest rows.
+        paths: Their images, as the manifest spells them; empty where that is not known.
         rarity: How well characters are read, by how often training saw their class. None: the run
             has not ended, and so has not counted its classes.
         is_own: Whether the dataset is the one that the run was trained on.
@@ -131,6 +132,7 @@ class RunEvaluation:
     evaluation: Evaluation
     worst: list[int]
     rows: list[int]
+    paths: list[str]
     rarity: list[RarityGroup] | None
     is_own: bool = True
     seen: int | None = None
@@ -187,12 +189,14 @@ def _evaluate_on(
     counts = read_class_counts(run)
     evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
     worst = worst_records(evaluation, num_worst)
+    numbers = np.array(worst, np.int64)
     return RunEvaluation(
         split=split,
         info=info,
         evaluation=evaluation,
         worst=worst,
-        rows=source.reader.rows(np.array(worst, np.int64)).tolist(),
+        rows=source.reader.rows(numbers).tolist(),
+        paths=source.reader.sources(numbers),
         rarity=None if counts is None else rare_classes(evaluation, info, counts),
         is_own=is_own,
         seen=None if is_own else count_seen(run, source.reader, info),

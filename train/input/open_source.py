@@ -56,7 +56,7 @@ def open_batches(
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
             far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, folders[0], infos[0], far, asked, chosen)
+        reader = _open_reader(files, datasets, far, asked, chosen)
     order, ahead = _mixed(reader, orders, asked)
     if asked.augment:
         keep_freed_memory()
@@ -146,19 +146,19 @@ def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
 
 def _open_reader(
     files: list[ShardFile],
-    folder: str,
-    info: DatasetInfo,
+    datasets: list[OpenDataset],
     far: CachedShards | None,
     asked: SourceArguments,
     chosen: Ints | None,
 ) -> RecordReader:
+    info = datasets[0].info
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
         files,
         info,
         verify=asked.verify_records,
         on_bad=asked.on_bad_record,
-        source_of=source_finder(folder, info, asked.manifest),
+        sources_of=source_finder(datasets, asked.manifest),
         far=far,
         records=chosen,
         **more,

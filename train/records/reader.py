@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from convert.dataset.folder import Folder
 from convert.dataset.info import DatasetInfo
 from convert.dataset.mapping import REPAIR
 from train.config import OnBadRecord, VerifyRecords
@@ -30,6 +31,9 @@ LABEL_OUT_OF_RANGE = "has a label out of range"
 
 UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
 
+SourcesOf = Callable[[Folder, Sequence[int]], list[str]]
+"""Returns the paths of images, by their dataset's folder and manifest rows; empty if unknown."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BadRecord:
@@ -39,7 +43,7 @@ class BadRecord:
         shard: The shard's file.
         record: Number of the record in it.
         row: Its manifest row; not to be trusted if the damage is there.
-        source: Path of its image in the manifest; empty if the manifest is not known.
+        source: Path of its image in the manifest; empty if it is not known.
         reason: What is wrong, as the end of a sentence.
     """
 
@@ -75,7 +79,7 @@ class RecordReader(ABC):
         verify: Whether to compare a record's CRC: the `first` time that it is read, `always`, or
             never (`off`). Labels out of range are found in any case.
         on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
-        source_of: Returns the source of a manifest row, for messages.
+        sources_of: Returns the sources of manifest rows, for messages.
         far: The shards, where they have to be brought first. None: they are files of this machine.
         records: Numbers of the records to read, ascending; they are numbered anew from 0. None:
             all records of the shards.
@@ -102,7 +106,7 @@ class RecordReader(ABC):
         *,
         verify: VerifyRecords = "first",
         on_bad: OnBadRecord = "stop",
-        source_of: Callable[[int], str] = lambda row: "",
+        sources_of: SourcesOf = lambda folder, rows: [""] * len(rows),
         far: FarShards | None = None,
         records: Ints | None = None,
     ) -> None:
@@ -115,7 +119,7 @@ class RecordReader(ABC):
         self.bad_records: list[BadRecord] = []
         self.failure: Exception | None = None
         self._info = info
-        self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
+        self._verify, self._on_bad, self._sources_of = verify, on_bad, sources_of
         self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
         self._places = None if records is None else _places(files, records)
@@ -160,6 +164,25 @@ class RecordReader(ABC):
 
         (rows,) = self._by_parts(read, records)
         return rows
+
+    def sources(self, records: Ints) -> list[str]:
+        """Returns the paths of some records' images, as the manifest spells them.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            One a record; empty where it is not known.
+        """
+        rows, (shards, _) = self.rows(records), self._find(records)
+        places: dict[Folder, list[int]] = {}
+        for place, shard in enumerate(shards.tolist()):
+            places.setdefault(self.files[shard].folder, []).append(place)
+        paths = [""] * len(records)
+        for folder, here in places.items():
+            for place, path in zip(here, self._sources_of(folder, rows[here].tolist()), strict=True):
+                paths[place] = path
+        return paths
 
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records as they stand there, unchecked, and no image.
@@ -307,7 +330,7 @@ class RecordReader(ABC):
             shard=self.files[shard].path,
             record=int(place),
             row=row,
-            source=self._source_of(row),
+            source=self._sources_of(self.files[shard].folder, [row])[0],
             reason=reason,
         )
 

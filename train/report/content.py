@@ -35,11 +35,13 @@ class Picture:
     Attributes:
         pixels: uint8, shape (height, width, channels).
         row: Its manifest row.
+        path: Its image, as the manifest spells it; empty if that is not known.
         record: Its place in the split.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     row: int
+    path: str
     record: int
 
 
@@ -168,8 +170,11 @@ def _pictures(source: BatchSource, records: Sequence[int]) -> list[Picture]:
         return []
     numbers = np.array(records, np.int64)
     images, _ = source.reader.gather(numbers)
-    found = zip(images, source.reader.rows(numbers).tolist(), records, strict=True)
-    return [Picture(pixels=pixels, row=row, record=record) for pixels, row, record in found]
+    rows, paths = source.reader.rows(numbers).tolist(), source.reader.sources(numbers)
+    return [
+        Picture(pixels=pixels, row=row, path=path, record=record)
+        for pixels, row, path, record in zip(images, rows, paths, records, strict=True)
+    ]
 
 
 def _number(text: str) -> float:

@@ -187,6 +187,7 @@ class Card:
     Attributes:
         pixels: uint8, shape (height, width, channels).
         row: Its manifest row.
+        path: Its image, as the manifest spells it; empty if that is not known.
         verdict: `right` or `wrong`.
         label: The label as text.
         read: What was read, as text.
@@ -197,6 +198,7 @@ class Card:
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     row: int
+    path: str
     verdict: str
     label: str
     read: str
@@ -224,6 +226,7 @@ class Card:
         return cls(
             pixels=picture.pixels,
             row=picture.row,
+            path=picture.path,
             verdict="right" if labels == read else "wrong",
             label=text_of(labels, info),
             read=text_of(read, info),

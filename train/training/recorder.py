@@ -19,6 +19,8 @@ from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
 from train.runs.history import Row
 from train.training.context import Logs, Session
 
+_NAMED = 3  # images of a batch in the message that its loss is no number
+
 
 class RunRecorder:
     """Validates after each epoch and writes everything down.
@@ -47,8 +49,8 @@ class RunRecorder:
             path = session.run.write_arrays(DIVERGED, arrays)
             raise DivergedError(
                 f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
-                f"step {step + 1}); its batch is in {path}. "
-                "Lower --learning-rate, or look at the images of these rows."
+                f"step {step + 1}); its batch is in {path}{_examples(arrays)}. "
+                "Lower --learning-rate, or look at these images."
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> Evaluation | None:
@@ -108,7 +110,7 @@ class RunRecorder:
 
 
 def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
-    """Returns a batch with the manifest rows that it comes from."""
+    """Returns a batch with the manifest rows and the files that it comes from."""
     images, *labels = source.batch(epoch, step)
     start = step * source.batch_size
     records = source.order.records(epoch, start, start + len(images))
@@ -116,6 +118,15 @@ def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
         "images": images,
         "labels": np.stack(labels, axis=1),
         "rows": source.reader.rows(records),
+        "paths": np.array(source.reader.sources(records), np.str_),
         "epoch": np.array(epoch),
         "step": np.array(step),
     }
+
+
+def _examples(arrays: dict[str, Any]) -> str:
+    """Returns where the first records of a batch come from, as a part of a sentence."""
+    rows, paths = arrays["rows"].tolist(), arrays["paths"].tolist()
+    shown = [f"row {row} {path}".rstrip() for row, path in zip(rows, paths, strict=True)]
+    more = ", ..." if len(shown) > _NAMED else ""
+    return f" ({', '.join(shown[:_NAMED])}{more})"
