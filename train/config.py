@@ -65,8 +65,8 @@ class TrainConfig:
         checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
             besides. 0: after every step.
         keep_checkpoints: Newest checkpoints that stay. At least 1.
-        leave_out: `K/N`: the K-th, from 1, of N equal parts of the training split, chosen at random,
-            is not trained on. None: all is.
+        leave_out: `K/N`: do not train on the K-th, from 1, of N equal parts of the training split,
+            which are chosen at random. None: train on all.
         deterministic: Whether to use only kernels that always give the same bits. On CPUs those
             are the usual ones; on a GPU they are slower.
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
