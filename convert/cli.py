@@ -117,6 +117,11 @@ _LABELS: _Flags = (
         "(default: every label that occurs)",
         {"metavar": "[OUTPUT=]FILE", "action": "append"},
     ),
+    (
+        "--corrections",
+        "labels that replace those of the label file: the decisions of `train audit`",
+        {"metavar": "FILE"},
+    ),
 )
 _IMAGES: _Flags = (
     ("--crop", "box in source pixels", {"nargs": 4, "type": int, "metavar": ("L", "T", "R", "B")}),

@@ -50,6 +50,8 @@ class ConvertConfig:
         labels_are_indices: Labels are integers into a given vocabulary.
         vocabulary: Files with one class a line, or datasets whose classes are taken: `FILE` for
             all outputs or `OUTPUT=FILE`.
+        corrections: CSV of labels that replace the manifest's, as the page of `train audit` hands
+            it out. None: the manifest's are right.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
         fit: How a crop of another shape comes to `size`: stretched, or padded with the median
@@ -96,6 +98,7 @@ class ConvertConfig:
     verbatim_labels: bool = False
     labels_are_indices: bool = False
     vocabulary: tuple[str, ...] = ()
+    corrections: str | None = None
     crop: Box | None = None
     size: tuple[int, int] | None = None
     fit: Fit = "stretch"
@@ -215,6 +218,11 @@ class ConvertConfig:
         _require(
             not self.labels_are_indices or bool(self.vocabulary),
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
+        )
+        _require(
+            not (self.labels_are_indices and self.corrections),
+            "--corrections names classes and --labels-are-indices says that labels are none: "
+            "correct the manifest itself.",
         )
         _require(
             not (self.labels_are_indices and self.text_column),

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from convert.dataset.folder import Folder
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SOURCE_PATHS, SUCCESS, DatasetInfo
+from convert.dataset.info import (
+    DATASET_JSON,
+    QUARANTINE,
+    SOURCE,
+    SOURCE_PATHS,
+    SUCCESS,
+    DatasetInfo,
+)
 from convert.dataset.source_paths import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError

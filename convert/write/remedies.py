@@ -30,6 +30,7 @@ _REMEDIES: dict[Reason, str] = {
     "label_missing": "give each row a label; with --from-names, an expression that each name "
     "matches",
     "label_unknown": "add the classes to the file of --vocabulary, or leave --vocabulary out",
+    "label_rejected": "give the right text of each in the file of --corrections",
     "path_missing": "name an image file in each row",
     "box_invalid": "write whole numbers with left < right and top < bottom into the box columns",
     "not_a_file": "name image files, neither folders nor devices",

@@ -43,10 +43,11 @@ class Findings:
     def is_suspected(self) -> Array:
         """Which labels are suspected to be wrong, bool, shape (records,)."""
         names = list(self.info.vocabularies)
-        return self.judgement.suspected(
+        wrong = self.judgement.num_wrong(
             [names.index(name) for name in self.info.outputs.values()],
             [len(classes) for classes in self.info.vocabularies.values()],
         )
+        return self.judgement.suspected(wrong)
 
     @cached_property
     def doubtful(self) -> list[int]:

@@ -1,9 +1,9 @@
 """What a model makes of labels, and which of them are suspected to be wrong.
 
 Source: Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels,
-2021. A label is suspected if the model reads another class, and is at least as sure of it as it
-is on average of labels of that class. The rank of a whole label is that of its least believed
-output: Wang, Mueller: Detecting Label Errors in Token Classification Data, 2022.
+2021: how many labels are wrong is estimated class by class, and so many are suspected, those that
+the model believes least. A whole label is believed as its least believed output is: Wang, Mueller:
+Detecting Label Errors in Token Classification Data, 2022.
 """
 
 from __future__ import annotations
@@ -79,33 +79,55 @@ class Judgement:
         product: Array = self.confidences.prod(axis=1)
         return product
 
-    def suspected(self, vocabularies: Sequence[int], sizes: Sequence[int]) -> Array:
-        """Returns which labels are suspected, bool, shape (records,).
+    def num_wrong(self, vocabularies: Sequence[int], sizes: Sequence[int]) -> int:
+        """Estimates how many labels are wrong.
 
         Args:
             vocabularies: Number of each output's vocabulary.
             sizes: Classes of each vocabulary.
         """
-        found = np.zeros(len(self), bool)
+        wrong = 0.0
         for vocabulary, size in enumerate(sizes):
             here = [place for place, one in enumerate(vocabularies) if one == vocabulary]
-            labels, beliefs = self.labels[:, here], self.beliefs[:, here]
-            readings, sure = self.readings[:, here], self.confidences[:, here]
-            limits = class_limits(labels, beliefs, size)
-            found |= ((labels != readings) & (sure >= limits[readings])).any(axis=1)
-        return found
+            columns = (self.labels, self.readings, self.beliefs, self.confidences)
+            wrong += wrong_labels(*(column[:, here].ravel() for column in columns), size)
+        return round(wrong)
+
+    def suspected(self, count: int) -> Array:
+        """Returns the labels that are believed least, of those that are not what is read.
+
+        Args:
+            count: How many at most.
+
+        Returns:
+            bool, shape (records,).
+        """
+        chosen = np.zeros(len(self), bool)
+        chosen[self.order[self.is_doubtful[self.order]][:count]] = True
+        return chosen
 
 
-def class_limits(labels: Array, beliefs: Array, num_classes: int) -> Array:
-    """Returns the mean belief in the labels of each class, float64, shape (num_classes,).
+def wrong_labels(
+    labels: Array, readings: Array, beliefs: Array, confidences: Array, num_classes: int
+) -> float:
+    """Estimates how many labels of one vocabulary are wrong, from its "confident joint".
 
-    A class that no label has gets the mean of all labels.
+    A reading counts if the model is as sure of it as it is on average of labels of that class.
+    Among the labels of a class, that share is wrong of which another class is read among the
+    readings that count.
 
     Args:
-        labels: Class indices, any shape.
-        beliefs: Probabilities of these, in [0, 1], of the same shape.
+        labels: Classes that are given, shape (n,).
+        readings: Likeliest classes, shape (n,).
+        beliefs: Probability of the classes that are given, in [0, 1], shape (n,).
+        confidences: Probability of the likeliest classes, in [0, 1], shape (n,).
         num_classes: Classes of the vocabulary.
     """
-    counts = np.bincount(labels.ravel(), minlength=num_classes)
-    sums = np.bincount(labels.ravel(), beliefs.ravel(), minlength=num_classes)
-    return np.where(counts, sums / np.maximum(counts, 1), beliefs.mean())
+    counts = np.bincount(labels, minlength=num_classes)
+    limits = np.bincount(labels, beliefs, minlength=num_classes) / np.maximum(counts, 1)
+    # The model may read a class that no label has.
+    limits[counts == 0] = beliefs.mean()
+    is_sure = confidences >= limits[readings]
+    sure = np.bincount(labels[is_sure], minlength=num_classes)
+    other = np.bincount(labels[is_sure & (labels != readings)], minlength=num_classes)
+    return float((other / np.maximum(sure, 1) * counts).sum())
