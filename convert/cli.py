@@ -118,6 +118,11 @@ _LABELS: _Flags = (
         {"metavar": "[OUTPUT=]FILE", "action": "append"},
     ),
     ("--add-classes", "append labels that the vocabulary lacks to its classes", _SWITCH),
+    (
+        "--corrections",
+        "labels that replace those of the label file: the decisions of `train audit`",
+        {"metavar": "FILE"},
+    ),
 )
 _IMAGES: _Flags = (
     ("--crop", "box in source pixels", {"nargs": 4, "type": int, "metavar": ("L", "T", "R", "B")}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -23,7 +24,7 @@ CHANGEABLE = (
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
-YOUNGER = ("weights", "more_datasets", "shares")
+YOUNGER = ("weights", "more_datasets", "shares", "leave_out")
 """Options that the first runs did not have: the config.json of such a run goes without them."""
 
 FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
@@ -81,6 +82,8 @@ class TrainConfig:
         checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
             besides. 0: after every step.
         keep_checkpoints: Newest checkpoints that stay. At least 1.
+        leave_out: `K/N`: do not train on the K-th, from 1, of N equal parts of the training split,
+            which are chosen at random. None: train on all.
         deterministic: Whether to use only kernels that always give the same bits. On CPUs those
             are the usual ones; on a GPU they are slower.
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
@@ -118,6 +121,7 @@ class TrainConfig:
     target: str | None = None
     max_minutes: float | None = None
     overfit: int | None = None
+    leave_out: str | None = None
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
     deterministic: bool = False
@@ -132,7 +136,7 @@ class TrainConfig:
         self._check_numbers()
         self._check_choices()
         self._check_shares()
-        _ = self.stopping_target  # checks it
+        _ = self.stopping_target, self.left_out  # checks them
 
     @classmethod
     def given(cls, options: Mapping[str, Any]) -> TrainConfig:
@@ -149,6 +153,11 @@ class TrainConfig:
     def stopping_target(self) -> tuple[str, float] | None:
         """The metric that `target` names, and its value."""
         return None if self.target is None else parse_target(self.target)
+
+    @property
+    def left_out(self) -> tuple[int, int] | None:
+        """The part that `leave_out` names, counted from 0, and the number of parts."""
+        return None if self.leave_out is None else parse_part(self.leave_out)
 
     def _check_counts(self) -> None:
         for flag, value in (
@@ -209,6 +218,10 @@ class TrainConfig:
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
+        _require(
+            self.overfit is None or self.leave_out is None,
+            "--overfit and --leave-out exclude each other: the first trains on a few records only.",
+        )
         for flag, name, kind in (
             ("--model", self.model, ModelName),
             ("--augment", self.augment, Augmentation),
@@ -249,6 +262,21 @@ def parse_target(target: str) -> tuple[str, float]:
         f"(0, 1], got {target!r}.",
     )
     return name, share
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Returns which of how many parts a text such as `1/3` names; the first one is 0.
+
+    Raises:
+        UsageError: It names none.
+    """
+    part = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, count = map(int, part.groups()) if part else (0, 0)
+    _require(
+        1 <= number <= count >= 2,
+        f"--leave-out must be K/N with 1 <= K <= N and N at least 2, such as 1/3, got {text!r}.",
+    )
+    return number - 1, count
 
 
 def _require(condition: bool, message: str) -> None:

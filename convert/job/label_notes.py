@@ -36,6 +36,8 @@ def understood(plan: Plan) -> list[str]:
     """
     good = _good_rows(plan)
     lines = [_outputs(plan) + _examples(plan, good)]
+    if plan.corrected is not None:
+        lines.append(plan.corrected.line())
     if plan.changed is not None:
         changed = plan.changed
         labels = "1 label" if changed.labels == 1 else f"{changed.labels:,} labels"

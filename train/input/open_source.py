@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 from convert.dataset.info import DatasetInfo
@@ -22,12 +22,18 @@ from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
 from train.records.prefetch import ReadAhead
 from train.records.reading.encoded import open_reader
-from train.records.reading.reader import RecordReader
-from train.records.reading.shards import ShardFile, mean_record_bytes
+from train.records.reading.reader import Ints, RecordReader
+from train.records.reading.shards import ShardFile, mean_record_bytes, shard_counts
 
 
-def open_batches(asked: SourceArguments) -> BatchSource:
+def open_batches(
+    asked: SourceArguments, choose: Callable[[int], Ints] | None = None
+) -> BatchSource:
     """Opens a split of a dataset, or of several.
+
+    Args:
+        asked: The options.
+        choose: Returns the numbers of the records to read, ascending, of so many. None: all.
 
     Raises:
         FormatError: A folder is no finished dataset.
@@ -41,15 +47,17 @@ def open_batches(asked: SourceArguments) -> BatchSource:
     _check(folders, infos, asked)
     info = common_info(datasets)
     files = _files(datasets, asked.split)
+    chosen = choose(sum(file.shard.records for file in files)) if choose else None
     cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
-    orders = _orders(files, infos, asked, is_cached=cache is not None)
+    sizes = shard_counts(files, chosen)
+    orders = _orders(files, sizes, infos, asked, is_cached=cache is not None)
     far = None
     with contextlib.ExitStack() as stack:
         for dataset in datasets:
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
             far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, datasets, info, far, asked)
+        reader = _open_reader(files, datasets, info, far, asked, chosen)
     order, ahead = _mixed(reader, orders, asked)
     augment = augmentation(asked.augment)
     if augment is not None:
@@ -183,6 +191,7 @@ def _open_reader(
     info: DatasetInfo,
     far: CachedShards | None,
     asked: SourceArguments,
+    chosen: Ints | None,
 ) -> RecordReader:
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
@@ -192,12 +201,14 @@ def _open_reader(
         on_bad=asked.on_bad_record,
         sources_of=source_finder(datasets, asked.manifest),
         far=far,
+        records=chosen,
         **more,
     )
 
 
 def _orders(
     files: list[ShardFile],
+    sizes: list[int],
     infos: list[DatasetInfo],
     asked: SourceArguments,
     *,
@@ -206,8 +217,7 @@ def _orders(
     """Returns the order of all records, or of each dataset's, if they are weighted."""
     shuffle, record_bytes = asked.is_shuffled, mean_record_bytes(files)
 
-    def of(files: list[ShardFile]) -> RecordOrder:
-        sizes = [file.shard.records for file in files]
+    def of(sizes: list[int]) -> RecordOrder:
         limited = _limited(sizes, asked.limit)
         window = asked.window
         if is_cached and not shuffle:  # it changes nothing but what is needed at once
@@ -217,11 +227,11 @@ def _orders(
         return RecordOrder(limited, seed=asked.seed, window=window, shuffle=shuffle)
 
     if asked.weights is None:
-        return [of(files)]
+        return [of(sizes)]
     if not shuffle:
         raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
     ends = list(accumulate(len(info.splits[asked.split]) for info in infos))
-    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
+    return [of(sizes[start:stop]) for start, stop in pairwise([0, *ends])]
 
 
 def _mixed(

@@ -19,11 +19,13 @@ from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
 from train.evaluation.parts import Part
 from train.input.augmentation import require_repeatable
-from train.input.open_source import common_info, open_source
+from train.input.open_source import common_info, open_batches
+from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
+from train.records.folds import Fold
 from train.records.labels import require_labels, require_sense
 from train.records.reading.reader import RecordReader
 
@@ -67,8 +69,8 @@ class Job:
         datasets = tuple(datasets or map(open_dataset, config.datasets))
         _require_each_once(datasets)
         info = common_info(datasets)
-        opened = partial(
-            open_source,
+        asked = partial(
+            SourceArguments,
             verify_records=config.verify_records,
             on_bad_record=config.on_bad_record,
             manifest=config.manifest,
@@ -76,20 +78,23 @@ class Job:
             cache=config.cache,
             cache_bytes=config.cache_bytes,
         )
-        training = opened(
-            datasets,
-            "train",
-            min(config.batch_size, config.overfit or config.batch_size),
-            config.seed,
-            augment="none" if config.overfit else config.augment,
-            window=config.window,
-            weights=config.shares,
+        training = open_batches(
+            asked(
+                datasets,
+                "train",
+                min(config.batch_size, config.overfit or config.batch_size),
+                config.seed,
+                augment="none" if config.overfit else config.augment,
+                window=config.window,
+                weights=config.shares,
+            ),
+            Fold(*config.left_out).others if config.left_out else None,
         )
         validation = None
         split = "validation" if config.overfit is None else "train"
         held_out = [dataset for dataset in datasets if split in dataset.info.splits]
         if held_out:
-            validation = opened(held_out, split, BATCH_SIZE, shuffle=False)
+            validation = open_batches(asked(held_out, split, BATCH_SIZE, shuffle=False))
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)

@@ -38,6 +38,7 @@ CHANGES = {
     "window": 20,
     "seed": 1,
     "overfit": 20,
+    "leave_out": "1/2",
     "epochs": 2,
 }
 """Flags after which other weights are learned."""
