@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -23,6 +24,15 @@ CHANGEABLE = (
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
+YOUNGER = ("weights", "more_datasets", "shares", "leave_out")
+"""Options that the first runs did not have: the config.json of such a run goes without them."""
+
+FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
+"""Defaults that `weights` changes: what was learned before must survive the first epochs."""
+
+OF_PLACES = ("run", "more_datasets")
+"""Options that only say where something is: a resume compares what is there."""
+
 TARGETS = ("exact", "character_accuracy")
 """The metrics of the validation split that `target` may name."""
 
@@ -35,6 +45,9 @@ class TrainConfig:
 
     Attributes:
         dataset: Folder that `convert` made.
+        more_datasets: Others, to train on all of them.
+        shares: Their shares of the records, in any unit, one for each dataset. None: each record
+            comes once an epoch.
         run: Folder to make. None: the next free number under `runs/`.
         epochs: Times that the training split is gone through. At least 1.
         batch_size: Images of a step. At least 1.
@@ -52,6 +65,8 @@ class TrainConfig:
         width: What the network's numbers of channels are multiplied with. Above 0.
         precision: What layers compute in; weights and logits are float32 always. `auto`: bfloat16
             on an accelerator, float32 on a CPU.
+        weights: A run, or a `.keras` file, whose weights are the first ones, as far as they fit.
+            None: the first weights are random.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
         augment: How far training images are changed at random: `none`, `light`, `default` or
@@ -67,6 +82,8 @@ class TrainConfig:
         checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
             besides. 0: after every step.
         keep_checkpoints: Newest checkpoints that stay. At least 1.
+        leave_out: `K/N`: do not train on the K-th, from 1, of N equal parts of the training split,
+            which are chosen at random. None: train on all.
         deterministic: Whether to use only kernels that always give the same bits. On CPUs those
             are the usual ones; on a GPU they are slower.
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
@@ -79,6 +96,8 @@ class TrainConfig:
     """
 
     dataset: str
+    more_datasets: tuple[str, ...] = ()
+    shares: tuple[float, ...] | None = None
     run: str | None = None
     epochs: int = 20
     batch_size: int = 32
@@ -94,6 +113,7 @@ class TrainConfig:
     width: float = 1.0
     precision: Precision = "auto"
     head: Head = "auto"
+    weights: str | None = None
     augment: str = "default"
     window: int | None = None
     seed: int = 0
@@ -101,6 +121,7 @@ class TrainConfig:
     target: str | None = None
     max_minutes: float | None = None
     overfit: int | None = None
+    leave_out: str | None = None
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
     deterministic: bool = False
@@ -114,12 +135,29 @@ class TrainConfig:
         self._check_counts()
         self._check_numbers()
         self._check_choices()
-        _ = self.stopping_target  # checks it
+        self._check_shares()
+        _ = self.stopping_target, self.left_out  # checks them
+
+    @classmethod
+    def given(cls, options: Mapping[str, Any]) -> TrainConfig:
+        """Returns options of which a user gave some; defaults for the others."""
+        usual = {} if options.get("weights") is None else FINE_TUNING
+        return cls(**{**usual, **options})
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """All datasets, in the order in which they were named."""
+        return self.dataset, *self.more_datasets
 
     @property
     def stopping_target(self) -> tuple[str, float] | None:
         """The metric that `target` names, and its value."""
         return None if self.target is None else parse_target(self.target)
+
+    @property
+    def left_out(self) -> tuple[int, int] | None:
+        """The part that `leave_out` names, counted from 0, and the number of parts."""
+        return None if self.leave_out is None else parse_part(self.leave_out)
 
     def _check_counts(self) -> None:
         for flag, value in (
@@ -157,6 +195,18 @@ class TrainConfig:
         ):
             _require(holds, f"{flag} must be {expected}, got {value:g}.")
 
+    def _check_shares(self) -> None:
+        if self.shares is None:
+            return
+        count = len(self.datasets)
+        _require(count > 1, "--shares needs several datasets: `train A B --shares 3,1`.")
+        _require(
+            len(self.shares) == count and all(0 < share < math.inf for share in self.shares),
+            f"--shares must be {count} numbers above 0, one for each dataset, got "
+            f"{','.join(f'{share:g}' for share in self.shares)}.",
+        )
+        _require(self.overfit is None, "--shares and --overfit exclude each other.")
+
     def _check_choices(self) -> None:
         for flag, choice, choices in (
             ("--precision", self.precision, Precision),
@@ -168,6 +218,10 @@ class TrainConfig:
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
+        _require(
+            self.overfit is None or self.leave_out is None,
+            "--overfit and --leave-out exclude each other: the first trains on a few records only.",
+        )
         for flag, name, kind in (
             ("--model", self.model, ModelName),
             ("--augment", self.augment, Augmentation),
@@ -208,6 +262,21 @@ def parse_target(target: str) -> tuple[str, float]:
         f"(0, 1], got {target!r}.",
     )
     return name, share
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Returns which of how many parts a text such as `1/3` names; the first one is 0.
+
+    Raises:
+        UsageError: It names none.
+    """
+    part = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, count = map(int, part.groups()) if part else (0, 0)
+    _require(
+        1 <= number <= count >= 2,
+        f"--leave-out must be K/N with 1 <= K <= N and N at least 2, such as 1/3, got {text!r}.",
+    )
+    return number - 1, count
 
 
 def _require(condition: bool, message: str) -> None:

@@ -96,6 +96,24 @@ def build_vocabularies(
     return Vocabularies(outputs={name: outputs[name] for name in found}, classes=classes)
 
 
+def grown(
+    given: Mapping[str, tuple[str, ...]], found: Mapping[str, Set[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Returns given vocabularies with the labels that they lack after them, in code-point order.
+
+    Args:
+        given: Output name -> classes; they keep their indices.
+        found: Output name -> the distinct labels. `BLANK` is none that a vocabulary lacks.
+    """
+    together: dict[tuple[str, ...], set[str]] = {}  # outputs of one vocabulary go on to share it
+    for output, classes in given.items():
+        together.setdefault(classes, {BLANK}).update(found[output])
+    return {
+        output: classes + tuple(sorted(together[classes].difference(classes) - {BLANK}))
+        for output, classes in given.items()
+    }
+
+
 def encode_labels(
     labels: Mapping[str, pa.Array], vocabularies: Vocabularies, *, are_indices: bool
 ) -> np.ndarray[Any, np.dtype[np.int32]]:

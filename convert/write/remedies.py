@@ -29,7 +29,9 @@ _DAMAGE = "fetch or make these files again; --lenient keeps images that decoders
 _REMEDIES: dict[Reason, str] = {
     "label_missing": "give each row a label; with --from-names, an expression that each name "
     "matches",
-    "label_unknown": "add the classes to the file of --vocabulary, or leave --vocabulary out",
+    "label_unknown": "--add-classes appends them to the vocabulary's classes, or leave "
+    "--vocabulary out",
+    "label_rejected": "give the right text of each in the file of --corrections",
     "path_missing": "name an image file in each row",
     "box_invalid": "write whole numbers with left < right and top < bottom into the box columns",
     "not_a_file": "name image files, neither folders nor devices",

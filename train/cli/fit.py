@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to the command."""
     parser = verbs.add_parser("fit", help="train into a run folder (the default)")
-    parser.add_argument("dataset", metavar="DATASET", help="folder that `convert` made")
+    parser.add_argument("dataset", metavar="DATASET", nargs="+", help="folder that `convert` made")
     parser.add_argument(
         "--run",
         metavar="DIR",
@@ -38,7 +38,7 @@ def add_parser(verbs: Verbs) -> None:
 
 
 def _fit(namespace: argparse.Namespace) -> int:
-    config = TrainConfig(**given_options(namespace))
+    config = TrainConfig.given(given_options(namespace))
     import_keras()
     if namespace.dry_run:
         return _dry_run(config, as_json=namespace.json)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from train.cli.startup import CACHE, CACHE_BYTES, NO_CACHE, NO_CACHE_BYTES, size
 from train.config import (
     CHANGEABLE,
+    FINE_TUNING,
     TARGETS,
     Augmentation,
     Head,
@@ -48,8 +49,10 @@ _CHOICES = (
 )
 _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
+    ("weights", "RUN", "run or .keras file whose weights to begin with"),
     ("augment", "NAME", f"{', '.join(get_args(Augmentation))}, or module:function of your own"),
     ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
+    ("leave_out", "K/N", "do not train on the K-th of N parts of the split, as folds of audit do"),
     ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
     ("cache", "DIR", CACHE),
 )
@@ -59,10 +62,13 @@ _SWITCHES = (
 )
 _WITHOUT_A_VALUE = {
     "window": "as many as 4 GiB hold",
+    "weights": "random ones",
+    "shares": "each record once an epoch",
     "patience": "go through all epochs",
     "target": "go through all epochs",
     "max_minutes": "no limit",
     "overfit": "train properly",
+    "leave_out": "train on all",
     "manifest": "messages name rows only",
     "cache": NO_CACHE,
     "cache_bytes": NO_CACHE_BYTES,
@@ -80,7 +86,10 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
 
     def told(name: str, text: str) -> str:
         if not resumed:
-            return f"{text} (default: {_WITHOUT_A_VALUE.get(name, defaults[name])})"
+            usual = str(_WITHOUT_A_VALUE.get(name, defaults[name]))
+            if name in FINE_TUNING:
+                usual += f", with --weights {FINE_TUNING[name]}"
+            return f"{text} (default: {usual})"
         return f"{text} (default: the run's)" if name in CHANGEABLE else argparse.SUPPRESS
 
     for name, metavar, kind, text in _NUMBERS:
@@ -89,6 +98,12 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
         parser.add_argument(_flag(name), metavar=metavar, help=told(name, text))
     for name, choices, text in _CHOICES:
         parser.add_argument(_flag(name), choices=get_args(choices), help=told(name, text))
+    parser.add_argument(
+        "--shares",
+        metavar="N,N,...",
+        type=lambda text: tuple(map(float, text.split(","))),
+        help=told("shares", "shares of several datasets, such as 3,1"),
+    )
     for name, flag, value, text in _SWITCHES:
         parser.add_argument(
             flag,
@@ -102,6 +117,9 @@ def add_options(parser: argparse.ArgumentParser, *, resumed: bool = False) -> No
 def given_options(namespace: argparse.Namespace) -> dict[str, Any]:
     """Returns the fields of `TrainConfig` that a command line names."""
     values = {field.name: getattr(namespace, field.name, None) for field in fields(TrainConfig)}
+    if values["dataset"] is not None:
+        values["dataset"], *more = values["dataset"]
+        values["more_datasets"] = tuple(more)
     return {name: value for name, value in values.items() if value is not None}
 
 

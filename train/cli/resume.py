@@ -18,7 +18,12 @@ def add_parser(verbs: Verbs) -> None:
         "own; only those below may change. More epochs stretch the learning rate's schedule.",
     )
     parser.add_argument("run", metavar="RUN", help="folder of a run, or hdfs://...")
-    parser.add_argument("--dataset", metavar="DIR", help="the run's dataset, if it was moved")
+    parser.add_argument(
+        "--dataset",
+        metavar="DIR",
+        action="append",
+        help="the run's dataset, if it was moved; of several each, in their order",
+    )
     add_json(parser)
     add_options(parser, resumed=True)
     parser.set_defaults(verb=_resume)

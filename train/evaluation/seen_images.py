@@ -80,16 +80,19 @@ def count_seen(run: RunFolder, reader: RecordReader, info: DatasetInfo) -> int |
     Returns:
         None if the pictures that the run was trained on are not known any more.
     """
-    seen = _read_seen(run)
+    seen = seen_digests(run)
     if seen is None:
         return None
     return int(np.isin(digests_of(reader, info), seen).sum())
 
 
-def _read_seen(run: RunFolder) -> Digests | None:
-    """Returns the digests that a run wrote, or those of its dataset where that is still there."""
+def seen_digests(run: RunFolder) -> Digests | None:
+    """Returns the digests of the pictures that a run was trained on.
+
+    They are those that it wrote, or those of its dataset where that is still there.
+    """
     with contextlib.suppress(OSError, ValueError, ShardfeedError):
-        most_bytes = _HEADER_BYTES + 8 * run.dataset_info().num_records("train")
+        most_bytes = _HEADER_BYTES + 8 * _most_records(run)
         with open(run.file(SEEN), "rb", opener=open_regular) as file:
             if os.fstat(file.fileno()).st_size > most_bytes:
                 raise ValueError("more digests than records")
@@ -97,9 +100,20 @@ def _read_seen(run: RunFolder) -> Digests | None:
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
     config = run.config()
+    if config.get("more_datasets"):
+        return None
     with contextlib.suppress(ShardfeedError):
         dataset = open_dataset(config["dataset"])
         if dataset.info.dataset_id == config["dataset_id"]:
             source = open_source(dataset, "train", 1, shuffle=False)
             return digests_of(source.reader, dataset.info)
     return None
+
+
+def _most_records(run: RunFolder) -> int:
+    """Returns how many training records a run can have had."""
+    info = run.dataset_info()
+    if not run.config().get("more_datasets"):
+        return info.num_records("train")
+    height, width, channels = info.image_shape
+    return _MOST_RAW_BYTES // (height * width * channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 from convert.dataset.info import DatasetInfo
@@ -22,12 +22,18 @@ from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
 from train.records.prefetch import ReadAhead
 from train.records.reading.encoded import open_reader
-from train.records.reading.reader import RecordReader
-from train.records.reading.shards import ShardFile, mean_record_bytes
+from train.records.reading.reader import Ints, RecordReader
+from train.records.reading.shards import ShardFile, mean_record_bytes, shard_counts
 
 
-def open_batches(asked: SourceArguments) -> BatchSource:
+def open_batches(
+    asked: SourceArguments, choose: Callable[[int], Ints] | None = None
+) -> BatchSource:
     """Opens a split of a dataset, or of several.
+
+    Args:
+        asked: The options.
+        choose: Returns the numbers of the records to read, ascending, of so many. None: all.
 
     Raises:
         FormatError: A folder is no finished dataset.
@@ -39,16 +45,19 @@ def open_batches(asked: SourceArguments) -> BatchSource:
     folders = [dataset.path for dataset in datasets]
     infos = [dataset.info for dataset in datasets]
     _check(folders, infos, asked)
+    info = common_info(datasets)
     files = _files(datasets, asked.split)
+    chosen = choose(sum(file.shard.records for file in files)) if choose else None
     cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
-    orders = _orders(files, infos, asked, is_cached=cache is not None)
+    sizes = shard_counts(files, chosen)
+    orders = _orders(files, sizes, infos, asked, is_cached=cache is not None)
     far = None
     with contextlib.ExitStack() as stack:
         for dataset in datasets:
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
             far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, folders[0], infos[0], far, asked)
+        reader = _open_reader(files, datasets, info, far, asked, chosen)
     order, ahead = _mixed(reader, orders, asked)
     augment = augmentation(asked.augment)
     if augment is not None:
@@ -57,7 +66,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
         reader=reader,
         order=order,
         read_ahead=ahead,
-        output_names=tuple(infos[0].outputs),
+        output_names=tuple(info.outputs),
         batch_size=asked.batch_size,
         seed=asked.seed,
         augment=augment,
@@ -80,12 +89,25 @@ open_source = takes(SourceArguments)(open_batches)
 """Does the same for (path, split, batch_size, seed) and options by name."""
 
 
-def _opened(paths: Paths | OpenDataset) -> list[OpenDataset]:
+def _opened(paths: Paths | OpenDataset | Sequence[OpenDataset]) -> list[OpenDataset]:
     """Opens datasets; each is one folder for as long as something of it is read."""
-    if isinstance(paths, OpenDataset):
-        return [paths]
-    several = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return [open_dataset(os.fspath(path)) for path in several]
+    several = [paths] if isinstance(paths, str | os.PathLike | OpenDataset) else paths
+    return [
+        one if isinstance(one, OpenDataset) else open_dataset(os.fspath(one)) for one in several
+    ]
+
+
+def common_info(datasets: Sequence[OpenDataset]) -> DatasetInfo:
+    """Returns the description that serves for all of several datasets: that with most classes.
+
+    Raises:
+        UsageError: They cannot be read as one.
+    """
+    widest = max(datasets, key=lambda one: sum(map(len, one.info.classes.values())))
+    for dataset in datasets:
+        _require_equal(datasets[0].path, datasets[0].info, dataset.path, dataset.info)
+        _require_first_classes(widest, dataset)
+    return widest.info
 
 
 def _limited(shard_records: Sequence[int], limit: int | None) -> list[int]:
@@ -110,23 +132,49 @@ def _check(folders: list[str], infos: list[DatasetInfo], asked: SourceArguments)
             raise UsageError(f"{folder}: no split {split!r}; the dataset has {present}.")
         if not sum(shard.records for shard in info.splits[split]):
             raise UsageError(f"{folder}: the split {split!r} has no records.")
-        _require_equal(folders[0], infos[0], folder, info)
 
 
 def _require_equal(path: str, info: DatasetInfo, other_path: str, other: DatasetInfo) -> None:
     """Raises `UsageError` unless two datasets can be read as one."""
-    for what, ours, theirs in (
-        ("image size", info.image_shape, other.image_shape),
-        ("encoding", info.image.encoding, other.image.encoding),
-        ("outputs", list(info.outputs), list(other.outputs)),
+    width, height = info.image.size
+    for what, ours, theirs, remedy in (
+        (
+            "image size",
+            info.image_shape,
+            other.image_shape,
+            f"--size {width} {height} --channels {info.image.channels}",
+        ),
+        (
+            "encoding",
+            info.image.encoding,
+            other.image.encoding,
+            f"--encoding {info.image.encoding}",
+        ),
+        (
+            "outputs",
+            list(info.outputs),
+            list(other.outputs),
+            f"labels of the same outputs and --vocabulary {path}",
+        ),
     ):
         if ours != theirs:
-            raise UsageError(f"{other_path}: its {what} {theirs} is not that of {path}: {ours}.")
-    if info.classes != other.classes:
-        raise UsageError(
-            f"{other_path}: its classes are not those of {path}. "
-            "Convert both with one --vocabulary."
-        )
+            raise UsageError(
+                f"{other_path}: its {what} {theirs} is not that of {path}: {ours}. "
+                f"Convert it with {remedy}."
+            )
+
+
+def _require_first_classes(widest: OpenDataset, dataset: OpenDataset) -> None:
+    """Raises `UsageError` unless classes have the same indices in a dataset as in the widest."""
+    for output, classes in dataset.info.classes.items():
+        if widest.info.classes[output][: len(classes)] != classes:
+            foreign = [name for name in classes if name not in widest.info.classes[output]]
+            what = f"{foreign[0]!r} is none of them" if foreign else "their order is another"
+            more = f"--vocabulary {widest.path}" + " --add-classes" * bool(foreign)
+            raise UsageError(
+                f"{dataset.path}: its classes of {output} are not the first ones of "
+                f"{widest.path}: {what}. Convert it again with {more}."
+            )
 
 
 def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
@@ -139,10 +187,11 @@ def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
 
 def _open_reader(
     files: list[ShardFile],
-    folder: str,
+    datasets: list[OpenDataset],
     info: DatasetInfo,
     far: CachedShards | None,
     asked: SourceArguments,
+    chosen: Ints | None,
 ) -> RecordReader:
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
@@ -150,14 +199,16 @@ def _open_reader(
         info,
         verify=asked.verify_records,
         on_bad=asked.on_bad_record,
-        source_of=source_finder(folder, info, asked.manifest),
+        sources_of=source_finder(datasets, asked.manifest),
         far=far,
+        records=chosen,
         **more,
     )
 
 
 def _orders(
     files: list[ShardFile],
+    sizes: list[int],
     infos: list[DatasetInfo],
     asked: SourceArguments,
     *,
@@ -166,8 +217,7 @@ def _orders(
     """Returns the order of all records, or of each dataset's, if they are weighted."""
     shuffle, record_bytes = asked.is_shuffled, mean_record_bytes(files)
 
-    def of(files: list[ShardFile]) -> RecordOrder:
-        sizes = [file.shard.records for file in files]
+    def of(sizes: list[int]) -> RecordOrder:
         limited = _limited(sizes, asked.limit)
         window = asked.window
         if is_cached and not shuffle:  # it changes nothing but what is needed at once
@@ -177,11 +227,11 @@ def _orders(
         return RecordOrder(limited, seed=asked.seed, window=window, shuffle=shuffle)
 
     if asked.weights is None:
-        return [of(files)]
+        return [of(sizes)]
     if not shuffle:
         raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
     ends = list(accumulate(len(info.splits[asked.split]) for info in infos))
-    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
+    return [of(sizes[start:stop]) for start, stop in pairwise([0, *ends])]
 
 
 def _mixed(

@@ -67,13 +67,13 @@ class SourceArguments(SourceOptions):
     """What batches are made of.
 
     Attributes:
-        path: A folder that `convert` made, also on HDFS, or several; or an open dataset.
+        path: A folder that `convert` made, also on HDFS, or several; or open datasets.
         split: `train`, `validation` or `test`.
         batch_size: Records of a batch, of all ranks together. At least 1.
         seed: Of the order and the augmentation. In [0, 2**63).
     """
 
-    path: Paths | OpenDataset
+    path: Paths | OpenDataset | Sequence[OpenDataset]
     split: str
     batch_size: int
     seed: int = 0

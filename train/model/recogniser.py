@@ -66,6 +66,11 @@ class Recogniser(keras.Model):
                 shape=(), initializer="zeros", dtype="int32", trainable=False, name="averaged_steps"
             )
 
+    def restart_average(self) -> None:
+        """Makes the average equal to the weights, as it is before the first step."""
+        for averaged, current in self._pairs:
+            averaged.assign(current)
+
     def train_step(self, *args: Any) -> Any:
         """Takes a step and moves the average; signature and result are those of the backend."""
         if keras.backend.backend() != "jax":

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from train.pages.numbers import compact
+from train.pages.numbers import compact, ticks
 
 Point = tuple[float, float]
+
+KINDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+"""Classes of the style, each a colour of its own."""
 
 _BOTTOM = 32  # height of the ticks and the label of the horizontal axis
 _LETTER = 6.3  # width of a digit at the size of the ticks
@@ -24,7 +27,7 @@ class Series:
 
     Attributes:
         name: In the legend.
-        kind: Class of the style: `first`, `second`, `third` or `fourth`.
+        kind: Class of the style: one of `KINDS`.
         points: (x, y) with x ascending; those that are not finite leave a gap out.
         note: Beside its name in the legend, for instance a value.
     """
@@ -81,8 +84,6 @@ class Bubble:
         high: Greatest.
         x: Mean confidence.
         y: Share of right answers.
-        radius: Of the circle.
-        tall: Height of the bar that says how many answers there are.
         text: Shows under the pointer.
     """
 
@@ -90,8 +91,6 @@ class Bubble:
     high: float
     x: float
     y: float
-    radius: float
-    tall: float
     text: str
 
 
@@ -158,3 +157,17 @@ class Chart:
         """Returns the vertical place of a value; what is beyond the axis lies at its end."""
         share = min(max(self.y.share(value), 0.0), 1.0)
         return round(self.bottom - (self.bottom - self.top) * share, 1)
+
+
+def epoch_axis(first: float, last: float) -> Axis:
+    """Returns the axis of the epochs from `first` to `last`."""
+    inner = [tick for tick in ticks(first, last, 6, least_step=1) if first <= tick <= last]
+    least_gap = (last - first) / 12
+    inner = [t for t in inner if t in (first, last) or min(t - first, last - t) > least_gap]
+    found = sorted({first, *inner, last})
+    # A single epoch stands in the middle of an axis of its own.
+    return Axis(
+        ticks=found if len(found) > 1 else [first - 0.5, first, first + 0.5],
+        write=lambda tick: f"{tick:.0f}" if tick == int(tick) else "",
+        label="epoch",
+    )

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
-from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
+from train.evaluation.calibration import Calibration
+from train.evaluation.calibration_file import read_calibration
+from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
@@ -20,6 +22,7 @@ from train.records.class_counts import ClassCounts
 from train.runs.events import started
 from train.runs.folder import BAD_RECORDS, BEST, EVENTS, HISTORY, RunFolder
 from train.runs.history import Row
+from train.runs.new_folder import name_of
 
 if TYPE_CHECKING:
     import keras
@@ -35,11 +38,13 @@ class Picture:
     Attributes:
         pixels: uint8, shape (height, width, channels).
         row: Its manifest row.
+        path: Its image, as the manifest spells it; empty if that is not known.
         record: Its place in the split.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     row: int
+    path: str
     record: int
 
 
@@ -52,11 +57,13 @@ class Validation:
         worst: The wrongly read records with the largest losses, the worst first; if there are
             none, those with the lowest confidence, the lowest first.
         random: Some records, the same for each run with this seed and split.
+        parts: The predictions for each dataset, where there are several.
     """
 
     evaluation: Evaluation
     worst: list[Picture]
     random: list[Picture]
+    parts: Sequence[tuple[Part, Evaluation]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +84,7 @@ class Content:
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.
         validation: None: there is no such split.
+        calibration: How the confidences in it were calibrated.
     """
 
     path: str
@@ -92,12 +100,12 @@ class Content:
     model_bytes: int
     class_counts: ClassCounts
     validation: Validation | None
+    calibration: Calibration
 
     @property
     def name(self) -> str:
-        """What the run is called: its folder, of a numbered one with the folder around it."""
-        parent, name = os.path.split(absolute(self.path))
-        return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
+        """What the run is called."""
+        return name_of(self.path)
 
     def column(self, name: str) -> list[tuple[float, float]]:
         """Returns a column of the history: (epoch, value)."""
@@ -140,16 +148,20 @@ def gather(
         model_bytes=os.path.getsize(run.file(BEST)),
         class_counts=class_counts,
         validation=validation,
+        calibration=read_calibration(run),
     )
 
 
-def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> Validation:
+def read_validation(
+    source: BatchSource, evaluation: Evaluation, seed: int, parts: Sequence[Part] = ()
+) -> Validation:
     """Chooses the images of a report and reads them.
 
     Args:
         source: The validation split, unshuffled.
         evaluation: What was read in it.
         seed: Of the choice.
+        parts: The split's, where it is that of several datasets.
     """
     records = len(evaluation.labels)
     rng = np.random.default_rng(seed)
@@ -159,6 +171,7 @@ def read_validation(source: BatchSource, evaluation: Evaluation, seed: int) -> V
         evaluation=evaluation,
         worst=_pictures(source, worst or least_certain_records(evaluation, NUM_PICTURES)),
         random=_pictures(source, chosen),
+        parts=list(by_part(evaluation, parts)),
     )
 
 
@@ -168,8 +181,11 @@ def _pictures(source: BatchSource, records: Sequence[int]) -> list[Picture]:
         return []
     numbers = np.array(records, np.int64)
     images, _ = source.reader.gather(numbers)
-    found = zip(images, source.reader.rows(numbers).tolist(), records, strict=True)
-    return [Picture(pixels=pixels, row=row, record=record) for pixels, row, record in found]
+    rows, paths = source.reader.rows(numbers).tolist(), source.reader.sources(numbers)
+    return [
+        Picture(pixels=pixels, row=row, path=path, record=record)
+        for pixels, row, path, record in zip(images, rows, paths, records, strict=True)
+    ]
 
 
 def _number(text: str) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convert.storage.local import write_file
 from train.evaluation.evaluate import evaluate_source
+from train.evaluation.parts import Part
 from train.evaluation.predictions import Evaluation
 from train.evaluation.seen_images import write_seen
 from train.records.batches import BatchSource
@@ -29,6 +31,7 @@ def write_report(
     training: RecordReader,
     validation: BatchSource | None,
     evaluation: Evaluation | None = None,
+    parts: Sequence[Part] = (),
 ) -> None:
     """Writes class_counts.json, training_images.npy and report.html into a run's folder.
 
@@ -39,6 +42,7 @@ def write_report(
         training: The records of its training split.
         validation: Its validation split, unshuffled, or None.
         evaluation: What the best weights read in it. None: they are loaded, and read it.
+        parts: Its parts, where it is that of several datasets.
 
     Raises:
         FormatError: The run cannot be read.
@@ -53,7 +57,7 @@ def write_report(
     if validation is not None:
         if evaluation is None:
             evaluation = evaluate_source(run.load_model(), validation, blanks_of(info))
-        read = read_validation(validation, evaluation, run.config().get("seed", 0))
+        read = read_validation(validation, evaluation, run.config().get("seed", 0), parts)
     text = page(gather(run, model, best, counts, read))
     with run.writing(REPORT):
         write_file(run.file(REPORT), text)

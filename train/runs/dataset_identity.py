@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
-from train.errors import MismatchError, ReplacedError
+from train.errors import MismatchError, ReplacedError, UsageError
 from train.runs.folder import RunFolder
+from train.runs.stored_files import is_text
+
+_Opened = TypeVar("_Opened")
 
 
 def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
@@ -22,17 +26,37 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
     Raises:
         FormatError: There is none.
         MismatchError: In the place of the run's own is another one.
+        UsageError: The run has several, and none was named.
     """
-    path = given or str(run.config()["dataset"])
+    config = run.config()
+    if given is None and config.get("more_datasets"):
+        paths = (config["dataset"], *config["more_datasets"])
+        raise UsageError(
+            f"{run.address}: was trained on {len(paths)} datasets: {', '.join(paths)}. "
+            "Name the one that is meant."
+        )
+    path = given or str(config["dataset"])
     dataset = open_dataset(path)
-    if given is None and dataset.info.dataset_id != run.config()["dataset_id"]:
+    if given is None and dataset.info.dataset_id != config["dataset_id"]:
         raise other_dataset(run, path, dataset.info, remedy)
     return dataset
 
 
+def own_ids(config: Mapping[str, Any]) -> list[str]:
+    """Returns the ids of the datasets that a run was trained on, in their order.
+
+    Args:
+        config: Content of config.json.
+    """
+    found = config.get("dataset_ids")
+    if isinstance(found, list | tuple) and found and all(map(is_text, found)):
+        return list(found)
+    return [config["dataset_id"]]
+
+
 @contextlib.contextmanager
-def reading(open_checked: Callable[[], OpenDataset]) -> Iterator[OpenDataset]:
-    """Opens a dataset that a `with` block reads.
+def reading(open_checked: Callable[[], _Opened]) -> Iterator[_Opened]:
+    """Opens a dataset, or several, that a `with` block reads.
 
     If another one takes its place meanwhile, the error is the one that the same command would end
     with from now on.
@@ -52,9 +76,11 @@ def reading(open_checked: Callable[[], OpenDataset]) -> Iterator[OpenDataset]:
         raise
 
 
-def other_dataset(run: RunFolder, path: str, info: DatasetInfo, remedy: str) -> MismatchError:
-    """Returns the error that a dataset is not the run's, with both sides."""
-    dataset_id = str(run.config()["dataset_id"])
+def other_dataset(
+    run: RunFolder, path: str, info: DatasetInfo, remedy: str, number: int = 0
+) -> MismatchError:
+    """Returns the error that a dataset is not the run's, with both sides; `number` says which."""
+    dataset_id = own_ids(run.config())[number]
     original = run.dataset_info()
     ours = _shown(original) if original.dataset_id == dataset_id else dataset_id[:8]
     return MismatchError(

@@ -8,7 +8,7 @@ RUN/
   bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
-  best.keras         the weights of the best epoch on the validation split
+  best.keras         the weights of the best epoch on the validation split, and calibration.json
   last.keras         the weights of the last epoch
   last_raw.keras     the same before averaging; both above are averages, unless --ema is 0
   diverged.npz       the batch with which the loss became infinite or not a number
@@ -26,6 +26,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -209,6 +210,13 @@ class RunFolder:
         with self._replacing(name) as part:
             shutil.copyfile(path, part)
 
+    def add_to_model(self, name: str, member: str, text: str) -> None:
+        """Adds a text to a saved model's file, which Keras passes over."""
+        with self._replacing(name) as part:
+            shutil.copyfile(self.file(name), part)
+            with zipfile.ZipFile(part, "a") as archive:
+                archive.writestr(member, text)
+
     def remove(self, name: str) -> None:
         """Removes one of the run's files, if it is there."""
         with self.writing(name):
@@ -224,23 +232,14 @@ class RunFolder:
         Raises:
             FormatError: It is missing or damaged.
         """
-        # The public function takes a path only, which may lead to another file by then.
-        from keras.src.saving.saving_lib import load_model
-
         path = self.file(name)
         if not os.path.isfile(path):
             raise FormatError(
                 f"{self.shown(name)}: no such file; the run ended before its first epoch did."
             )
-        try:
-            with open(path, "rb", opener=open_regular) as file:
-                require_real_model(file)
-                return load_model(file, compile=False, safe_mode=True)
-        except Exception as error:
-            own = str(self.config().get("model"))
-            theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
-            hint = theirs if is_custom(own) else "Train again."
-            raise FormatError(f"{self.shown(name)}: cannot be loaded as a model. {hint}") from error
+        own = str(self.config().get("model"))
+        theirs = f"If its layers are those of {own}, register them and repeat --model {own}."
+        return load_network(path, self.shown(name), theirs if is_custom(own) else "Train again.")
 
     def write_array(self, name: str, array: np.ndarray[Any, Any]) -> None:
         """Writes an array as a .npy file."""
@@ -282,3 +281,27 @@ class RunFolder:
             FormatError: It is damaged.
         """
         return read_history(self.file(HISTORY), self.shown(HISTORY))
+
+
+def load_network(path: str, shown: str, remedy: str) -> keras.Model:
+    """Loads a `.keras` file; runs no code that may be in it.
+
+    Args:
+        path: The file.
+        shown: What the user calls it.
+        remedy: What to do if it is none.
+
+    Raises:
+        FormatError: It is missing or damaged.
+    """
+    # The public function takes a path only, which may lead to another file by then.
+    from keras.src.saving.saving_lib import load_model
+
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            require_real_model(file)
+            return load_model(file, compile=False, safe_mode=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{shown}: no such file. {remedy}") from error
+    except Exception as error:
+        raise FormatError(f"{shown}: cannot be loaded as a model. {remedy}") from error

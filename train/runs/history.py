@@ -56,13 +56,17 @@ class Journal:
                 return True
         return patience is not None and done > 0 and done - self.best["epoch"] >= patience
 
-    def note_bad_records(self, readers: Iterable[Reader]) -> list[Row]:
-        """Adds the bad records that readers have met; returns those that are new."""
+    def note_bad_records(self, readers: Iterable[Reader], num_datasets: int = 1) -> list[Row]:
+        """Adds the bad records that readers have met; returns those that are new.
+
+        A shard is named by its file, or by its path where several datasets may have the same names.
+        """
         known = {_place(row) for row in self.bad_records}
         met = [asdict(bad) for reader in readers for bad in reader.bad_records]
-        found = [{**row, "shard": os.path.basename(row["shard"])} for row in met]
+        if num_datasets == 1:
+            met = [{**row, "shard": os.path.basename(row["shard"])} for row in met]
         # A record is met by a reader once; after a resume, again.
-        new = [row for row in found if _place(row) not in known]
+        new = [row for row in met if _place(row) not in known]
         # Threads meet them in any order.
         self.bad_records = sorted([*self.bad_records, *new], key=_place)
         return new

@@ -9,7 +9,7 @@ from itertools import count
 from convert.dataset.info import DATASET_JSON
 from convert.os_errors import kind_of
 from convert.storage.local import PART
-from convert.storage.places import real_place
+from convert.storage.places import absolute, real_place
 from train.errors import FormatError, UsageError
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
@@ -34,6 +34,12 @@ def make_folder(path: str | None) -> str:
         raise taken(path or "", is_run=is_run) from error
     except OSError as error:
         raise kind_of(error)(f"{path or 'runs'}: cannot be made: {error.strerror}.") from error
+
+
+def name_of(address: str) -> str:
+    """Returns what a run is called: its folder, of a numbered one with the folder around it."""
+    parent, name = os.path.split(absolute(address))
+    return f"{os.path.basename(parent)}/{name}" if name.isdecimal() else name
 
 
 def is_unborn(names: Iterable[str]) -> bool:

@@ -212,6 +212,8 @@ def fits(value: object, hint: Any) -> bool:
         return any(fits(value, choice) for choice in get_args(hint))
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(fits(one, get_args(hint)[0]) for one in value)
     if hint is int:
         return is_whole(value)
     if hint is float:

@@ -18,6 +18,7 @@ from train.model.recogniser import inference_network, num_parameters
 from train.training.augmented import picture_path, write_augmented
 from train.training.job import Job
 from train.training.meter import memory_bytes
+from train.training.old_weights import with_weights
 
 _STEPS = 6  # the first builds the graph, the others tell how long one takes
 
@@ -35,6 +36,7 @@ class DryRun:
         loss: Mean over the steps.
         seconds: What all epochs would take at that pace, validation left out.
         memory_bytes: Largest resident memory of the process.
+        taken: What was taken of other weights. None: these were random.
         picture: Shows training images beside augmented versions. None: there is none.
         picture_error: Why there is none, though images are augmented.
     """
@@ -47,6 +49,7 @@ class DryRun:
     loss: float
     seconds: float
     memory_bytes: int
+    taken: str | None
     picture: str | None
     picture_error: str | None
 
@@ -61,6 +64,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     """
     job = Job.open(config)
     model = job.model()
+    job, taken = with_weights(job, model)
     steps = min(_STEPS, job.training.num_steps)
     times = _StepTimes()
     with reader_failure(job.training.reader):
@@ -86,6 +90,7 @@ def dry_run(config: TrainConfig) -> DryRun:
         loss=loss,
         seconds=first + step * (config.epochs * job.training.num_steps - 1),
         memory_bytes=memory_bytes(),
+        taken=taken,
         picture=picture,
         picture_error=picture_error,
     )
@@ -107,6 +112,7 @@ def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
     """Returns the results of a few steps, to be printed."""
     rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
     lines = [
+        *([found.taken] if found.taken else []),
         f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
         f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "
         f"{found.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import keras
@@ -13,15 +14,18 @@ import keras
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.places import absolute
-from train.config import CHANGEABLE, TrainConfig, is_custom
+from train.config import CHANGEABLE, OF_PLACES, TrainConfig, is_custom
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
+from train.evaluation.parts import Part
 from train.input.augmentation import require_repeatable
-from train.input.open_source import open_source
+from train.input.open_source import common_info, open_batches
+from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
+from train.records.folds import Fold
 from train.records.labels import require_labels, require_sense
 from train.records.reading.reader import RecordReader
 
@@ -32,23 +36,28 @@ class Job:
 
     Attributes:
         config: The options.
-        info: The dataset's description.
+        info: The dataset's description; of several, that with most classes.
+        datasets: The datasets.
         training: Batches to train on.
         validation: Batches to validate on, or None.
+        weights_digest: SHA-256 of the file whose weights were the first ones. None: they were
+            random, or are not known yet.
     """
 
     config: TrainConfig
     info: DatasetInfo
+    datasets: tuple[OpenDataset, ...]
     training: BatchSource
     validation: BatchSource | None
+    weights_digest: str | None = None
 
     @classmethod
-    def open(cls, config: TrainConfig, dataset: OpenDataset | None = None) -> Job:
-        """Opens the splits of a dataset, all of one folder.
+    def open(cls, config: TrainConfig, datasets: Sequence[OpenDataset] = ()) -> Job:
+        """Opens the splits of datasets, all splits of one folder each.
 
         Args:
             config: The options.
-            dataset: The dataset. None: it is opened here.
+            datasets: The datasets. None of them: they are opened here.
 
         Raises:
             UsageError: An option or the dataset's splits do not fit.
@@ -57,11 +66,11 @@ class Job:
         """
         if config.deterministic:
             use_deterministic_kernels()
-        dataset = dataset or open_dataset(config.dataset)
-        info = dataset.info
-        opened = partial(
-            open_source,
-            dataset,
+        datasets = tuple(datasets or map(open_dataset, config.datasets))
+        _require_each_once(datasets)
+        info = common_info(datasets)
+        asked = partial(
+            SourceArguments,
             verify_records=config.verify_records,
             on_bad_record=config.on_bad_record,
             manifest=config.manifest,
@@ -69,17 +78,23 @@ class Job:
             cache=config.cache,
             cache_bytes=config.cache_bytes,
         )
-        training = opened(
-            "train",
-            min(config.batch_size, config.overfit or config.batch_size),
-            config.seed,
-            augment="none" if config.overfit else config.augment,
-            window=config.window,
+        training = open_batches(
+            asked(
+                datasets,
+                "train",
+                min(config.batch_size, config.overfit or config.batch_size),
+                config.seed,
+                augment="none" if config.overfit else config.augment,
+                window=config.window,
+                weights=config.shares,
+            ),
+            Fold(*config.left_out).others if config.left_out else None,
         )
         validation = None
         split = "validation" if config.overfit is None else "train"
-        if split in info.splits:
-            validation = opened(split, BATCH_SIZE, shuffle=False)
+        held_out = [dataset for dataset in datasets if split in dataset.info.splits]
+        if held_out:
+            validation = open_batches(asked(held_out, split, BATCH_SIZE, shuffle=False))
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)
@@ -89,7 +104,20 @@ class Job:
                 require_labels(source.reader, info, source.order.num_records)
         if training.augment is not None and is_custom(config.augment):
             require_repeatable(config.augment, training)
-        return cls(config=config, info=info, training=training, validation=validation)
+        return cls(
+            config=config, info=info, datasets=datasets, training=training, validation=validation
+        )
+
+    @property
+    def parts(self) -> list[Part]:
+        """The validation split's parts, where it is that of several datasets."""
+        if len(self.datasets) == 1 or self.config.overfit is not None:
+            return []
+        return [
+            Part(number=number, path=one.path, records=one.info.num_records("validation"))
+            for number, one in enumerate(self.datasets, 1)
+            if "validation" in one.info.splits
+        ]
 
     @property
     def readers(self) -> list[RecordReader]:
@@ -102,8 +130,11 @@ class Job:
         return {
             **asdict(self.config),
             "dataset": absolute(self.config.dataset),
+            "more_datasets": [absolute(path) for path in self.config.more_datasets],
             "cache": self.config.cache and os.path.abspath(self.config.cache),
-            "dataset_id": self.info.dataset_id,
+            "weights": self.config.weights and absolute(self.config.weights),
+            "weights_digest": self.weights_digest,
+            **_identity([dataset.info.dataset_id for dataset in self.datasets]),
             "window": self.training.order.window,
             "head": resolved_head(self.config, self.info),
             "precision": resolved_precision(self.config.precision),
@@ -123,7 +154,27 @@ class Job:
 
 def unchangeable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns those of a run's options that a resume must have again."""
-    return {name: value for name, value in options.items() if name not in (*CHANGEABLE, "run")}
+    return {name: value for name, value in options.items() if name not in (*CHANGEABLE, *OF_PLACES)}
+
+
+def _identity(ids: Sequence[str]) -> dict[str, Any]:
+    """Returns what config.json says of the datasets: one id, and if they are several each."""
+    if len(ids) == 1:
+        return {"dataset_id": ids[0]}
+    return {"dataset_id": sha256(" ".join(ids).encode()).hexdigest(), "dataset_ids": list(ids)}
+
+
+def _require_each_once(datasets: Sequence[OpenDataset]) -> None:
+    """Raises `UsageError` if a dataset was named twice; shares say what shall come more often."""
+    seen: dict[str, str] = {}
+    for dataset in datasets:
+        other = seen.get(dataset.info.dataset_id)
+        if other is not None:
+            raise UsageError(
+                f"{dataset.path}: the same dataset as {other}. Name it once; --shares says how "
+                "often its records come."
+            )
+        seen[dataset.info.dataset_id] = dataset.path
 
 
 def _refuse_without_validation(config: TrainConfig) -> None:

@@ -8,15 +8,16 @@ from dataclasses import fields, replace
 from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
-from train.config import CHANGEABLE, TrainConfig, is_custom, renamed
+from convert.storage.places import absolute
+from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom, renamed
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
+from train.evaluation.calibration_file import is_calibrated
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
-from train.report.write import write_report
 from train.runs.checkpoints.checkpoint import Checkpoint
 from train.runs.checkpoints.store import Checkpoints
-from train.runs.dataset_identity import other_dataset, reading
+from train.runs.dataset_identity import other_dataset, own_ids, reading
 from train.runs.environment import differences, environment
 from train.runs.events import cut_back
 from train.runs.folder import CHECKPOINTS, EVENTS, MODELS, REPORT, RunFolder
@@ -26,7 +27,7 @@ from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.job import Job, unchangeable
 from train.training.result import TrainResult, result_of
-from train.training.start import train_and_report
+from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]
 
@@ -56,33 +57,42 @@ def resume_training(
         stored = run.config()
         _require_named(stored, changes, run)
         config = _config(stored, changes, run)
-        with reading(lambda: _open_same_dataset(config, stored, run)) as dataset:
-            return _resume(run, config, stored, dataset, say)
+        with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
+            return _resume(run, config, stored, datasets, say)
 
 
 def _resume(
-    run: RunFolder, config: TrainConfig, stored: Mapping[str, Any], dataset: OpenDataset, say: Say
+    run: RunFolder,
+    config: TrainConfig,
+    stored: Mapping[str, Any],
+    datasets: Sequence[OpenDataset],
+    say: Say,
 ) -> TrainResult:
-    """Goes on with a run whose options and dataset are known to be its own."""
+    """Goes on with a run whose options and datasets are known to be its own."""
     tell = RunLog(run, say)
     notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
     checkpoint = _newest(run, notes.append)
     if checkpoint is not None:
         _require_unedited(stored, checkpoint, run)
         if checkpoint.position.journal.is_complete(config):
-            if not os.path.exists(run.file(REPORT)):  # killed before it was written
-                job = Job.open(config, dataset)
+            # Killed before they were written, or older than calibrations.
+            if not os.path.exists(run.file(REPORT)) or not is_calibrated(run):
+                job = Job.open(config, datasets)
                 _cut_back(run, checkpoint, tell)
                 best = checkpoint.position.journal.best
-                write_report(run, run.load_model(), best, job.training.reader, job.validation)
-                run.upload()
+                finish_run(job, run.load_model(), run, best, tell)
             for note in notes:
                 tell(note)
             epochs = checkpoint.position.epoch
             say(f"{run.address} is complete: {epochs} epochs are done")
             return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
+    elif config.weights is not None:
+        raise CheckpointError(
+            f"{run.address}: was stopped before its first step, with no checkpoint of its first "
+            "weights yet. Nothing is lost: remove it, and train again."
+        )
     _require_same_backend(run)
-    job = Job.open(config, dataset)
+    job = replace(Job.open(config, datasets), weights_digest=stored.get("weights_digest"))
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
     model = job.model()
@@ -102,6 +112,9 @@ def _resume(
 def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
     """Returns the run's options with those changed that may."""
     names = [field.name for field in fields(TrainConfig)]
+    younger = {f.name: f.default for f in fields(TrainConfig) if f.name in YOUNGER}
+    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+    stored = {**younger, **stored, **lists}
     missing = [name for name in names if name not in stored]
     if missing:
         raise FormatError(
@@ -109,6 +122,14 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
             "it. Resume with that version, or start a new run."
         )
     config = TrainConfig(**{name: stored[name] for name in names})
+    count, asked_for = len(config.datasets), 1 + len(changes.get("more_datasets", ()))
+    if "dataset" in changes and asked_for != count:
+        raise UsageError(
+            f"{run.address}: was started on {count} datasets, got {asked_for}. Give --dataset for "
+            "each, in the order of config.json."
+        )
+    if "weights" in changes:  # config.json has the whole path
+        changes = {**changes, "weights": absolute(changes["weights"])}
     asked = replace(config, **changes)
     if asked.head == "auto":
         asked = replace(asked, head=resolved_head(asked, run.dataset_info()))
@@ -117,7 +138,7 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     different = [
         name
         for name in names
-        if name not in (*CHANGEABLE, "run") and getattr(asked, name) != stored[name]
+        if name not in (*CHANGEABLE, *OF_PLACES) and getattr(asked, name) != stored[name]
     ]
     if different:
         pairs = [(name, stored[name], getattr(asked, name)) for name in different]
@@ -166,20 +187,21 @@ def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> li
     ]
 
 
-def _open_same_dataset(
+def _open_same_datasets(
     config: TrainConfig, stored: Mapping[str, Any], run: RunFolder
-) -> OpenDataset:
-    """Opens the dataset; raises unless it is the one that the run was started on."""
+) -> list[OpenDataset]:
+    """Opens the datasets; raises unless they are those that the run was started on."""
     try:
-        dataset = open_dataset(config.dataset)
+        datasets = [open_dataset(path) for path in config.datasets]
     except FormatError as error:
         raise FormatError(
             f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
-    if dataset.info.dataset_id != stored["dataset_id"]:
-        remedy = "Point --dataset at the original, or start a new run."
-        raise other_dataset(run, config.dataset, dataset.info, remedy)
-    return dataset
+    for number, (dataset, own) in enumerate(zip(datasets, own_ids(stored), strict=True)):
+        if dataset.info.dataset_id != own:
+            remedy = "Point --dataset at the original, or start a new run."
+            raise other_dataset(run, dataset.path, dataset.info, remedy, number)
+    return datasets
 
 
 def _require_same_backend(run: RunFolder) -> None:

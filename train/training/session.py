@@ -112,6 +112,8 @@ class SessionCallback(keras.callbacks.Callback):
         """Writes what is known before the first step."""
         self._board.on_train_begin()
         self.cache.on_train_begin()
+        if self._resumed_at is None and self._session.job.config.weights is not None:
+            self.checkpoints.on_train_begin()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Begins to measure; the first epoch goes on where an earlier session stood."""
@@ -198,7 +200,7 @@ def resumable(readers: Sequence[RecordReader], run: RunFolder) -> Iterator[None]
         if failed is None:
             raise
         if isinstance(error, ReplacedError):  # nothing passes: the run is of the other dataset
-            path = failed.files[0].folder.path
+            path = ", ".join({file.folder.path: None for file in failed.files})
             raise FormatError(
                 f"{path}: was replaced by another dataset while it was read. "
                 "The run stands at its last checkpoint: restore the dataset, then go on with "

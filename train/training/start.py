@@ -8,14 +8,18 @@ import keras
 
 from train.config import TrainConfig
 from train.errors import StoppedError
+from train.evaluation.fitting import calibrate_run
+from train.evaluation.predictions import Evaluation
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoints.checkpoint import Checkpoint
 from train.runs.checkpoints.store import Arrays
 from train.runs.folder import RunFolder
+from train.runs.history import Row
 from train.runs.log import RunLog
 from train.runs.open import new_run
 from train.training.job import Job
+from train.training.old_weights import with_weights
 from train.training.result import TrainResult
 from train.training.session import resumable, train_session
 
@@ -40,10 +44,13 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
     job = Job.open(config)
     # Before there is a folder: what cannot be built leaves nothing behind.
     model = job.model()
+    job, taken = with_weights(job, model)
     with new_run(config.run, say) as run:
         run.write_start(job.options, job.info)
         tell = RunLog(run, say)
         tell(_opening(job, run))
+        if taken is not None:
+            tell(taken)
         reader = job.training.reader
         window = min(job.training.order.window, reader.num_records)
         if warning := window_warning(window, reader.record_bytes):
@@ -68,10 +75,38 @@ def train_and_report(
             say.write(str(stopped))
             run.upload()
             raise
-        reader = job.training.reader
-        write_report(run, model, result.best, reader, job.validation, evaluation)
-    run.upload()
+        finish_run(job, model, run, result.best, say, evaluation)
     return result
+
+
+def finish_run(
+    job: Job,
+    model: keras.Model,
+    run: RunFolder,
+    best: Row,
+    say: Callable[[str], None],
+    evaluation: Evaluation | None = None,
+) -> None:
+    """Writes what a run leaves once nothing is left to train: calibration and report.
+
+    Args:
+        job: What was trained.
+        model: Its model; only its variables are counted.
+        run: The run.
+        best: The history's row of the epoch whose weights are kept.
+        say: Prints a line that stays.
+        evaluation: What these weights read on validation, if it is known.
+    """
+    calibration, calibrated = calibrate_run(run, job.validation)
+    say(f"calibration: {calibration}")
+    read = calibrated or evaluation
+    write_report(run, model, best, job.training.reader, job.validation, read, job.parts)
+    for part in job.parts:
+        exact, characters = (
+            best[f"{part.prefix}_{name}"] for name in ("exact", "character_accuracy")
+        )
+        say(f"{part.path}: exact {exact:.1%}, characters {characters:.1%} on validation")
+    run.upload()
 
 
 def _opening(job: Job, run: RunFolder) -> str:
@@ -82,9 +117,10 @@ def _opening(job: Job, run: RunFolder) -> str:
         if job.validation
         else "no validation split, so the last epoch counts as the best"
     )
+    several = f"of {len(job.datasets)} datasets " if len(job.datasets) > 1 else ""
     return (
-        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} to "
-        f"train on, {held_out}; {len(job.info.outputs)} outputs of "
+        f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} "
+        f"{several}to train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
         f"{job.config.epochs} epochs of {job.training.num_steps} steps"
     )

@@ -137,6 +137,14 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
             "m.csv out --size 8 8 --labels-are-indices",
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
         ),
+        (
+            "m.csv out --size 8 8 --add-classes",
+            "--add-classes needs --vocabulary DATASET: without, every label becomes a class.",
+        ),
+        (
+            "m.csv out --size 8 8 --add-classes --labels-are-indices --vocabulary m.csv",
+            "--add-classes and --labels-are-indices exclude each other: an index has no name.",
+        ),
         ("no.csv out --size 8 8", "no.csv: no such manifest. Check the path."),
         (
             "m.csv out --size 8 8 --label-columns y0,z",
@@ -250,7 +258,8 @@ def test_help_names_every_option_as_a_flag() -> None:
     text = command("run", "--help").stdout
     words = set(re.findall(r"--[a-z-]+", text))
     named = {"--" + field.name.replace("_", "-") for field in fields(ConvertConfig)}
-    assert named - {"--manifest", "--dataset"} == words - {"--help", "--json", "--plan-only"}
+    others = {"--help", "--json", "--plan-only", "--split-key"}  # the last: --group-column
+    assert named - {"--manifest", "--dataset"} == words - others
     assert " MANIFEST DATASET\n" in text
 
 

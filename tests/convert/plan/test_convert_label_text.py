@@ -15,6 +15,7 @@ from convert_cases import (
     plan_of_rows,
     write_manifest,
 )
+from verify_cases import problems
 
 from convert.dataset.read import read_dataset
 from convert.errors import UsageError
@@ -106,6 +107,22 @@ def test_the_classes_of_a_dataset(tmp_path: Path) -> None:
     )
     assert result.info.classes == read_dataset(str(tmp_path / "texts")).classes
     assert (result.records, result.quarantined) == (1, 1)
+
+
+def test_a_grown_vocabulary_keeps_its_indices(tmp_path: Path) -> None:
+    draw_sources(tmp_path, 4)
+
+    def table(name: str, texts: str) -> Path:
+        rows = [[f"i/{number}.png", text] for number, text in enumerate(texts)]
+        return write_manifest(tmp_path / name, ["path", "y0"], rows)
+
+    convert(table("old.csv", "bcbc"), tmp_path / "old", split=ALL)
+    more = {"vocabulary": (str(tmp_path / "old"),), "add_classes": True, "split": ALL}
+    new = table("new.csv", "acab")
+    result = convert(new, tmp_path / "new", **more)
+    assert result.info.classes == {"y0": ("b", "c", "a")}
+    assert result.info.options["add_classes"] is True
+    assert problems(tmp_path / "new", manifest=str(new)) == []
 
 
 def test_a_blank_may_be_a_class_of_a_vocabulary(tmp_path: Path) -> None:
@@ -205,6 +222,18 @@ def test_what_was_understood(tmp_path: Path) -> None:
 def test_what_looks_strange(tmp_path: Path, labels: list[str], warning: str) -> None:
     rows = [f"{row},{label}" for row, label in enumerate(labels)]
     assert warning in lines_of(tmp_path, "path,y0", *rows)
+
+
+def test_a_split_key_that_does_not_decide_is_told(tmp_path: Path) -> None:
+    rows = [f"{row},{'ab'[row % 2]},{'' if row % 3 else row},train" for row in range(9)]
+    told = lines_of(tmp_path, "path,y0,id,part", *rows, group_column="id")
+    assert told[1] == "warning: 6 rows have no id, and stay together in one split (such as row 1)"
+    told = lines_of(tmp_path, "path,y0,id,split", *rows, group_column="id", split=())
+    assert told[2] == (
+        "warning: --split-key id decides nothing, since 'split' names each row's split; "
+        "--split NAME=SHARE,... would leave it to the key"
+    )
+    assert not any("id" in line for line in lines_of(tmp_path, "path,y0,id,part", *rows))
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,30 @@ def test_given_vocabularies(plan: Any) -> None:
     assert half.vocabularies.classes == {"y0": ("b", "x"), "y1": ("b", "a", "unused")}
 
 
+@pytest.mark.parametrize(
+    ("given", "classes"),
+    [
+        ({"*": ("b", "a")}, {"y0": ("b", "a", "c", "x")}),
+        ({"y1": ("b", "z")}, {"y0": ("b", "c", "x"), "y1": ("b", "z", "a")}),
+        ({"y0": ("x",), "y1": ("a",)}, {"y0": ("x", "b", "c"), "y1": ("a", "b")}),
+    ],
+)
+def test_classes_are_added_at_the_end(
+    plan: Any, given: dict[str, tuple[str, ...]], classes: dict[str, tuple[str, ...]]
+) -> None:
+    table = ["path,y0,y1", "p,b,b", "q,x,a", "r,c,b"]
+    made = plan(*table, given=given, add_classes=True, vocabulary=("f",))
+    assert made.vocabularies.classes == classes
+    assert not quarantined(made)
+
+
+def test_added_classes_stand_before_the_blank(plan: Any) -> None:
+    options = {"text_column": "t", "text_length": 3, "pad_label": True}
+    table = ["path,t", "p,bd", "q,abc"]
+    made = plan(*table, given={"*": ("b", "a")}, add_classes=True, vocabulary=("f",), **options)
+    assert list(made.vocabularies.classes.values()) == [("b", "a", "c", "d", "")]
+
+
 def test_labels_that_are_indices(plan: Any) -> None:
     table = ["path,y0", "p,0", "q,2", "r,3", "s,-1", "t,01", "u,"]
     made = plan(*table, given={"*": ("c", "b", "a")}, labels_are_indices=True, vocabulary=("f",))
@@ -227,6 +251,7 @@ CHANGES: dict[str, Any] = {
     "verbatim_labels": True,
     "fit": "pad",
     "lenient": True,
+    "add_classes": True,
     "label_columns": ("y0",),
     "text_column": "t",
     "text_length": 2,
@@ -255,6 +280,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "pad_label": {"text_column": "t"},
     "labels_are_indices": {"vocabulary": ("f",)},
     "split_column": {"split": ()},
+    "add_classes": {"vocabulary": ("f",)},
 }
 
 

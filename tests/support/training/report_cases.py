@@ -8,6 +8,7 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from convert.images.options import ImageOptions
+from train.evaluation.calibration import Calibration
 from train.evaluation.predictions import Evaluation
 from train.report.content import Content, Picture, Validation
 from train.report.page import page
@@ -47,7 +48,12 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
     )  # fmt: skip
     wrong = np.flatnonzero((labels != read).any(axis=1)).tolist()
     pictures = [
-        Picture(pixels=rng.integers(0, 256, shape, np.uint8), row=7 * record, record=record)
+        Picture(
+            pixels=rng.integers(0, 256, shape, np.uint8),
+            row=7 * record,
+            path=f"strips/<b>{record}.png",
+            record=record,
+        )
         for record in range(records)
     ]
     given = {
@@ -74,6 +80,7 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
             worst=[pictures[record] for record in wrong[:4]],
             random=pictures[:4],
         ),
+        "calibration": Calibration(records=records, reason="<b>nothing"),
     }
     return Content(**{**given, **fields})
 

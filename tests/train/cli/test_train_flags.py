@@ -38,6 +38,7 @@ CHANGES = {
     "window": 20,
     "seed": 1,
     "overfit": 20,
+    "leave_out": "1/2",
     "epochs": 2,
 }
 """Flags after which other weights are learned."""
@@ -45,7 +46,10 @@ CHANGES = {
 ELSEWHERE = {
     "dataset": "every test",
     "run": "test_train_run",
+    "more_datasets": "test_train_several",
+    "shares": "test_train_several",
     "ema": "test_the_average_is_validated_and_saved_beside_the_raw_weights",
+    "weights": "test_train_weights",
     "patience": "test_train_resume_stops",
     "target": "test_a_target_ends_the_run",
     "max_minutes": "test_time_ends_a_session_with_a_checkpoint",

@@ -16,7 +16,7 @@ class BadRecord:
         shard: The shard's file.
         record: Number of the record in it.
         row: Its manifest row; not to be trusted if the damage is there.
-        source: Path of its image in the manifest; empty if the manifest is not known.
+        source: Path of its image in the manifest; empty if it is not known.
         reason: What is wrong, as the end of a sentence.
     """
 

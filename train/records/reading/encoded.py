@@ -83,8 +83,8 @@ class EncodedReader(RecordReader):
             labels[here] = self._shards[shard].labels_of(places[here])
         return labels
 
-    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
-        """Returns where in a shard's file its records [start, stop) begin and end."""
+    def _byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file the records at places [start, stop) begin and end."""
         return self._shards[shard].byte_range(start, stop)
 
     def memory(self, shard: int) -> Bytes:

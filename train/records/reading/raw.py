@@ -68,8 +68,8 @@ class RawReader(RecordReader):
         shards, places = self._find(records)
         return self._read_labels(shards, places * self._layout.stride)
 
-    def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
-        """Returns where in a shard's file its records [start, stop) begin and end."""
+    def _byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file the records at places [start, stop) begin and end."""
         return start * self._layout.stride, stop * self._layout.stride
 
     def memory(self, shard: int) -> Bytes:

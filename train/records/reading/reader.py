@@ -12,19 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from convert.dataset.folder import Folder
 from convert.dataset.info import DatasetInfo
 from convert.dataset.mapping import REPAIR
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
 from train.records.forks import renew_in_forks
 from train.records.reading.bad_record import LABEL_OUT_OF_RANGE, BadRecord, UnreadableError
-from train.records.reading.shards import FarShards, ShardFile, mean_record_bytes
+from train.records.reading.shards import FarShards, ShardFile, mean_record_bytes, shard_counts
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Labels = np.ndarray[Any, np.dtype[np.int32]]
 
 UNKNOWN, _SOUND, _BAD = 0, 1, 2  # what is known of a record
+
+SourcesOf = Callable[[Folder, Sequence[int]], list[str]]
+"""Returns the paths of images, by their dataset's folder and manifest rows; empty if unknown."""
 
 
 class RecordReader(ABC):
@@ -36,13 +40,15 @@ class RecordReader(ABC):
         verify: Whether to compare a record's CRC: the `first` time that it is read, `always`, or
             never (`off`). Labels out of range are found in any case.
         on_bad: Whether a bad record stops the reader, or is replaced by the next sound one.
-        source_of: Returns the source of a manifest row, for messages.
+        sources_of: Returns the sources of manifest rows, for messages.
         far: The shards, where they have to be brought first. None: they are files of this machine.
+        records: Numbers of the records to read, ascending; they are numbered anew from 0. None:
+            all records of the shards.
 
     Attributes:
         far: What brings the shards, or None.
-        num_records: Records of all shards.
-        shard_records: Records of each shard.
+        num_records: Records that are read, of all shards.
+        shard_records: How many of them are in each shard.
         image_shape: (height, width, channels) of every image.
         record_bytes: Bytes of a record, frame included; the mean if they differ, rounded up.
         bad_records: What was replaced so far; only with `skip`.
@@ -61,21 +67,23 @@ class RecordReader(ABC):
         *,
         verify: VerifyRecords = "first",
         on_bad: OnBadRecord = "stop",
-        source_of: Callable[[int], str] = lambda row: "",
+        sources_of: SourcesOf = lambda folder, rows: [""] * len(rows),
         far: FarShards | None = None,
+        records: Ints | None = None,
     ) -> None:
         self.files = list(files)
         self.far = far
-        self.shard_records = [file.shard.records for file in files]
+        self.shard_records = shard_counts(files, records)
         self.num_records = sum(self.shard_records)
         self.image_shape = info.image_shape
         self.record_bytes = mean_record_bytes(files)
         self.bad_records: list[BadRecord] = []
         self.failure: Exception | None = None
         self._info = info
-        self._verify, self._on_bad, self._source_of = verify, on_bad, source_of
+        self._verify, self._on_bad, self._sources_of = verify, on_bad, sources_of
         self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
+        self._places = None if records is None else _places(files, records)
         self._state = np.full(self.num_records, UNKNOWN, np.uint8)
         self._lock = threading.Lock()
         renew_in_forks(self)
@@ -118,6 +126,26 @@ class RecordReader(ABC):
         (rows,) = self._by_parts(read, records)
         return rows
 
+    def sources(self, records: Ints) -> list[str]:
+        """Returns the paths of some records' images, as the manifest spells them.
+
+        Args:
+            records: Record numbers in [0, num_records), shape (batch,).
+
+        Returns:
+            One a record; empty where it is not known.
+        """
+        rows, (shards, _) = self.rows(records), self._find(records)
+        places: dict[Folder, list[int]] = {}
+        for place, shard in enumerate(shards.tolist()):
+            places.setdefault(self.files[shard].folder, []).append(place)
+        paths = [""] * len(records)
+        for folder, here in places.items():
+            found = self._sources_of(folder, rows[here].tolist())
+            for place, path in zip(here, found, strict=True):
+                paths[place] = path
+        return paths
+
     def labels(self, records: Ints) -> Ints:
         """Returns the labels of some records as they stand there, unchecked, and no image.
 
@@ -130,9 +158,16 @@ class RecordReader(ABC):
         (labels,) = self._by_parts(lambda records: (self._labels_of(records),), records)
         return labels
 
-    @abstractmethod
     def byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
-        """Returns where in a shard's file its records [start, stop) begin and end."""
+        """Returns where in a shard's file the records [start, stop) read of it begin and end."""
+        if self._places is not None:
+            start, last = self._places[self._starts[shard] + np.array([start, stop - 1])].tolist()
+            stop = last + 1
+        return self._byte_range(shard, start, stop)
+
+    @abstractmethod
+    def _byte_range(self, shard: int, start: int, stop: int) -> tuple[int, int]:
+        """Returns where in a shard's file the records at places [start, stop) begin and end."""
 
     @abstractmethod
     def memory(self, shard: int) -> Bytes:
@@ -159,6 +194,8 @@ class RecordReader(ABC):
     def _find(self, records: Ints) -> tuple[Ints, Ints]:
         """Returns the shard of each record and its place in it."""
         shards = np.searchsorted(self._starts, records, side="right") - 1
+        if self._places is not None:
+            return shards, self._places[records]
         return shards, records - self._starts[shards]
 
     def _by_parts(
@@ -255,7 +292,7 @@ class RecordReader(ABC):
             shard=self.files[shard].path,
             record=int(place),
             row=row,
-            source=self._source_of(row),
+            source=self._sources_of(self.files[shard].folder, [row])[0],
             reason=reason,
         )
 
@@ -268,3 +305,10 @@ class RecordReader(ABC):
                 if self._try_to_read(np.array([candidate])) is not None:
                     return candidate
         raise RecordError(f"{self._describe(number, 'is bad, and so are all others')}. {REPAIR}")
+
+
+def _places(files: Sequence[ShardFile], records: Ints) -> Ints:
+    """Returns where in its shard each of some records lies; see `RecordReader`."""
+    ends = np.cumsum([file.shard.records for file in files])
+    shards = np.searchsorted(ends, records, side="right")
+    return records - (ends - [file.shard.records for file in files])[shards]

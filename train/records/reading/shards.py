@@ -34,6 +34,19 @@ class ShardFile:
         return self.folder.file(self.shard.file)
 
 
+def shard_counts(files: Sequence[ShardFile], records: Ints | None) -> list[int]:
+    """Returns how many of some records each shard has.
+
+    Args:
+        files: The shards.
+        records: Numbers of the records, counted over the shards, ascending. None: all.
+    """
+    sizes = [file.shard.records for file in files]
+    if records is None:
+        return sizes
+    return np.diff(np.searchsorted(records, np.cumsum([0, *sizes]))).tolist()
+
+
 def mean_record_bytes(files: Sequence[ShardFile]) -> int:
     """Returns the mean bytes of a record of some shards, frame included, rounded up."""
     num_records = sum(file.shard.records for file in files)

@@ -37,6 +37,10 @@ class CheckpointWriter:
         """What the run has taken; what passed between a stop and a resume is not in it."""
         return time.monotonic() - self._started
 
+    def on_train_begin(self) -> None:
+        """Writes a checkpoint of the first weights, so that a resume needs no other run."""
+        self._write(0, 0)
+
     def on_train_batch_end(self) -> None:
         """Writes a checkpoint if it is time.
 
@@ -87,7 +91,7 @@ class CheckpointWriter:
         with run.writing(EVENTS):
             self._session.events.flush()
             sizes = self._session.events.sizes()
-        journal.note_bad_records(self._session.job.readers)
+        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
         position = Position(
             epoch=epoch,
             step=step,

@@ -11,6 +11,7 @@ import numpy as np
 
 from train.errors import DivergedError
 from train.evaluation.evaluate import evaluate_source
+from train.evaluation.parts import by_part
 from train.evaluation.predictions import Evaluation
 from train.model.recogniser import inference_network, plain
 from train.records.batches import BatchSource
@@ -18,6 +19,8 @@ from train.records.texts import blanks_of
 from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
 from train.runs.history import Row
 from train.training.context import Logs, Session
+
+_NAMED = 3  # images of a batch in the message that its loss is no number
 
 
 class RunRecorder:
@@ -47,8 +50,8 @@ class RunRecorder:
             path = session.run.write_arrays(DIVERGED, arrays)
             raise DivergedError(
                 f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
-                f"step {step + 1}); its batch is in {path}. "
-                "Lower --learning-rate, or look at the images of these rows."
+                f"step {step + 1}); its batch is in {path}{_examples(arrays)}. "
+                "Lower --learning-rate, or look at these images."
             )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> Evaluation | None:
@@ -60,6 +63,9 @@ class RunRecorder:
         evaluation = self._validate(network, "validation", row)
         if evaluation is not None and session.job.config.ema:
             self._validate(session.model, "raw_validation", row)
+        if evaluation is not None:
+            for part, own in by_part(evaluation, session.job.parts):
+                _add_scores(row, part.prefix, own)
         session.journal.history.append(row)
         run.write_history(session.journal.history)
         run.save_model(network, LAST)
@@ -77,15 +83,13 @@ class RunRecorder:
         if job.validation is None:
             return None
         evaluation = evaluate_source(model, job.validation, blanks_of(job.info), self._on_batch)
-        row[f"{name}_loss"] = evaluation.loss
-        row[f"{name}_character_accuracy"] = evaluation.character_accuracy
-        row[f"{name}_exact"] = evaluation.exact
+        _add_scores(row, name, evaluation)
         return evaluation
 
     def _list_bad_records(self) -> None:
         """Writes down the records that were replaced by others."""
         journal = self._session.journal
-        journal.note_bad_records(self._session.job.readers)
+        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
         bad = journal.bad_records
         new, self._num_listed = len(bad) - self._num_listed, len(bad)
         if new:
@@ -107,8 +111,15 @@ class RunRecorder:
         }
 
 
+def _add_scores(row: Row, name: str, evaluation: Evaluation) -> None:
+    """Adds the columns of a validation to a row of history."""
+    row[f"{name}_loss"] = evaluation.loss
+    row[f"{name}_character_accuracy"] = evaluation.character_accuracy
+    row[f"{name}_exact"] = evaluation.exact
+
+
 def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
-    """Returns a batch with the manifest rows that it comes from."""
+    """Returns a batch with the manifest rows and the files that it comes from."""
     images, *labels = source.batch(epoch, step)
     start = step * source.batch_size
     records = source.order.records(epoch, start, start + len(images))
@@ -116,6 +127,15 @@ def _batch_arrays(source: BatchSource, epoch: int, step: int) -> dict[str, Any]:
         "images": images,
         "labels": np.stack(labels, axis=1),
         "rows": source.reader.rows(records),
+        "paths": np.array(source.reader.sources(records), np.str_),
         "epoch": np.array(epoch),
         "step": np.array(step),
     }
+
+
+def _examples(arrays: dict[str, Any]) -> str:
+    """Returns where the first records of a batch come from, as a part of a sentence."""
+    rows, paths = arrays["rows"].tolist(), arrays["paths"].tolist()
+    shown = [f"row {row} {path}".rstrip() for row, path in zip(rows, paths, strict=True)]
+    more = ", ..." if len(shown) > _NAMED else ""
+    return f" ({', '.join(shown[:_NAMED])}{more})"

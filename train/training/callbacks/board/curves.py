@@ -50,10 +50,17 @@ def _by_output(what: str, outputs: Sequence[str], values: Sequence[float]) -> Va
 def raw_curves(row: Mapping[str, float]) -> Values:
     """Returns the points of the weights that are trained, where their average is validated.
 
+    And those of each dataset, where several are validated together.
+
     Args:
         row: Of the history; without an average it has no such columns.
     """
     columns = {f"validation_raw/{name}": f"raw_validation_{name}" for name in COMPARED}
+    numbers = (n.removeprefix("validation_").removesuffix("_exact") for n in row)
+    for number in filter(str.isdecimal, numbers):  # one of several datasets
+        columns |= {
+            f"validation_{number}/{name}": f"validation_{number}_{name}" for name in COMPARED
+        }
     return {tag: row[column] for tag, column in columns.items() if column in row}
 
 

@@ -67,13 +67,14 @@ def worst_predictions(
             f"{confidences[index]:.1%}",
             f"{evaluation.losses[index]:.2f}",
             source_row,
+            path,
         )
-        for number, (index, source_row) in enumerate(
-            zip(worst, source.reader.rows(records), strict=True), 1
+        for number, (index, source_row, path) in enumerate(
+            zip(worst, source.reader.rows(records), source.reader.sources(records), strict=True), 1
         )
     ]
     yield image_summary(WORST, sheet(images, [_caption(*row[:4]) for row in rows]))
-    header = ("no.", "true", "read as", "confidence", "loss", "row of the manifest")
+    header = ("no.", "true", "read as", "confidence", "loss", "row of the manifest", "image")
     yield table_summary(WORST, header, rows)
 
 

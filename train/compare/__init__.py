@@ -1,0 +1,1 @@
+"""Compares runs: their results, the options that differ, and their curves."""
