@@ -127,7 +127,9 @@ def audit_run(run: RunFolder, config: AuditConfig, say: Say = lambda line: None)
         folder = _make_folder(run, None if is_own else dataset.info)
         paths: list[str] = []
         if config.folds:
-            paths = train_folds(run, folder, config.folds, dataset.path, config.model, say)
+            paths = train_folds(
+                run, folder, config.folds, dataset.path, config.model, config.augment, say
+            )
         found = _find(run, paths, dataset, config, is_own=is_own)
         _write(os.path.join(folder, TABLE), table(found))
         _write(os.path.join(folder, PAGE), page(found, config.pictures))

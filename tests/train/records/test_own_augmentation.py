@@ -10,6 +10,7 @@ import pytest
 from train_cases import learn, train
 
 from train import load_numpy
+from train.audit.fold_runs import train_folds
 from train.config import TrainConfig
 from train.errors import UsageError
 from train.records.augment import STRENGTHS, augment
@@ -155,7 +156,11 @@ def test_a_resume_imports_no_function_that_is_not_named_again(tiny_dataset, tmp_
         f"{run}: its training images are changed by tests_augment:darken, which is imported only "
         "if it is named. If you trust it, repeat --augment tests_augment:darken."
     )
-    assert "tests_augment" not in sys.modules
+    with pytest.raises(UsageError) as refused_too:
+        folder = RunFolder.open(str(run))
+        train_folds(folder, str(tmp_path / "folds"), 2, str(tiny_dataset), None, None, print)
+    assert str(refused_too.value) == str(refused.value)
+    assert "tests_augment" not in sys.modules and not (tmp_path / "folds").exists()
     changes = {"epochs": 2, "augment": "tests_augment:darken"}
     assert resume_training(str(run), changes).epochs == 2
 
