@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     add_options(parser)
     given = given_options(parser.parse_args(sys.argv[4:]))
-    options = {**given, "epochs": EPOCHS, "augment": kind == AUGMENTED}
+    options = {**given, "epochs": EPOCHS, "augment": "default" if kind == AUGMENTED else "none"}
     config = TrainConfig(dataset=dataset, run=run, **options)
     watch = Stopwatch().callback()
     (train_bare if kind == BARE else train_ours)(config, watch)

@@ -52,6 +52,8 @@ class ConvertConfig:
             all outputs or `OUTPUT=FILE`.
         add_classes: Labels that a given vocabulary lacks become its last classes, in code-point
             order. Else their rows are left out.
+        corrections: CSV of labels that replace the manifest's, as the page of `train audit` hands
+            it out. None: the manifest's are right.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
         fit: How a crop of another shape comes to `size`: stretched, or padded with the median
@@ -70,7 +72,8 @@ class ConvertConfig:
         split: Name and share of each split; shares add up to 1. Empty: the split column where
             there is one, else 0.9 train and 0.1 validation.
         split_column: Column that names each row's split. None: `split`, where there is one.
-        group_column: Column whose equal values stay in one split.
+        group_column: Column whose equal values stay in one split: a hash of the value decides,
+            not of the path. `--split-key` names it, too.
         order: Order of the records of a split: `shuffled` by the seed, or the manifest's.
         name: First part of the shards' file names.
         seed: Seed of the split and of the order. In [0, 2**63).
@@ -99,6 +102,7 @@ class ConvertConfig:
     labels_are_indices: bool = False
     vocabulary: tuple[str, ...] = ()
     add_classes: bool = False
+    corrections: str | None = None
     crop: Box | None = None
     size: tuple[int, int] | None = None
     fit: Fit = "stretch"
@@ -222,6 +226,11 @@ class ConvertConfig:
         _require(
             not self.add_classes or (bool(self.vocabulary) and not self.labels_are_indices),
             "--add-classes needs --vocabulary DATASET, and labels that are classes, not indices.",
+        )
+        _require(
+            not (self.labels_are_indices and self.corrections),
+            "--corrections names classes and --labels-are-indices says that labels are none: "
+            "correct the manifest itself.",
         )
         _require(
             not (self.labels_are_indices and self.text_column),

@@ -18,6 +18,7 @@ Reason = Literal[
     "label_missing",
     "label_unknown",
     "label_length",
+    "label_rejected",
     "path_missing",
     "box_invalid",
     "missing",
@@ -39,7 +40,14 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 PLAN_REASONS: frozenset[Reason] = frozenset(
-    ("label_missing", "label_unknown", "label_length", "path_missing", "box_invalid")
+    (
+        "label_missing",
+        "label_unknown",
+        "label_length",
+        "label_rejected",
+        "path_missing",
+        "box_invalid",
+    )
 )
 """Those that the manifest alone decides; all others may pass when the files are repaired."""
 

@@ -193,7 +193,7 @@ def cached_model(monkeypatch, one_model) -> None:
 @pytest.fixture
 def counting_clock(monkeypatch) -> None:
     """Makes checkpoints due after a number of steps, not of minutes."""
-    from train.training import checkpointing as keeper
+    from train.training.callbacks import checkpointing as keeper
 
     ticks = count()
     monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: next(ticks)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,6 +13,7 @@ from train.errors import UsageError
 Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Augmentation = Literal["none", "light", "default", "strong"]
 VerifyRecords = Literal["off", "first", "always"]
 OnBadRecord = Literal["stop", "skip"]
 
@@ -22,7 +24,7 @@ CHANGEABLE = (
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
-YOUNGER = ("weights", "more_datasets", "shares")
+YOUNGER = ("weights", "more_datasets", "shares", "leave_out")
 """Options that the first runs did not have: the config.json of such a run goes without them."""
 
 FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
@@ -67,7 +69,8 @@ class TrainConfig:
             None: the first weights are random.
         head: One classifier for all outputs (`shared`), or one each (`separate`). `auto`: shared
             where the outputs have one vocabulary.
-        augment: Whether to change training images at random.
+        augment: How far training images are changed at random: `none`, `light`, `default` or
+            `strong`, or `module:function` of a function of the user's.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         patience: Epochs without a better one after which to stop. None: go through all.
@@ -79,6 +82,8 @@ class TrainConfig:
         checkpoint_minutes: Minutes from one checkpoint to the next; each epoch's end has one
             besides. 0: after every step.
         keep_checkpoints: Newest checkpoints that stay. At least 1.
+        leave_out: `K/N`: do not train on the K-th, from 1, of N equal parts of the training split,
+            which are chosen at random. None: train on all.
         deterministic: Whether to use only kernels that always give the same bits. On CPUs those
             are the usual ones; on a GPU they are slower.
         verify_records: Whether to compare a record's CRC the `first` time that it is read,
@@ -109,13 +114,14 @@ class TrainConfig:
     precision: Precision = "auto"
     head: Head = "auto"
     weights: str | None = None
-    augment: bool = True
+    augment: str = "default"
     window: int | None = None
     seed: int = 0
     patience: int | None = None
     target: str | None = None
     max_minutes: float | None = None
     overfit: int | None = None
+    leave_out: str | None = None
     checkpoint_minutes: float = 10.0
     keep_checkpoints: int = 2
     deterministic: bool = False
@@ -130,7 +136,7 @@ class TrainConfig:
         self._check_numbers()
         self._check_choices()
         self._check_shares()
-        _ = self.stopping_target  # checks it
+        _ = self.stopping_target, self.left_out  # checks them
 
     @classmethod
     def given(cls, options: Mapping[str, Any]) -> TrainConfig:
@@ -147,6 +153,11 @@ class TrainConfig:
     def stopping_target(self) -> tuple[str, float] | None:
         """The metric that `target` names, and its value."""
         return None if self.target is None else parse_target(self.target)
+
+    @property
+    def left_out(self) -> tuple[int, int] | None:
+        """The part that `leave_out` names, counted from 0, and the number of parts."""
+        return None if self.leave_out is None else parse_part(self.leave_out)
 
     def _check_counts(self) -> None:
         for flag, value in (
@@ -207,16 +218,31 @@ class TrainConfig:
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
-        names = ", ".join(get_args(ModelName))
         _require(
-            self.model in get_args(ModelName) or is_custom(self.model),
-            f"--model must be one of {names}, or module:function, got {self.model!r}.",
+            self.overfit is None or self.leave_out is None,
+            "--overfit and --leave-out exclude each other: the first trains on a few records only.",
         )
+        for flag, name, kind in (
+            ("--model", self.model, ModelName),
+            ("--augment", self.augment, Augmentation),
+        ):
+            _require(
+                name in get_args(kind) or is_custom(name),
+                f"{flag} must be one of {', '.join(get_args(kind))}, or module:function, "
+                f"got {name!r}.",
+            )
 
 
-def is_custom(model: str) -> bool:
-    """Returns whether a model's name is that of a function of the user's: `module:function`."""
-    return ":" in model
+def is_custom(name: object) -> bool:
+    """Returns whether a name is that of a function of the user's: `module:function`."""
+    return isinstance(name, str) and ":" in name
+
+
+def renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's options as this version names them: `augment` was True or False once."""
+    names = {True: "default", False: "none"}
+    augment = options.get("augment")
+    return {**options, **({"augment": names[augment]} if isinstance(augment, bool) else {})}
 
 
 def parse_target(target: str) -> tuple[str, float]:
@@ -236,6 +262,21 @@ def parse_target(target: str) -> tuple[str, float]:
         f"(0, 1], got {target!r}.",
     )
     return name, share
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Returns which of how many parts a text such as `1/3` names; the first one is 0.
+
+    Raises:
+        UsageError: It names none.
+    """
+    part = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, count = map(int, part.groups()) if part else (0, 0)
+    _require(
+        1 <= number <= count >= 2,
+        f"--leave-out must be K/N with 1 <= K <= N and N at least 2, such as 1/3, got {text!r}.",
+    )
+    return number - 1, count
 
 
 def _require(condition: bool, message: str) -> None:

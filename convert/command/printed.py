@@ -40,3 +40,8 @@ def csv_cell(text: str) -> str:
     shown = without_controls(text)
     begins = _FORMULA.match(shown) is not None and len(shown) > 1
     return f"'{shown}" if begins and _NUMBER.fullmatch(shown) is None else shown
+
+
+def from_csv_cell(cell: str) -> str:
+    """Returns the text of a cell that `csv_cell` wrote; control characters stay escapes."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

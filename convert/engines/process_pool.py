@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
 from convert.command.signals import undone_by_signals
-from convert.errors import ShardfeedError, TryAgainError
+from convert.errors import ShardfeedError, TryAgainError, UsageError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -31,6 +31,7 @@ Work = Callable[[Task, Callable[[Any], None], Callable[[int], None]], Result]
 back; the third with the number of an item of the task before it is worked at."""
 
 MAX_DEATHS = 3  # of one task's worker, or of one item's: more is no accident
+_IDLE, _NOT_BEGUN = -1, -2  # in the place of an item's number
 OUT_OF_MEMORY = 71
 """Exit code of a worker that the system gave no more memory; any number that is not taken."""
 
@@ -72,6 +73,7 @@ class ProcessPool(Generic[Task, Result]):
         Raises:
             ShardfeedError: What the work raises.
             TryAgainError: A worker died again and again.
+            UsageError: Workers cannot import the caller's script.
         """
         waiting = iter(tasks)
         with undone_by_signals(self._stop):
@@ -136,6 +138,12 @@ class ProcessPool(Generic[Task, Result]):
             return spared, worker.deaths
         deaths = worker.deaths + 1
         if deaths >= MAX_DEATHS:
+            if item == _NOT_BEGUN and exit_code == 1:  # Python's own of an error
+                raise UsageError(
+                    f"{self._name(task)} ended {deaths} times before it began, with the error "
+                    "above. Each worker imports the script that starts it: call this under "
+                    '`if __name__ == "__main__":`.'
+                )
             raise TryAgainError(
                 f"{self._name(task)} died {deaths} times, last with exit code {exit_code} "
                 "(-9 is often a lack of memory). Run the same command again, with fewer --workers."
@@ -188,7 +196,7 @@ class _Worker(Generic[Task]):
 
 def _start(work: Work[Any, Any]) -> _Worker[Any]:
     ours, theirs = _CONTEXT.Pipe()
-    position = _CONTEXT.RawValue(ctypes.c_int64, -1)
+    position = _CONTEXT.RawValue(ctypes.c_int64, _NOT_BEGUN)
     try:
         return _Worker(start_process(_serve, work, theirs, position), ours, position)
     finally:
@@ -260,6 +268,7 @@ def _serve(work: Work[Any, Any], pipe: Connection, position: Any) -> None:
     def on_item(item: int) -> None:
         position.value = item
 
+    position.value = _IDLE
     # Where the parent was killed, the pipe may break before its end is noticed otherwise.
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -269,4 +278,4 @@ def _serve(work: Work[Any, Any], pipe: Connection, position: Any) -> None:
             except ShardfeedError as error:
                 answer = error
             pipe.send(answer)
-            position.value = -1
+            position.value = _IDLE

@@ -57,6 +57,12 @@ _WHAT: dict[Oddity, str] = {
     "of lying: are W and H of --size the wrong way round?",
 }
 
+_MOST_ALPHA = (
+    "had transparency, which was dropped: what lay below it shows, and may be dim or without text. "
+    "Look at `convert show`; --alpha white would paint them as a browser does"
+)
+"""In place of the line above where most sources had it: training may learn nothing."""
+
 # An odd one out is no news of these; most sources being so is a mistake in the command.
 _OF_MOST: tuple[Oddity, ...] = ("other_shape", "turned_shape")
 
@@ -120,8 +126,10 @@ def oddity_lines(seen: Sightings, *, exif: bool, num_sources: int) -> list[str]:
         images = "1 image" if sighting.count == 1 else f"{sighting.count:,} images"
         if oddity == "oriented" and exif:
             lines.append(f"{images} turned as the EXIF orientation says")
-        else:
-            lines.append(f"warning: {images} {_WHAT[oddity]} (such as {printable(sighting.path)})")
+            continue
+        is_most = oddity == "dropped_alpha" and 2 * sighting.count > num_sources
+        what = _MOST_ALPHA if is_most else _WHAT[oddity]
+        lines.append(f"warning: {images} {what} (such as {printable(sighting.path)})")
     return lines
 
 

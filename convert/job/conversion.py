@@ -142,9 +142,9 @@ class Conversion:
             raise
         replaces = config.overwrite or old is not None
         origins = {file: summaries[file].origin for file in self._plan.files()}
-        source = SourceNote(root=whole_root(self._root), shards=origins).to_json()
-        bad = quarantine_text(quarantined)
-        self._staging.commit(config.dataset, info, bad, source, overwrite=replaces)
+        source = SourceNote(root=whole_root(self._root), shards=origins)
+        bad, paths = quarantine_text(quarantined), self._plan.manifest.columns["path"]
+        self._staging.commit(config.dataset, info, bad, source, paths, overwrite=replaces)
         remove_replaced(config.dataset, self._tell)
 
     def _write(self, todo: list[tuple[str, int]], resumed: int) -> dict[str, ShardSummary]:

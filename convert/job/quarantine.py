@@ -43,8 +43,10 @@ def check_bad(quarantined: list[Quarantined], num_rows: int, limit: float, root:
     Raises:
         TooManyBadRowsError: More are; names the most frequent reasons, and what helps.
     """
-    if len(quarantined) <= limit * num_rows and len(quarantined) < num_rows:
+    bad = [row for row in quarantined if row.reason != "label_rejected"]  # a person decided it
+    if len(bad) <= limit * num_rows and len(quarantined) < num_rows:
         return
+    quarantined = bad or quarantined
     too_many = f"more than --max-bad-fraction {limit:g} allows"
     counts = Counter(row.reason for row in quarantined).most_common(_REASONS_SHOWN)
     first = {row.reason: row for row in reversed(quarantined)}

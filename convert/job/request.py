@@ -10,6 +10,7 @@ from convert.errors import UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
+from convert.plan.corrections import NO_CORRECTIONS, Corrections, read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.storage.places import filesystem_of, real_place
 from convert.write.inputs import (
@@ -29,12 +30,14 @@ class Request:
     Attributes:
         config: The options; the manifest is a file or, with `from_names`, a folder of images.
         given: Classes of the vocabularies that the user gave.
+        corrections: Labels that replace those of the manifest.
         root: Folder of the sources.
         output: The place of the dataset.
     """
 
     config: ConvertConfig
     given: Mapping[str, tuple[str, ...]]
+    corrections: Corrections
     root: str
     output: Output
 
@@ -46,7 +49,7 @@ class Request:
         """
         require_inputs_outside(self.config, self.root)
         self.output.check_place()
-        plan = make_plan(open_manifest(self.config), self.config, self.given)
+        plan = make_plan(open_manifest(self.config), self.config, self.given, self.corrections)
         if not filesystem_of(self.root).is_folder(self.root):
             raise UsageError(
                 f"--root {self.root}: no such folder. The manifest's paths start there."
@@ -73,6 +76,7 @@ def read_request(config: ConvertConfig) -> Request:
     """
     config = find_label_file(replace(config, dataset=real_place(config.dataset)))
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
+    corrections = read_corrections(config.corrections) if config.corrections else NO_CORRECTIONS
     root = source_root(config)
     output = Output(config, root, allowed_folders(root, config.allow))
-    return Request(config=config, given=given, root=root, output=output)
+    return Request(config=config, given=given, corrections=corrections, root=root, output=output)

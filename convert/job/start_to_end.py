@@ -52,7 +52,7 @@ def _convert(config: ConvertConfig, engine: Engine, say: Callable[[str], None]) 
     started = time.monotonic()
     request = read_request(config)
     config, root, output = request.config, request.root, request.output
-    found = output.finished_before(request.given)
+    found = output.finished_before(request.given, request.corrections)
     if found is not None:
         return _complete(config.dataset, found, started)
     plan = request.plan()

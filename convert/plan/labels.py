@@ -92,7 +92,7 @@ def read_labels(
     """
     text_column = None if config.label_columns else manifest.text_column
     _check_options(config, text_column)
-    columns, changed = _label_texts(manifest, config, text_column)
+    columns, changed = _label_texts(manifest, config)
     if text_column is not None:
         texts: LabelColumns | TextLabels = split_texts(columns[text_column], config, problems)
     else:
@@ -149,18 +149,30 @@ def _check_options(config: ConvertConfig, text_column: str | None) -> None:
         raise UsageError("--labels-are-indices needs --label-columns: a text is made of classes.")
 
 
+def label_column_names(manifest: Manifest, config: ConvertConfig) -> tuple[list[str], bool]:
+    """Returns the columns of the labels, and whether they are one whose characters are the labels.
+
+    Raises:
+        UsageError: No column holds labels, or there is no such column.
+    """
+    text_column = None if config.label_columns else manifest.text_column
+    if text_column is not None:
+        manifest.column(text_column, "--text-column")
+        return [text_column], True
+    names = config.label_columns or manifest.label_columns
+    if not names:
+        raise no_labels(manifest.path, manifest.names or list(manifest.columns))
+    check_output_names(manifest.path, names)
+    for name in names:
+        manifest.column(name, "--label-columns")
+    return list(names), False
+
+
 def _label_texts(
-    manifest: Manifest, config: ConvertConfig, text_column: str | None
+    manifest: Manifest, config: ConvertConfig
 ) -> tuple[dict[str, pa.Array], Changed | None]:
     """Returns the columns of labels as they are meant, and what that changed."""
-    if text_column is not None:
-        columns = {text_column: manifest.column(text_column, "--text-column")}
-    else:
-        names = config.label_columns or manifest.label_columns
-        if not names:
-            raise no_labels(manifest.path, manifest.names or list(manifest.columns))
-        check_output_names(manifest.path, names)
-        columns = {name: manifest.column(name, "--label-columns") for name in names}
+    columns = {name: manifest.columns[name] for name in label_column_names(manifest, config)[0]}
     if config.verbatim_labels:
         return columns, None
     total: Changed | None = None

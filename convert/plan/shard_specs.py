@@ -16,9 +16,10 @@ import numpy as np
 from convert.config import Box, ConvertConfig
 from convert.dataset.info import FORMAT_VERSION, shard_file
 from convert.dataset.record import RecordLayout
+from convert.plan.corrections import NO_CORRECTIONS, Corrected, Corrections, correct
 from convert.plan.label_columns import is_empty
 from convert.plan.label_text import Changed
-from convert.plan.labels import read_boxes, read_labels
+from convert.plan.labels import label_column_names, read_boxes, read_labels
 from convert.plan.manifest import Manifest
 from convert.plan.rejected_rows import Problems, Quarantined
 from convert.plan.splits import assign_splits, record_order, split_column
@@ -30,6 +31,7 @@ _NOT_IN_PLAN_ID = {
     "root": "a path of this machine",
     "allow": "paths of this machine",
     "vocabulary": "its classes are",
+    "corrections": "its entries are, where there are some",
     "workers": "changes no byte",
     "engine": "changes no byte",
     "master": "changes no byte",
@@ -85,6 +87,7 @@ class Plan:
         split_column: Column that names the splits. None: a hash decides.
         labels: Class index of each row and output, int32, shape (rows, outputs); -1 unknown.
         changed: Labels that were made to look as others do, or None.
+        corrected: What corrections came to. None: there are none.
         boxes: Crop box of each row, int64, shape (rows, 4), or None.
         quarantined: Rows that the manifest alone rules out, by row.
     """
@@ -100,6 +103,7 @@ class Plan:
     split_column: str | None
     labels: Ints
     changed: Changed | None
+    corrected: Corrected | None
     boxes: Ints | None
     quarantined: list[Quarantined]
 
@@ -134,7 +138,10 @@ class Plan:
 
 
 def make_plan(
-    manifest: Manifest, config: ConvertConfig, given: Mapping[str, tuple[str, ...]]
+    manifest: Manifest,
+    config: ConvertConfig,
+    given: Mapping[str, tuple[str, ...]],
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> Plan:
     """Plans a conversion.
 
@@ -143,15 +150,21 @@ def make_plan(
         config: The options.
         given: Classes of the vocabularies that the user gave, by output name, or under `*` for
             all outputs.
+        corrections: Labels that replace those of the manifest.
 
     Raises:
         UsageError: A column is missing, a split is unknown or empty, or an option does not fit.
     """
     manifest.column("path", "the manifest")
+    corrected = _corrected(manifest, config, corrections)
+    manifest = corrected.manifest if corrected else manifest
     problems = Problems(manifest)
     problems.add(
         is_empty(manifest.columns["path"]), "path_missing", lambda row: "the path is empty"
     )
+    if corrected:
+        why = "its label was found wrong, and no right one is known"
+        problems.add(corrected.rejected, "label_rejected", lambda row: why)
     boxes = read_boxes(manifest, config, problems)
     labels = read_labels(manifest, config, given, problems)
     splits = assign_splits(manifest, config, problems.good)
@@ -159,7 +172,7 @@ def make_plan(
     layout = RecordLayout(
         num_labels=len(labels.vocabularies.outputs), image_bytes=width * height * config.channels
     )
-    options = plan_options(config, given)
+    options = plan_options(config, given, corrections)
     return Plan(
         plan_id=plan_id(manifest.sha256, options),
         options=options,
@@ -172,12 +185,29 @@ def make_plan(
         split_column=split_column(manifest, config),
         labels=labels.indices,
         changed=labels.changed,
+        corrected=corrected,
         boxes=boxes,
         quarantined=problems.quarantined(),
     )
 
 
-def plan_options(config: ConvertConfig, given: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _corrected(
+    manifest: Manifest, config: ConvertConfig, corrections: Corrections
+) -> Corrected | None:
+    """Returns the manifest with corrected labels; None if nobody has judged any."""
+    if not corrections.entries and not corrections.confirmed:
+        return None
+    columns, is_text = label_column_names(manifest, config)
+    return correct(
+        manifest, corrections, columns, is_text=is_text, is_verbatim=config.verbatim_labels
+    )
+
+
+def plan_options(
+    config: ConvertConfig,
+    given: Mapping[str, tuple[str, ...]],
+    corrections: Corrections = NO_CORRECTIONS,
+) -> dict[str, Any]:
     """Returns every option that changes bytes, as JSON values."""
     unused = {f.name for f in fields(config) if getattr(config, f.name) == f.default}
     left_out = {*_NOT_IN_PLAN_ID, *(unused & set(_WRITTEN_IF_USED))}
@@ -188,6 +218,8 @@ def plan_options(config: ConvertConfig, given: Mapping[str, tuple[str, ...]]) ->
         name: hashlib.sha256("\n".join(classes).encode()).hexdigest()
         for name, classes in sorted(given.items())
     }
+    if corrections.entries:
+        options["corrections"] = corrections.to_json()
     normal: dict[str, Any] = json.loads(json.dumps(options))
     return normal
 

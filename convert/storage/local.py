@@ -65,7 +65,7 @@ class LocalFileSystem(FileSystem):
 
     def replace(self, path: str, content: bytes) -> None:
         """Writes a small file whole or not at all; see `FileSystem`."""
-        _write_whole(path, content)
+        write_bytes(path, content)
 
     def together(self, *works: Callable[[], object]) -> None:
         """Does things one after the other; see `FileSystem`."""
@@ -162,10 +162,11 @@ def sync_folder(path: str) -> None:
 
 def write_file(path: str, text: str) -> None:
     """Writes a text file so that it is there whole or not at all, replacing an older one."""
-    _write_whole(path, text.encode())
+    write_bytes(path, text.encode())
 
 
-def _write_whole(path: str, content: bytes) -> None:
+def write_bytes(path: str, content: bytes) -> None:
+    """Does the same for a file that is no text."""
     part = f"{path}{PART}{os.getpid()}"
     with open(part, "wb", opener=open_regular) as file:
         file.write(content)

@@ -11,6 +11,7 @@ from convert.config import ConvertConfig
 from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
+from convert.plan.corrections import Corrections
 from convert.plan.download import dataset_manifest
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan, ShardSpec, make_plan
@@ -51,17 +52,18 @@ class Expectation:
         allow: tuple[str, ...] = (),
     ) -> None:
         self._info = info
+        where = os.path.join(dataset, DATASET_JSON)
         try:
             config = _config(info, manifest, root)
             given = given_classes(info) or {}
+            corrections = Corrections.from_json(info.options.get("corrections", []), where)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            where = os.path.join(dataset, DATASET_JSON)
             raise FormatError(
                 f"{where}: its options cannot be read, so the manifest cannot be compared. "
                 "Verify without --manifest."
             ) from error
         opened = dataset_manifest(dataset, info, manifest)
-        self.plan: Plan = make_plan(opened, config, given)
+        self.plan: Plan = make_plan(opened, config, given, corrections)
         self._root = source_root(config)
         self._allow = allowed_folders(self._root, allow)
         known = {shard.file for shards in info.splits.values() for shard in shards}
@@ -170,6 +172,7 @@ def _config(info: DatasetInfo, manifest: str, root: str | None) -> ConvertConfig
     """Returns the options that a dataset was made with."""
     options = dict(info.options)
     given = options.pop("vocabulary")
+    options.pop("corrections", None)
     for name in ("label_columns", "crop", "size"):
         options[name] = None if options[name] is None else tuple(options[name])
     options["split"] = tuple((name, share) for name, share in options["split"])

@@ -9,13 +9,22 @@ from dataclasses import asdict
 from typing import Any
 
 from convert.dataset.folder import Folder
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo
+from convert.dataset.info import (
+    DATASET_JSON,
+    QUARANTINE,
+    SOURCE,
+    SOURCE_PATHS,
+    SUCCESS,
+    DatasetInfo,
+)
+from convert.dataset.source_paths import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import plan_id
 from convert.plan.vocabulary import BLANK
 from convert.verify.findings import Problem, first_problems, shown
+from convert.write.commit import SIDECARS
 from convert.write.source_note import read_note
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names
@@ -66,16 +75,36 @@ def check_texts(folder: Folder, info: DatasetInfo) -> Iterator[Problem]:
 
 
 def _check_source(folder: Folder) -> Iterator[Problem]:
-    """Finds what is wrong with `_source.json`, which older datasets do not have."""
+    """Finds what is wrong with `_source.json` and `sources.parquet`; not every dataset has them."""
     found = file_size(folder, SOURCE, "note of the sources")
     if isinstance(found, Problem):
         if found.kind != "missing":
             yield found
         return
     try:
-        read_note(folder)
+        note = read_note(folder)
     except FormatError:
         yield Problem(kind="metadata", file=SOURCE, message="not as convert wrote it")
+        return
+    if note is not None and note.paths is not None:
+        yield from _check_paths(folder, note.paths)
+
+
+def _check_paths(folder: Folder, digest: FileDigest) -> Iterator[Problem]:
+    """Compares `sources.parquet` with its digest in `_source.json`."""
+    size = file_size(folder, SOURCE_PATHS, f"file, which {SOURCE} has a digest of")
+    if isinstance(size, Problem):
+        yield size
+        return
+    try:
+        is_same = size == digest.bytes and folder.sha256(SOURCE_PATHS) == digest.sha256
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        yield Problem(kind="unreadable", file=SOURCE_PATHS, message=message)
+        return
+    if not is_same:
+        message = f"its size or digest is not that in {SOURCE}"
+        yield Problem(kind="metadata", file=SOURCE_PATHS, message=message)
 
 
 def given_classes(info: DatasetInfo) -> dict[str, tuple[str, ...]] | None:
@@ -189,7 +218,7 @@ def _entry(line: bytes, last: int) -> Quarantined | str:
 
 def find_foreign(folder: Folder, info: DatasetInfo) -> list[Problem]:
     """Finds what is in a dataset's folder and not of the dataset."""
-    known = {*info.files(), DATASET_JSON, SUCCESS, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON}
+    known = {*info.files(), *SIDECARS}
     problems = []
     for name in sorted(set(folder.names()) - known):
         if name.startswith(_HIDDEN):

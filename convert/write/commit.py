@@ -6,14 +6,17 @@ import errno
 import os
 from collections.abc import Callable
 
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS
+from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SOURCE_PATHS, SUCCESS
 from convert.dataset.read import read_dataset
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON
 from convert.errors import TryAgainError, UsageError
 from convert.storage.local import exchange, sync_folder
 from convert.storage.places import absolute, filesystem_of
 
-SIDECARS = (SOURCE, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON, SUCCESS, DATASET_JSON)
+SIDECARS = (
+    *(SOURCE, SOURCE_PATHS, QUARANTINE, FEATURES_JSON, DATASET_INFO_JSON),
+    *(SUCCESS, DATASET_JSON),
+)
 """A dataset's files beside its shards, in the order in which they may be deleted."""
 
 

@@ -11,6 +11,7 @@ from convert.dataset.info import DATASET_JSON, DatasetInfo
 from convert.dataset.read import open_dataset
 from convert.errors import FormatError, ShardfeedError, UsageError
 from convert.os_errors import kind_of
+from convert.plan.corrections import NO_CORRECTIONS, Corrections
 from convert.plan.shard_specs import plan_id, plan_options
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote, sha256_file
@@ -83,11 +84,14 @@ class Output:
                 )
         return info
 
-    def finished_before(self, given: Mapping[str, tuple[str, ...]]) -> DatasetInfo | None:
+    def finished_before(
+        self, given: Mapping[str, tuple[str, ...]], corrections: Corrections = NO_CORRECTIONS
+    ) -> DatasetInfo | None:
         """Returns the finished dataset of this very plan, recognised without planning.
 
         Args:
             given: Classes of the vocabularies that the user gave.
+            corrections: Labels that replace those of the manifest.
 
         Returns:
             None if there is none, or if something is left to be done or said.
@@ -102,7 +106,7 @@ class Output:
                 digest = open_manifest(config).sha256
         except OSError:
             return None
-        identity = plan_id(digest, plan_options(config, given))
+        identity = plan_id(digest, plan_options(config, given, corrections))
         if self.staging(identity).exists() or not is_of_root(self.path, self._root):
             return None
         return self.finished(identity)

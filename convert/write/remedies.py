@@ -31,6 +31,7 @@ _REMEDIES: dict[Reason, str] = {
     "matches",
     "label_unknown": "--add-classes appends them to the vocabulary's classes, or leave "
     "--vocabulary out",
+    "label_rejected": "give the right text of each in the file of --corrections",
     "path_missing": "name an image file in each row",
     "box_invalid": "write whole numbers with left < right and top < bottom into the box columns",
     "not_a_file": "name image files, neither folders nor devices",

@@ -1,8 +1,8 @@
 """Checks whether the sources are still those that shards were made from.
 
 Beside the files that are the same on every machine, a dataset has `_source.json`: the root that
-it was made from, and which files each shard was made from. Readers of datasets pass over names
-that begin with `_`, and a dataset without the file is whole.
+it was made from, which files each shard was made from, and the digest of their paths. Readers of
+datasets pass over names that begin with `_`, and a dataset without the file is whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -21,6 +21,7 @@ import google_crc32c
 from convert.dataset.folder import Folder
 from convert.dataset.info import SOURCE
 from convert.dataset.read import open_folder
+from convert.dataset.source_paths import FileDigest
 from convert.errors import FormatError, ImageError, UsageError
 from convert.images.sources.file_versions import Origin, Stamp, contents_digest, versions_digest
 from convert.images.sources.prefetch import READ_THREADS
@@ -38,15 +39,18 @@ class SourceNote:
     Attributes:
         root: Folder or address of the sources.
         shards: {shard's file: its sources, or None where that is not known}.
+        paths: What `sources.parquet` must be. None: there is none, as in older datasets.
     """
 
     root: str
     shards: Mapping[str, Origin | None]
+    paths: FileDigest | None = None
 
     def to_json(self) -> str:
         """Returns the file's text."""
         shards = {file: origin and asdict(origin) for file, origin in self.shards.items()}
-        return json.dumps({"root": self.root, "shards": shards}, indent=1) + "\n"
+        paths = {} if self.paths is None else {"paths": asdict(self.paths)}
+        return json.dumps({"root": self.root, "shards": shards, **paths}, indent=1) + "\n"
 
 
 def whole_root(root: str) -> str:
@@ -63,8 +67,9 @@ def read_note(folder: Folder) -> SourceNote | None:
     try:
         content = json.loads(folder.read_text(SOURCE))
         shards = {file: Origin.from_json(each) for file, each in content["shards"].items()}
+        paths = FileDigest.from_json(content["paths"]) if "paths" in content else None
         if isinstance(content["root"], str):
-            return SourceNote(root=content["root"], shards=shards)
+            return SourceNote(root=content["root"], shards=shards, paths=paths)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -141,7 +146,7 @@ def require_same_sources(
             "Choose another output, or replace it with --overwrite."
         )
     say(f"{dataset}: its images have moved from {note.root} to {whole_root(root)}")
-    path, moved = os.path.join(dataset, SOURCE), SourceNote(root=whole_root(root), shards=known)
+    path, moved = os.path.join(dataset, SOURCE), replace(note, root=whole_root(root), shards=known)
     with contextlib.suppress(OSError):  # it may be kept where nobody writes; then it is asked again
         filesystem_of(path).replace(path, moved.to_json().encode())
 

@@ -16,11 +16,22 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convert.dataset.index import SUFFIX
-from convert.dataset.info import DATASET_JSON, QUARANTINE, SOURCE, SUCCESS, DatasetInfo, Shard
+from convert.dataset.info import (
+    DATASET_JSON,
+    QUARANTINE,
+    SOURCE,
+    SOURCE_PATHS,
+    SUCCESS,
+    DatasetInfo,
+    Shard,
+)
+from convert.dataset.source_paths import FileDigest, write_source_paths
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import FormatError, TryAgainError
 from convert.images.formats.jpeg.decoder import JPEG_DECODER_VERSION
@@ -38,8 +49,12 @@ from convert.write.shard import (
     note_path,
     record_summary,
 )
+from convert.write.source_note import SourceNote
 from convert.write.stored_summary import summary_from_json
 from convert.write.summary import ShardSummary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Intact = Callable[[str, Sequence[Shard]], list[bool]]
 """Returns for each of some shards in a folder whether its files have its sizes and digests."""
@@ -182,7 +197,14 @@ class Staging:
             self._files.remove(note_path(self.path, summary.file))
 
     def commit(
-        self, output: str, info: DatasetInfo, quarantine: str, source: str, *, overwrite: bool
+        self,
+        output: str,
+        info: DatasetInfo,
+        quarantine: str,
+        source: SourceNote,
+        paths: pa.Array,
+        *,
+        overwrite: bool,
     ) -> None:
         """Completes the dataset and renames it to the output in one step.
 
@@ -190,15 +212,21 @@ class Staging:
             output: The dataset folder to be.
             info: Content of its dataset.json.
             quarantine: Content of its quarantine.jsonl.
-            source: Content of its _source.json.
+            source: Content of its _source.json, but for the digest of the paths.
+            paths: Of all rows of the manifest, large_string.
             overwrite: Replace a dataset that stands there.
 
         Raises:
             TryAgainError: Something else took the output's name meanwhile.
         """
+        part = attempt_path(self.path, SOURCE_PATHS)
+        with contextlib.ExitStack() as open_files:
+            file = open_files.enter_context(self._files.create(part))
+            digest = write_source_paths(file, paths, info.plan_id)
+            whole = open_files.pop_all()
         texts = {
             QUARANTINE: quarantine,
-            SOURCE: source,
+            SOURCE: replace(source, paths=digest).to_json(),
             FEATURES_JSON: features_json(info),
             DATASET_INFO_JSON: dataset_info_json(info),
             DATASET_JSON: info.to_json(),
@@ -209,12 +237,28 @@ class Staging:
             self._files.replace(os.path.join(self.dataset, name), texts[name].encode())
 
         last = (DATASET_JSON, SUCCESS)
-        self._files.together(*(partial(put, name) for name in texts if name not in last))
+        first = (partial(put, name) for name in texts if name not in last)
+        self._files.together(whole.close, *first)
+        found = self._publish_paths(part, digest)
+        if found != digest:
+            texts[SOURCE] = replace(source, paths=found).to_json()
+            put(SOURCE)
         for name in last:
             put(name)
-        self._require_complete({file: size for file, (size, _) in info.files().items()}, texts)
+        sizes = {file: size for file, (size, _) in info.files().items()}
+        self._require_complete({**sizes, SOURCE_PATHS: found.bytes}, texts)
         put_in_place(self.dataset, output, overwrite=overwrite)
         self.remove()
+
+    def _publish_paths(self, part: str, digest: FileDigest) -> FileDigest:
+        """Moves the file of paths to its place; returns the digest of what stands there then."""
+        target = os.path.join(self.dataset, SOURCE_PATHS)
+        if self._files.is_local:  # elsewhere it may be that of another converter
+            self._files.remove(target)
+        if self._files.publish(part, target):
+            return digest
+        size = self._files.sizes(self.dataset)[SOURCE_PATHS]
+        return FileDigest(size, sha256_file(target))
 
     def _require_complete(self, sizes: Mapping[str, int], texts: Collection[str]) -> None:
         """Looks once more at what becomes the output; drops what killed writers left in it."""

@@ -23,13 +23,13 @@ Done = subprocess.CompletedProcess[str]
 # 20,000 images, 10,000 label files, 1,500 files `dataset.json` and 2,000 verbs on damaged folders,
 # in ranges that can run side by side.
 QUICK_RANGES = [
-    ("folders", 0, 34),
+    ("folders", 0, 17),
     ("images", 0, 1_999),
     ("manifests", 0, 499),
     ("datasets", 0, 249),
 ]
 LONG_RANGES = [
-    ("folders", 35, 1_024),
+    ("folders", 18, 1_024),
     ("folders", 1_025, 1_999),
     ("images", 2_000, 11_999),
     ("images", 12_000, 19_999),
@@ -43,9 +43,10 @@ RANGES = [*QUICK_RANGES, *(LONG_RANGES if EVERYTHING else [])]
 
 def fuzz(folder: Path, what: str, first: int, last: int) -> Done:
     folder.mkdir()
-    script = Path(__file__).parents[1].joinpath("support", "fuzz_run.py")
+    script = Path(__file__).parents[1].joinpath("support", "fuzz", "fuzz_run.py")
     return subprocess.run(
         [sys.executable, script, what, str(first), str(last), folder],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=30 * PATIENCE,

@@ -29,7 +29,7 @@ def loaded_by(statement: str) -> set[str]:
         ),  # it may be missing
         ("import train", HEAVY),
         ("import train.cli.command", HEAVY),
-        ("import train.records.reader, train.records.order, train.records.augment", HEAVY),
+        ("import train.records.reading.reader, train.records.order, train.records.augment", HEAVY),
         ("import train.input.tf_dataset", ("tensorflow", "keras")),  # until a dataset is asked for
     ],
 )

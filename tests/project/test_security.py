@@ -144,7 +144,7 @@ def test_dataset_json(old: str, new: str, dataset: Path, tmp_path: Path) -> None
 def test_records_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record whose image is of another size than the dataset's is refused before any pixel is
     made."""
-    from train.records import encoded as reading
+    from train.records.reading import encoded as reading
 
     reader = object.__new__(reading.EncodedReader)
     monkeypatch.setattr(reading, "plain_pixels", lambda _: pytest.fail("decoded"))

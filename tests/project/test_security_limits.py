@@ -26,7 +26,7 @@ from convert.images.formats.jpeg.scans import check_scans
 from convert.storage.places import MOST_BYTES, read_lines, read_text
 from train import load_numpy
 from train.cli.startup import say
-from train.model.networks.custom import import_builder
+from train.own_function import import_function
 from train.pages.render import ENVIRONMENT
 from train.predict.result import Prediction
 from train.predict.tables import CsvTable
@@ -100,12 +100,12 @@ def test_outputs(tmp_path: Path, tiny_dataset: Path) -> None:
 
 
 def test_functions(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function of `--model module:function` and the functions that you pass as `augment` run
-    with your rights."""
+    """The functions of `--model module:function` and `--augment module:function`, and those that
+    you pass as `augment`, run with your rights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     Path("security_own.py").write_text("import os\nos.mkdir('model')\ndef build(): ...\n")
-    import_builder("security_own:build")
+    import_function("--model", "security_own:build")
 
     def augment(images, draws):
         (tmp_path / "augment").touch()

@@ -16,7 +16,7 @@ from PIL import Image
 from convert.dataset.local_folder import LocalFolder
 from convert.storage.local import LocalFileSystem, exchange
 from train.records.batches import BatchSource
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 
 NUM_RED, NUM_BLUE = 8, 5
 SPLIT = (("train", 0.6), ("validation", 0.4))

@@ -17,8 +17,8 @@ from types import SimpleNamespace
 from fault_injection import Steps
 
 from train.cli import command as cli
-from train.training import checkpointing as keeper
-from train.training.recorder import RunRecorder
+from train.training.callbacks import checkpointing as keeper
+from train.training.callbacks.recorder import RunRecorder
 
 FROM_STEP, TO_STEP = 17, 23  # of 11 in an epoch
 

@@ -23,7 +23,7 @@ from train.bench.config import BenchConfig
 from train.bench.speed import Speed, timed
 from train.errors import ShardfeedError
 from train.input.numpy_dataset import iterate
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 
 _IO = Path("/proc/self/io")
 _MOSTLY = 0.9  # some pages stay: those that somebody has mapped, those that were just written

@@ -21,7 +21,7 @@ class BenchConfig:
         width: What its numbers of channels are multiplied with. Above 0.
         precision: What layers compute in.
         head: `shared`, `separate`, or `auto`.
-        augment: Whether to change the images at random.
+        augment: How far the images are changed at random, or `module:function`.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         seconds: Time that each part may take. In (0, 3600].
@@ -35,7 +35,7 @@ class BenchConfig:
     width: float = 1.0
     precision: Precision = "auto"
     head: Head = "auto"
-    augment: bool = True
+    augment: str = "default"
     window: int | None = None
     seed: int = 0
     seconds: float = 5.0

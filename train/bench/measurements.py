@@ -120,7 +120,7 @@ def reader_speeds(
     always = in_memory(open_training(config, dataset, "always"), config.window, config.seconds)
     yield "reader_first_epoch", time_delivery(always, config.seconds)
     yield "reader", time_delivery(source, config.seconds)
-    if config.augment:
+    if source.augment is not None:
         plain = replace(source, augment=None)
         yield "reader_not_augmented", time_delivery(plain, config.seconds)
     yield "reader_arrays", time_arrays(source, config.seconds)

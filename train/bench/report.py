@@ -116,10 +116,13 @@ def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: s
     """Returns the first lines: dataset, machine and the table's head."""
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
+    how = {"none": "not augmented", "default": "augmented"}.get(
+        config.augment, f"augmented ({config.augment})"
+    )
     return [
         f"{os.path.normpath(config.dataset)}: {records:,} {info.image.encoding} images "
         f"{width}x{height}x{channels} to train on, {show_bytes(records * record_bytes, 'MB', 1)}; "
-        f"batches of {config.batch_size}, {'augmented' if config.augment else 'not augmented'}",
+        f"batches of {config.batch_size}, {how}",
         f"Keras on {device}; {cores} CPU core{'s' * (cores > 1)}; "
         f"load average {os.getloadavg()[0]:.1f}; up to {config.seconds:g} s a measurement",
         "",

@@ -19,7 +19,7 @@ from train.cache.shards import CachedShards
 from train.cache.window_bytes import largest_window
 from train.errors import FormatError, UsageError
 from train.records.order import RecordOrder
-from train.records.shards import ShardFile, mean_record_bytes
+from train.records.reading.shards import ShardFile, mean_record_bytes
 
 _IN_FLIGHT = 16  # a small file of HDFS takes 3 ms, nearly all of it waiting
 

@@ -42,7 +42,11 @@ def add_parser(verbs: Verbs) -> None:
     add("--width", type=float, metavar="FACTOR", help="multiplies its numbers of channels")
     add("--precision", choices=get_args(Precision), help="number format that layers compute in")
     add("--head", choices=get_args(Head), help="classifier for all outputs, or one each")
-    add("--no-augment", dest="augment", action="store_false", help="do not augment the images")
+    add("--augment", metavar="NAME", help=f"as in `fit` (default: {default['augment']})")
+    add(
+        "--no-augment", dest="augment", action="store_const", const="none",
+        help="the same as --augment none",
+    )  # fmt: skip
     add_cache(parser)
     add_json(parser)
     parser.set_defaults(verb=_bench)

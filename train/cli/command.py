@@ -11,9 +11,9 @@ from typing import NoReturn
 from convert.command.command_line import OneLineParser, run_verb
 from convert.command.streams import open_streams
 from convert.version import __version__
-from train.cli import bench, compare, evaluate, export, fit, predict, resume
+from train.cli import audit, bench, compare, evaluate, export, fit, predict, resume
 
-_VERBS = (fit, resume, evaluate, compare, predict, export, bench)
+_VERBS = (fit, resume, evaluate, compare, audit, predict, export, bench)
 
 _EPILOG = """\
 examples:
@@ -21,6 +21,7 @@ examples:
   train resume runs/1
   train evaluate runs/1
   train compare runs/1 runs/2
+  train audit runs/1 --folds 3
   train predict runs/1 scan-1.png scan-2.jpg
   train export runs/1 --to onnx,tflite
   train bench strips

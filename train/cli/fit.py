@@ -28,7 +28,9 @@ def add_parser(verbs: Verbs) -> None:
         help="folder to make, or hdfs://... (default: the next number under runs/)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="take a few steps, print how long all would take"
+        "--dry-run",
+        action="store_true",
+        help="take a few steps, print how long all would take, draw augmented images",
     )
     add_json(parser)
     add_options(parser)

@@ -11,6 +11,7 @@ from train.config import (
     CHANGEABLE,
     FINE_TUNING,
     TARGETS,
+    Augmentation,
     Head,
     ModelName,
     OnBadRecord,
@@ -49,12 +50,14 @@ _CHOICES = (
 _TEXTS = (
     ("model", "NAME", f"{', '.join(get_args(ModelName))}, or module:function of your own"),
     ("weights", "RUN", "run or .keras file whose weights to begin with"),
+    ("augment", "NAME", f"{', '.join(get_args(Augmentation))}, or module:function of your own"),
     ("target", "METRIC=SHARE", f"stop when {' or '.join(TARGETS)} on validation reaches it"),
+    ("leave_out", "K/N", "do not train on the K-th of N parts of the split, as folds of audit do"),
     ("manifest", "FILE", "the dataset's manifest: messages name a bad record's source"),
     ("cache", "DIR", CACHE),
 )
 _SWITCHES = (
-    ("augment", "--no-augment", False, "do not augment training images"),
+    ("augment", "--no-augment", "none", "the same as --augment none"),
     ("deterministic", "--deterministic", True, "use only kernels that always give the same bits"),
 )
 _WITHOUT_A_VALUE = {
@@ -65,6 +68,7 @@ _WITHOUT_A_VALUE = {
     "target": "go through all epochs",
     "max_minutes": "no limit",
     "overfit": "train properly",
+    "leave_out": "train on all",
     "manifest": "messages name rows only",
     "cache": NO_CACHE,
     "cache_bytes": NO_CACHE_BYTES,

@@ -14,6 +14,7 @@ from convert.command.byte_sizes import parse_bytes
 from convert.command.signals import undone_by_signals
 from convert.command.streams import say_as
 from train.errors import ShardfeedError, UsageError
+from train.own_function import import_function
 
 Verbs = Any
 """What `ArgumentParser.add_subparsers` returns; its class has no public name."""
@@ -128,6 +129,4 @@ def import_model(namespace: argparse.Namespace) -> None:
         UsageError: It cannot be imported.
     """
     if namespace.model is not None:
-        from train.model.networks.custom import import_builder
-
-        import_builder(namespace.model)
+        import_function("--model", namespace.model)

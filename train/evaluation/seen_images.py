@@ -14,7 +14,7 @@ from convert.images.pixels.digest import image_digest
 from convert.storage.regular_files import open_regular
 from train.errors import RecordError, ShardfeedError
 from train.input.open_source import open_source
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.runs.archives import read_array
 from train.runs.folder import SEEN, RunFolder
 
@@ -80,14 +80,17 @@ def count_seen(run: RunFolder, reader: RecordReader, info: DatasetInfo) -> int |
     Returns:
         None if the pictures that the run was trained on are not known any more.
     """
-    seen = _read_seen(run)
+    seen = seen_digests(run)
     if seen is None:
         return None
     return int(np.isin(digests_of(reader, info), seen).sum())
 
 
-def _read_seen(run: RunFolder) -> Digests | None:
-    """Returns the digests that a run wrote, or those of its dataset where that is still there."""
+def seen_digests(run: RunFolder) -> Digests | None:
+    """Returns the digests of the pictures that a run was trained on.
+
+    They are those that it wrote, or those of its dataset where that is still there.
+    """
     with contextlib.suppress(OSError, ValueError, ShardfeedError):
         most_bytes = _HEADER_BYTES + 8 * _most_records(run)
         with open(run.file(SEEN), "rb", opener=open_regular) as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 from convert.dataset.info import DatasetInfo
@@ -14,20 +14,26 @@ from train.cache.open_shards import open_shards, read_indexes, wanted_folder
 from train.cache.prefetch import FetchAhead
 from train.cache.shards import CachedShards
 from train.errors import UsageError
+from train.input.augmentation import augmentation
 from train.input.image_paths import source_finder
 from train.input.options import Paths, SourceArguments, takes
-from train.records.augment import augment as default_augment
 from train.records.batches import Ahead, BatchSource, Order
-from train.records.encoded import open_reader
 from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
 from train.records.prefetch import ReadAhead
-from train.records.reader import RecordReader
-from train.records.shards import ShardFile, mean_record_bytes
+from train.records.reading.encoded import open_reader
+from train.records.reading.reader import Ints, RecordReader
+from train.records.reading.shards import ShardFile, mean_record_bytes, shard_counts
 
 
-def open_batches(asked: SourceArguments) -> BatchSource:
+def open_batches(
+    asked: SourceArguments, choose: Callable[[int], Ints] | None = None
+) -> BatchSource:
     """Opens a split of a dataset, or of several.
+
+    Args:
+        asked: The options.
+        choose: Returns the numbers of the records to read, ascending, of so many. None: all.
 
     Raises:
         FormatError: A folder is no finished dataset.
@@ -41,17 +47,20 @@ def open_batches(asked: SourceArguments) -> BatchSource:
     _check(folders, infos, asked)
     info = common_info(datasets)
     files = _files(datasets, asked.split)
+    chosen = choose(sum(file.shard.records for file in files)) if choose else None
     cache = wanted_folder(folders, asked.cache, asked.cache_bytes)
-    orders = _orders(files, infos, asked, is_cached=cache is not None)
+    sizes = shard_counts(files, chosen)
+    orders = _orders(files, sizes, infos, asked, is_cached=cache is not None)
     far = None
     with contextlib.ExitStack() as stack:
         for dataset in datasets:
             stack.enter_context(dataset.folder.reading())
         if cache is not None:
             far = open_shards(cache, asked.cache_bytes, files, orders)
-        reader = _open_reader(files, folders[0], info, far, asked)
+        reader = _open_reader(files, datasets, info, far, asked, chosen)
     order, ahead = _mixed(reader, orders, asked)
-    if asked.augment:
+    augment = augmentation(asked.augment)
+    if augment is not None:
         keep_freed_memory()
     source = BatchSource(
         reader=reader,
@@ -60,7 +69,7 @@ def open_batches(asked: SourceArguments) -> BatchSource:
         output_names=tuple(info.outputs),
         batch_size=asked.batch_size,
         seed=asked.seed,
-        augment=default_augment if asked.augment is True else asked.augment or None,
+        augment=augment,
         drop_remainder=(
             asked.is_shuffled if asked.drop_remainder is None else asked.drop_remainder
         ),
@@ -178,10 +187,11 @@ def _files(datasets: list[OpenDataset], split: str) -> list[ShardFile]:
 
 def _open_reader(
     files: list[ShardFile],
-    folder: str,
+    datasets: list[OpenDataset],
     info: DatasetInfo,
     far: CachedShards | None,
     asked: SourceArguments,
+    chosen: Ints | None,
 ) -> RecordReader:
     more = {} if far is None or info.is_raw else {"starts": read_indexes(files)}
     return open_reader(
@@ -189,14 +199,16 @@ def _open_reader(
         info,
         verify=asked.verify_records,
         on_bad=asked.on_bad_record,
-        source_of=source_finder(folder, info, asked.manifest),
+        sources_of=source_finder(datasets, asked.manifest),
         far=far,
+        records=chosen,
         **more,
     )
 
 
 def _orders(
     files: list[ShardFile],
+    sizes: list[int],
     infos: list[DatasetInfo],
     asked: SourceArguments,
     *,
@@ -205,8 +217,7 @@ def _orders(
     """Returns the order of all records, or of each dataset's, if they are weighted."""
     shuffle, record_bytes = asked.is_shuffled, mean_record_bytes(files)
 
-    def of(files: list[ShardFile]) -> RecordOrder:
-        sizes = [file.shard.records for file in files]
+    def of(sizes: list[int]) -> RecordOrder:
         limited = _limited(sizes, asked.limit)
         window = asked.window
         if is_cached and not shuffle:  # it changes nothing but what is needed at once
@@ -216,11 +227,11 @@ def _orders(
         return RecordOrder(limited, seed=asked.seed, window=window, shuffle=shuffle)
 
     if asked.weights is None:
-        return [of(files)]
+        return [of(sizes)]
     if not shuffle:
         raise UsageError("weights need shuffle=True: without, each record comes once, in order.")
     ends = list(accumulate(len(info.splits[asked.split]) for info in infos))
-    return [of(files[start:stop]) for start, stop in pairwise([0, *ends])]
+    return [of(sizes[start:stop]) for start, stop in pairwise([0, *ends])]
 
 
 def _mixed(

@@ -28,8 +28,9 @@ class SourceOptions:
     Attributes:
         shuffle: Whether to shuffle. None, the default: only the split `train`.
         drop_remainder: Whether to leave out a last batch that is short. None: if shuffled.
-        augment: Whether to change the images at random, as a function of (seed, epoch, step); or
-            a function of your own, (uint8 images, `train.Draws`) -> uint8 images.
+        augment: Whether to change the images at random, as a function of (seed, epoch, step), or
+            how far: `none`, `light`, `default` (as True) or `strong`; or a function of your own,
+            (uint8 images, `train.Draws`) -> uint8 images, or its name, `module:function`.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         weights: Shares of several datasets, in any unit. None: each record once an epoch.
         rank: Which part of every batch is made here. In [0, num_ranks).
@@ -47,7 +48,7 @@ class SourceOptions:
 
     shuffle: bool | None = None
     drop_remainder: bool | None = None
-    augment: bool | Augment = False
+    augment: bool | str | Augment = False
     window: int | None = None
     weights: Sequence[float] | None = None
     rank: int = 0

@@ -22,7 +22,7 @@ from train.input.numpy_dataset import check_start_step
 from train.input.open_source import open_batches
 from train.input.options import IterationArguments, takes
 from train.records.batches import MAKERS, BatchSource
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -84,8 +84,6 @@ class Bubble:
         high: Greatest.
         x: Mean confidence.
         y: Share of right answers.
-        radius: Of the circle.
-        tall: Height of the bar that says how many answers there are.
         text: Shows under the pointer.
     """
 
@@ -93,8 +91,6 @@ class Bubble:
     high: float
     x: float
     y: float
-    radius: float
-    tall: float
     text: str
 
 

@@ -28,14 +28,15 @@ def render(template: str, **content: object) -> str:
     return ENVIRONMENT.get_template(template).render(content)
 
 
-def data_uri(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
+def data_uri(pixels: np.ndarray[Any, np.dtype[np.uint8]], most_pixels: int = _MOST_PIXELS) -> str:
     """Returns an image as a `data:` URI of a PNG; one too large for a page is made smaller.
 
     Args:
         pixels: uint8, shape (height, width, 1, 3 or 4).
+        most_pixels: Of the image on the page.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    ratio = math.sqrt(_MOST_PIXELS / (image.width * image.height))
+    ratio = math.sqrt(most_pixels / (image.width * image.height))
     if ratio < 1:
         reduced = max(1, int(image.width * ratio)), max(1, int(image.height * ratio))
         image = image.resize(reduced, Image.Resampling.BOX)

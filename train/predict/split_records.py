@@ -11,7 +11,7 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from train.errors import RecordError
 from train.evaluation.evaluate import choose_split, require_fit
-from train.input.image_paths import source_finder
+from train.input.image_paths import source_column
 from train.input.open_source import open_source
 from train.predict.inputs import Piece, Sample, Truth, spans
 from train.records.texts import text_of
@@ -23,8 +23,9 @@ class RecordInputs:
     Args:
         dataset: The dataset.
         split: None: `test` if there is one, else `validation`.
-        manifest: The manifest that it was made from; each image then has its source's path, else
-            that of its shard, `#`, and its number in it.
+        manifest: The manifest that it was made from. None: the dataset's own list of paths. An
+            image has its source's path, or where none is known that of its shard, `#`, and its
+            number in it.
         info: The dataset that the run was trained on.
 
     Raises:
@@ -45,7 +46,7 @@ class RecordInputs:
         source = open_source(dataset, split, 1, shuffle=False, verify_records="always")
         self._reader = source.reader
         self._starts = np.cumsum([0, *self._reader.shard_records])
-        self._source_of = source_finder(path, found, manifest) if manifest else None
+        self._sources = source_column(dataset, manifest)
         self.total: int | None = self._reader.num_records
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
@@ -76,7 +77,10 @@ class RecordInputs:
         ]
 
     def _path(self, record: int) -> str:
-        if self._source_of is not None:
-            return self._source_of(int(self._reader.rows(np.array([record]))[0]))
+        if self._sources is not None:
+            (row,) = self._reader.rows(np.array([record])).tolist()
+            if 0 <= row < len(self._sources):  # another, if it is damaged there
+                path: str = self._sources[row].as_py()
+                return path
         shard = int(np.searchsorted(self._starts, record, side="right")) - 1
         return f"{self._reader.files[shard].path}#{record - self._starts[shard]}"

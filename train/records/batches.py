@@ -12,7 +12,7 @@ import numpy as np
 from convert.config import usable_cores
 from train.errors import UsageError
 from train.records.draws import Draws
-from train.records.reader import Bytes, Ints, RecordReader
+from train.records.reading.reader import Bytes, Ints, RecordReader
 
 Augment = Callable[[Bytes, Draws], Bytes]
 LabelForm = Literal["dict", "array"]
@@ -122,11 +122,23 @@ class BatchSource:
                 draws = Draws(
                     seed=self.seed, epoch=epoch, step=step + index, first=first, count=len(batch)
                 )
-                images[index] = _checked(self.augment(batch, draws), batch.shape)
+                images[index] = self._augmented(self.augment, batch, draws)
         if self.label_form == "array":
             return [images, labels.reshape(count, end - first, labels.shape[1])]
         columns = np.ascontiguousarray(labels.T)
         return [images, *columns.reshape(len(columns), count, end - first)]
+
+    def _augmented(self, augment: Augment, images: Bytes, draws: Draws) -> Bytes:
+        """Calls the augmentation, which may be the user's function.
+
+        Raises:
+            UsageError: It does not return uint8 of the shape of `images`.
+        """
+        try:
+            return require_same_form(augment(images, draws), images.shape, "`augment`")
+        except Exception as error:  # as the reader's own, it must come through TensorFlow
+            self.reader.failure = error
+            raise
 
     def element(self, arrays: Sequence[Any]) -> tuple[Any, Any]:
         """Returns a batch's arrays as (images, labels), the labels in their form."""
@@ -159,8 +171,13 @@ class BatchSource:
         return max(1, min(_GROUP_STEPS, _GROUP_BYTES // batch_bytes))
 
 
-def _checked(images: object, shape: tuple[int, ...]) -> Bytes:
+def require_same_form(images: object, shape: tuple[int, ...], name: str) -> Bytes:
     """Returns the batch that the user's function made, if it has the right type and shape.
+
+    Args:
+        images: What it returned.
+        shape: Of the batch that it was given.
+        name: Of the function, for the error.
 
     Raises:
         UsageError: It is not uint8, or of another shape; NumPy would cast and repeat it silently.
@@ -170,4 +187,4 @@ def _checked(images: object, shape: tuple[int, ...]) -> Bytes:
     found = type(images).__name__
     if isinstance(images, np.ndarray):
         found = f"{images.dtype} of shape {images.shape}"
-    raise UsageError(f"`augment` must return uint8 of shape {shape}, got {found}.")
+    raise UsageError(f"{name} must return uint8 of shape {shape}, got {found}.")

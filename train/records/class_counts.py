@@ -8,7 +8,7 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from train.records.labels import label_chunks
-from train.records.reader import Ints, RecordReader
+from train.records.reading.reader import Ints, RecordReader
 
 ClassCounts = Mapping[str, Ints]
 """Vocabulary -> occurrences of each class in all of its outputs, int64, shape (classes,)."""

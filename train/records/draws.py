@@ -25,6 +25,7 @@ BLOCK_WORDS = 4
 # window have one number the two still draw apart.
 UNIFORM = 1
 NOISE = 2
+GENERATOR = 4  # 3 is the mixture's, of several datasets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +110,18 @@ class Draws:
         little = words.astype("<u8", copy=False)  # the same bytes on a big-endian machine
         return little.view(np.uint8)[:, :num_bytes]
 
+    def generator(self, *, stream: int = 0) -> np.random.Generator:
+        """Returns NumPy's generator for these images as a whole.
+
+        Equal draws give equal generators, so a resume keeps its promise. Ranks that share a batch
+        get unrelated ones, and together do not see the batches of one process.
+
+        Args:
+            stream: Streams are independent of each other. In [0, 2**64).
+        """
+        _require("stream", stream, 64)
+        return np.random.Generator(self._philox([0, stream, GENERATOR, self.first]))
+
     def _words(self, num_words: int, stream: int, kind: int) -> Words:
         """Returns raw words for each image, which no version of NumPy will change.
 
@@ -117,12 +130,14 @@ class Draws:
         """
         _require("stream", stream, 64)
         blocks = -(-num_words // BLOCK_WORDS)
-        bits = np.random.Philox(
-            key=np.array([self.seed, self.epoch << 32 | self.step], np.uint64),
-            counter=np.array([self.first * blocks, stream, kind, 0], np.uint64),
-        )
+        bits = self._philox([self.first * blocks, stream, kind, 0])
         words = bits.random_raw(self.count * blocks * BLOCK_WORDS)
         return words.reshape(self.count, blocks * BLOCK_WORDS)[:, :num_words]
+
+    def _philox(self, counter: list[int]) -> np.random.Philox:
+        """Returns the counter generator of this step, from a place on: four words of 64 bits."""
+        key = np.array([self.seed, self.epoch << 32 | self.step], np.uint64)
+        return np.random.Philox(key=key, counter=np.array(counter, np.uint64))
 
 
 def _require(name: str, value: int, num_bits: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from train.errors import FormatError
-from train.records.reader import Ints, RecordReader
+from train.records.reading.reader import Ints, RecordReader
 
 _CHUNK_RECORDS = 1 << 16  # labels read at once: some MB, and far more than a call costs
 # Of shards: what a default window holds and thus brings into memory anyway. A page of each record

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from convert.dataset.mapping import forget
 from train.records.forks import renew_in_forks
 from train.records.order import RecordOrder, Span
-from train.records.reader import RecordReader
-from train.records.shards import ShardFile
+from train.records.reading.reader import RecordReader
+from train.records.reading.shards import ShardFile
 
 # One request reads no more than the device's read-ahead, which is 128 KiB by default on Linux.
 _REQUEST_BYTES = 128 << 10

@@ -12,6 +12,8 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from convert.storage.regular_files import open_regular
+from train.evaluation.calibration import Calibration
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
@@ -36,11 +38,13 @@ class Picture:
     Attributes:
         pixels: uint8, shape (height, width, channels).
         row: Its manifest row.
+        path: Its image, as the manifest spells it; empty if that is not known.
         record: Its place in the split.
     """
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     row: int
+    path: str
     record: int
 
 
@@ -80,6 +84,7 @@ class Content:
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.
         validation: None: there is no such split.
+        calibration: How the confidences in it were calibrated.
     """
 
     path: str
@@ -95,6 +100,7 @@ class Content:
     model_bytes: int
     class_counts: ClassCounts
     validation: Validation | None
+    calibration: Calibration
 
     @property
     def name(self) -> str:
@@ -142,6 +148,7 @@ def gather(
         model_bytes=os.path.getsize(run.file(BEST)),
         class_counts=class_counts,
         validation=validation,
+        calibration=read_calibration(run),
     )
 
 
@@ -174,8 +181,11 @@ def _pictures(source: BatchSource, records: Sequence[int]) -> list[Picture]:
         return []
     numbers = np.array(records, np.int64)
     images, _ = source.reader.gather(numbers)
-    found = zip(images, source.reader.rows(numbers).tolist(), records, strict=True)
-    return [Picture(pixels=pixels, row=row, record=record) for pixels, row, record in found]
+    rows, paths = source.reader.rows(numbers).tolist(), source.reader.sources(numbers)
+    return [
+        Picture(pixels=pixels, row=row, path=path, record=record)
+        for pixels, row, path, record in zip(images, rows, paths, records, strict=True)
+    ]
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from train.evaluation.predictions import Evaluation
 from train.evaluation.seen_images import write_seen
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.records.texts import blanks_of
 from train.report.content import gather, read_validation
 from train.report.page import page

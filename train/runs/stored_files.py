@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from convert.storage.places import read_text
-from train.config import TrainConfig
+from train.config import TrainConfig, renamed
 from train.errors import FormatError
 
 LARGEST = 1 << 53
@@ -49,7 +49,8 @@ def read_options(path: str, shown: str) -> dict[str, Any]:
     Raises:
         FormatError: It is missing or damaged.
     """
-    return _read_object(path, _options_problem, f"{shown}: damaged", "Restore it, or train again.")
+    remedy = "Restore it, or train again."
+    return renamed(_read_object(path, _options_problem, f"{shown}: damaged", remedy))
 
 
 def read_environment(path: str, shown: str) -> dict[str, Any]:
@@ -156,7 +157,8 @@ def _environment_problem(content: object) -> str:
 def _hints() -> dict[str, Any]:
     """Returns the type of each option."""
     hints = get_type_hints(TrainConfig)
-    return {field.name: hints[field.name] for field in fields(TrainConfig)}
+    own = {field.name: hints[field.name] for field in fields(TrainConfig)}
+    return {**own, "augment": bool | str}  # see `renamed`
 
 
 def _parse_history(text: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The dry run: a few training steps that show whether everything fits, and write nothing."""
+"""The dry run: a few training steps that show whether everything fits, and a picture."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import keras
 
 from convert.command.byte_sizes import show_bytes
 from train.config import TrainConfig
-from train.errors import DivergedError
+from train.errors import DivergedError, ShardfeedError
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.model.recogniser import inference_network, num_parameters
+from train.training.augmented import picture_path, write_augmented
 from train.training.job import Job
 from train.training.meter import memory_bytes
 from train.training.old_weights import with_weights
@@ -36,6 +37,8 @@ class DryRun:
         seconds: What all epochs would take at that pace, validation left out.
         memory_bytes: Largest resident memory of the process.
         taken: What was taken of other weights. None: these were random.
+        picture: Shows training images beside augmented versions. None: there is none.
+        picture_error: Why there is none, though images are augmented.
     """
 
     model: str
@@ -46,11 +49,15 @@ class DryRun:
     loss: float
     seconds: float
     memory_bytes: int
-    taken: str | None = None
+    taken: str | None
+    picture: str | None
+    picture_error: str | None
 
 
 def dry_run(config: TrainConfig) -> DryRun:
     """Builds a model, trains it for a few steps, and reads the validation split's first batch.
+
+    Leaves a picture of augmented images in the current folder, and writes nothing else.
 
     Raises:
         ShardfeedError: As a training would.
@@ -73,6 +80,7 @@ def dry_run(config: TrainConfig) -> DryRun:
         network.predict_on_batch(job.validation.batch(0, 0)[0])
     first, *others = times.seconds
     step = sum(others) / len(others) if others else first
+    picture, picture_error = _draw(job)
     return DryRun(
         model=model.name,
         weights=num_parameters(model),
@@ -83,20 +91,39 @@ def dry_run(config: TrainConfig) -> DryRun:
         seconds=first + step * (config.epochs * job.training.num_steps - 1),
         memory_bytes=memory_bytes(),
         taken=taken,
+        picture=picture,
+        picture_error=picture_error,
     )
+
+
+def _draw(job: Job) -> tuple[str | None, str | None]:
+    """Draws augmented images; returns the picture's file, and why there is none."""
+    if job.training.augment is None:
+        return None, None
+    path = picture_path(job.config.dataset)
+    try:
+        write_augmented(path, job.training)
+    except ShardfeedError as error:  # no reason to keep the results of the steps back
+        return None, str(error)
+    return path, None
 
 
 def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
     """Returns the results of a few steps, to be printed."""
     rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
-    return [
+    lines = [
         *([found.taken] if found.taken else []),
         f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
         f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "
         f"{found.step_seconds:.3f} s each ({rate:,.0f} images/s); {config.epochs} epochs "
         f"would take about {minutes:,.1f} minutes",
-        f"memory: at most {show_bytes(found.memory_bytes, 'GB', 1)}; nothing was written",
     ]
+    memory = f"memory: at most {show_bytes(found.memory_bytes, 'GB', 1)}"
+    if found.picture:
+        return [*lines, memory, f"{found.picture}: training images beside augmented versions"]
+    if found.picture_error:
+        lines.append(f"no picture of augmented images: {found.picture_error}")
+    return [*lines, f"{memory}; nothing was written"]
 
 
 class _StepTimes(keras.callbacks.Callback):

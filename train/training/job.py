@@ -14,17 +14,20 @@ import keras
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.places import absolute
-from train.config import CHANGEABLE, OF_PLACES, TrainConfig
+from train.config import CHANGEABLE, OF_PLACES, TrainConfig, is_custom
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
 from train.evaluation.parts import Part
-from train.input.open_source import common_info, open_source
+from train.input.augmentation import require_repeatable
+from train.input.open_source import common_info, open_batches
+from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
 from train.records.class_counts import count_classes
+from train.records.folds import Fold
 from train.records.labels import require_labels, require_sense
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +69,8 @@ class Job:
         datasets = tuple(datasets or map(open_dataset, config.datasets))
         _require_each_once(datasets)
         info = common_info(datasets)
-        opened = partial(
-            open_source,
+        asked = partial(
+            SourceArguments,
             verify_records=config.verify_records,
             on_bad_record=config.on_bad_record,
             manifest=config.manifest,
@@ -75,20 +78,23 @@ class Job:
             cache=config.cache,
             cache_bytes=config.cache_bytes,
         )
-        training = opened(
-            datasets,
-            "train",
-            min(config.batch_size, config.overfit or config.batch_size),
-            config.seed,
-            augment=config.augment and config.overfit is None,
-            window=config.window,
-            weights=config.shares,
+        training = open_batches(
+            asked(
+                datasets,
+                "train",
+                min(config.batch_size, config.overfit or config.batch_size),
+                config.seed,
+                augment="none" if config.overfit else config.augment,
+                window=config.window,
+                weights=config.shares,
+            ),
+            Fold(*config.left_out).others if config.left_out else None,
         )
         validation = None
         split = "validation" if config.overfit is None else "train"
         held_out = [dataset for dataset in datasets if split in dataset.info.splits]
         if held_out:
-            validation = opened(held_out, split, BATCH_SIZE, shuffle=False)
+            validation = open_batches(asked(held_out, split, BATCH_SIZE, shuffle=False))
         else:
             _refuse_without_validation(config)
         require_sense(config.dataset, info)
@@ -96,6 +102,8 @@ class Job:
         for source in read:
             if source is not None and config.on_bad_record == "stop":
                 require_labels(source.reader, info, source.order.num_records)
+        if training.augment is not None and is_custom(config.augment):
+            require_repeatable(config.augment, training)
         return cls(
             config=config, info=info, datasets=datasets, training=training, validation=validation
         )

@@ -9,13 +9,14 @@ from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.places import absolute
-from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom
+from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom, renamed
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
+from train.evaluation.calibration_file import is_calibrated
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
-from train.report.write import write_report
-from train.runs.checkpoint import Checkpoint, Checkpoints
+from train.runs.checkpoints.checkpoint import Checkpoint
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.dataset_identity import other_dataset, own_ids, reading
 from train.runs.environment import differences, environment
 from train.runs.events import cut_back
@@ -26,7 +27,7 @@ from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.job import Job, unchangeable
 from train.training.result import TrainResult, result_of
-from train.training.start import train_and_report
+from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]
 
@@ -74,13 +75,12 @@ def _resume(
     if checkpoint is not None:
         _require_unedited(stored, checkpoint, run)
         if checkpoint.position.journal.is_complete(config):
-            if not os.path.exists(run.file(REPORT)):  # killed before it was written
+            # Killed before they were written, or older than calibrations.
+            if not os.path.exists(run.file(REPORT)) or not is_calibrated(run):
                 job = Job.open(config, datasets)
                 _cut_back(run, checkpoint, tell)
                 best = checkpoint.position.journal.best
-                reader, model = job.training.reader, run.load_model()
-                write_report(run, model, best, reader, job.validation, parts=job.parts)
-                run.upload()
+                finish_run(job, run.load_model(), run, best, tell)
             for note in notes:
                 tell(note)
             epochs = checkpoint.position.epoch
@@ -153,17 +153,21 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
 
 def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> None:
     """Raises unless a function of the user's is named again: a file may not choose what runs."""
-    name = str(stored.get("model"))
-    if is_custom(name) and "model" not in changes:
-        raise UsageError(
-            f"{run.address}: its model is built by {name}, which is imported only if it is named. "
-            f"If you trust it, repeat --model {name}."
-        )
+    for option, does in (
+        ("model", "model is built"),
+        ("augment", "training images are changed"),
+    ):
+        name = stored.get(option)
+        if is_custom(name) and option not in changes:
+            raise UsageError(
+                f"{run.address}: its {does} by {name}, which is imported only if it is named. "
+                f"If you trust it, repeat --{option} {name}."
+            )
 
 
 def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
     """Raises unless config.json says what the checkpoint does."""
-    ours, theirs = checkpoint.position.options, unchangeable(stored)
+    ours, theirs = renamed(checkpoint.position.options), unchangeable(stored)
     names = [name for name in ours if ours[name] != theirs.get(name)]
     if names:
         pairs = [(name, ours[name], theirs.get(name)) for name in names]

@@ -14,20 +14,21 @@ from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.model.build import schedule
 from train.model.variables import METRICS, WEIGHTS, write_state
-from train.records.reader import RecordReader
-from train.runs.checkpoint import Arrays, Checkpoint
+from train.records.reading.reader import RecordReader
+from train.runs.checkpoints.checkpoint import Checkpoint
+from train.runs.checkpoints.store import Arrays
 from train.runs.events import EventFile
 from train.runs.folder import EVENTS, RunFolder
 from train.runs.history import Journal
-from train.training.board.writer import Board
-from train.training.cache_line import CacheLine
-from train.training.chance import chance_line
-from train.training.checkpointing import CheckpointWriter
+from train.training.callbacks.board.writer import Board
+from train.training.callbacks.cache_line import CacheLine
+from train.training.callbacks.chance import chance_line
+from train.training.callbacks.checkpointing import CheckpointWriter
+from train.training.callbacks.progress import ProgressLine
+from train.training.callbacks.recorder import RunRecorder
 from train.training.context import Logs, Session
 from train.training.job import Job
 from train.training.meter import EpochMeter
-from train.training.progress import ProgressLine
-from train.training.recorder import RunRecorder
 from train.training.result import TrainResult, result_of
 from train.training.stop_signals import StopSignals
 
@@ -147,7 +148,10 @@ class SessionCallback(keras.callbacks.Callback):
     def _warn_of_chance(self, evaluation: Evaluation | None, epochs: int) -> None:
         """Says what to look at if this many epochs taught nothing."""
         job = self._session.job
-        if evaluation and (line := chance_line(evaluation, job.info, job.config, epochs)):
+        if evaluation is None:
+            return
+        steps = job.training.num_steps
+        if line := chance_line(evaluation, job.info, job.config, epochs, steps):
             self._session.say(line)
 
 

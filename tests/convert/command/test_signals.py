@@ -15,7 +15,8 @@ from convert_cases import PATIENCE, draw_sources
 from train.cli import main
 
 ROOT = Path(__file__).parents[3]
-NUM_MOMENTS, NUM_FORKED = (40, 160) if os.environ.get("CI") == "true" else (3, 5)
+NUM_MOMENTS = 40
+NUM_FORKED = 160 if os.environ.get("CI") == "true" else 4
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.
 SWALLOWING = {
@@ -221,6 +222,7 @@ def training(small_dataset: Path) -> Training:
     return words, {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.long
 def test_sigterm_at_any_moment(training: Training, tmp_path: Path) -> None:
     """From exec to the end."""
     words, environment = [sys.executable, "-m", "train", *training[0]], training[1]

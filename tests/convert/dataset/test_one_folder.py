@@ -69,7 +69,7 @@ def train(place: Place) -> None:
     from train.config import TrainConfig
     from train.training.job import Job
 
-    job = Job.open(TrainConfig(dataset=place.dataset, batch_size=1, augment=False))
+    job = Job.open(TrainConfig(dataset=place.dataset, batch_size=1, augment="none"))
     for source in (job.training, job.validation):
         assert classes_of(source.reader) == job.info.classes["y0"]
         require_right(source)

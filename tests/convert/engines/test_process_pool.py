@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,31 @@ def test_a_task_that_always_ends_its_worker(tmp_path: Path, what: str, exit_code
         f"{what}: it died 3 times, last with exit code {exit_code} (-9 is often a lack of "
         "memory). Run the same command again, with fewer --workers."
     )
+
+
+def test_a_script_that_its_workers_cannot_import(tmp_path: Path) -> None:
+    """Without `if __name__ == "__main__":` each of them would begin it again."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        f"""
+from pathlib import Path
+from test_process_pool import run
+
+try:
+    run(Path({str(tmp_path)!r}), "task", num_workers=1)
+except ValueError as error:
+    print(error)
+"""
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == (
+        "task: it ended 3 times before it began, with the error above. Each worker imports the "
+        'script that starts it: call this under `if __name__ == "__main__":`.\n'
+    )
+    assert "RuntimeError" in done.stderr  # Python's own words, in each worker
 
 
 def test_what_a_worker_raises_is_raised_here(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_a_conversion_goes_on_without_bombs(tmp_path):
 
 
 def test_a_record_of_many_scans_is_not_decoded(monkeypatch):
-    from train.records import encoded as reading
+    from train.records.reading import encoded as reading
 
     reader = object.__new__(reading.EncodedReader)
     image = np.zeros((16, 16, 1), np.uint8)
@@ -286,7 +286,7 @@ def test_a_record_of_many_scans_is_not_decoded(monkeypatch):
 
 
 def test_a_record_that_is_no_jpeg_is_not_checked_as_one(monkeypatch):
-    from train.records import encoded as reading
+    from train.records.reading import encoded as reading
 
     monkeypatch.setattr(reading, "plain_pixels", lambda _: None)
     monkeypatch.setattr(reading, "check_header", lambda _: pytest.fail("checked"))

@@ -43,14 +43,14 @@ def scratch() -> Iterator[Path]:
         # Overwriting takes all their steps, and more.
         pytest.param("kill", "plain png", True, marks=pytest.mark.long),
         pytest.param("kill", "plain png", False, marks=pytest.mark.long),
-        ("kill", "overwrite raw", True),
+        pytest.param("kill", "overwrite raw", True, marks=pytest.mark.long),
         ("kill", "overwrite raw", False),  # then the old dataset stands aside for a moment
-        ("kill", "retry png", True),
+        pytest.param("kill", "retry png", True, marks=pytest.mark.long),
         pytest.param("kill twice", "overwrite raw", False, marks=pytest.mark.long),
         pytest.param("kill twice", "retry png", True, marks=pytest.mark.long),
         ("stop", "plain raw", True),
         pytest.param("stop", "overwrite raw", True, marks=pytest.mark.long),
-        ("full", "plain png", False),
+        pytest.param("full", "plain png", False, marks=pytest.mark.long),
         pytest.param("full", "retry png", True, marks=pytest.mark.long),
     ],
 )

@@ -78,7 +78,7 @@ def resume(folder: Path, whole: dict[str, str]) -> dict[str, Any]:
 def test_a_whole_run_leaves_nothing_beside_the_dataset(
     whole: dict[str, str], sources: Path
 ) -> None:
-    assert len(whole) == NUM_ROWS + 5
+    assert len(whole) == NUM_ROWS + 6
     assert nothing_left(sources)
 
 
@@ -202,7 +202,7 @@ def test_a_full_disk_met_by_the_main_process(folder: Path, monkeypatch: pytest.M
     def full(path: str, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr("convert.storage.local._write_whole", full)
+    monkeypatch.setattr("convert.storage.local.write_bytes", full)
     with pytest.raises(TryAgainError) as caught:
         convert(folder / "m.csv", folder / "out", shard_bytes=1 << 20, split=(("train", 1.0),))
     (staging,) = folder.glob(".out.staging-*")

@@ -62,6 +62,7 @@ def test_the_files(dataset: Path) -> None:
         *(f"images-train.tfrecord-{index:05}-of-00005" for index in range(5)),
         "images-validation.tfrecord-00000-of-00001",
         "quarantine.jsonl",
+        "sources.parquet",
     ]
     assert (dataset / "_SUCCESS").read_bytes() == b""
     assert (dataset / "quarantine.jsonl").read_bytes() == b""

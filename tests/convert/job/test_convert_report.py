@@ -70,6 +70,22 @@ def test_what_the_sources_are_like(result: ConvertResult) -> None:
     ]
 
 
+@pytest.mark.parametrize(("count", "is_most"), [(601, False), (602, True)])  # of 1,203
+def test_transparency_of_most_sources(result: ConvertResult, count: int, is_most: bool) -> None:
+    sources = Sources(
+        formats={"PNG": 1203},
+        smallest=(10, 20),
+        largest=(10, 20),
+        oddities={"dropped_alpha": seen(count, 5, "a.png")},
+    )
+    told = changed(result, sources=sources).lines()[3]
+    assert is_most == (
+        told == f"warning: {count} images had transparency, which was dropped: what lay below it "
+        "shows, and may be dim or without text. Look at `convert show`; --alpha white would paint "
+        "them as a browser does (such as a.png)"
+    )
+
+
 def test_sources_of_several_shards() -> None:
     late = {"dropped_alpha": seen(1, 9, "late.png")}
     early = {"dropped_alpha": seen(1, 4, "early.png"), "oriented": seen(2, 7, "turned.png")}

@@ -12,7 +12,7 @@ from convert.dataset.read import open_dataset
 from train.bench.batches import first_records, in_memory
 from train.bench.cold import ColdRead, _descriptors, drop_from_cache, read_cold
 from train.bench.config import BenchConfig
-from train.bench.report import Rates, cold_note, rounded
+from train.bench.report import Rates, cold_note, opening, rounded
 from train.bench.speed import Speed, timed
 from train.errors import RecordError, ShardfeedError
 from train.input.open_source import open_source
@@ -210,3 +210,13 @@ def test_first_records_of_shards(num_records, expected):
 )
 def test_batches_are_timed_until_the_time_is_over(seconds, skip, images):
     assert timed(range(5), 10, seconds, skip).images == images
+
+
+@pytest.mark.parametrize(
+    ("augment", "told"),
+    [("none", "not augmented"), ("default", "augmented"), ("strong", "augmented (strong)")],
+)
+def test_the_opening_says_how_images_are_augmented(augment, told, tiny_dataset):
+    config = BenchConfig(dataset=str(tiny_dataset), augment=augment)
+    first, *_ = opening(config, open_dataset(str(tiny_dataset)).info, 64, "cpu")
+    assert first.endswith(f"batches of 32, {told}")

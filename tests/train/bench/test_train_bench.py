@@ -91,7 +91,7 @@ def test_each_flag_is_used(small_dataset, tmp_path):
     assert code == 0
     assert {name: found[name] for name in given} == given
     assert (found["model"], found["augment"], found["reader_not_augmented"]) == (
-        "cnn", False, None,
+        "cnn", "none", None,
     )  # fmt: skip
     assert found["from_disk"]["images"] % 10 == 0
     assert stdout[0].endswith("batches of 10, not augmented")
@@ -152,7 +152,7 @@ def test_the_reader_is_measured_in_each_of_its_ways(small_dataset, monkeypatch):
     def delivery(source, seconds):
         with monkeypatch.context() as patch:
             compare = Mock(side_effect=lambda heads, *_: np.zeros(len(heads), bool))
-            patch.setattr("train.records.batch_crcs.BatchCrcs.wrong", compare)
+            patch.setattr("train.records.reading.batch_crcs.BatchCrcs.wrong", compare)
             source.batch(0, 0)
         asked.append((compare.called, source.augment is not None))
         return Speed(images=1, seconds=1.0, cpu_seconds=1.0)

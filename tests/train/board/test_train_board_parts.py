@@ -11,11 +11,17 @@ from resume_cases import assert_same
 
 from train.model.networks.by_name import build_model
 from train.runs.events import started
-from train.training.board import histograms
-from train.training.board.histogram import MAX_VALUES, histogram, sample
-from train.training.board.histograms import Activations, Histograms, outputs_of
-from train.training.board.norms import GradientNorms
-from train.training.board.pictures import _caption, _font, _shortened, sheet, table_summary
+from train.training.callbacks.board import histograms
+from train.training.callbacks.board.histogram import MAX_VALUES, histogram, sample
+from train.training.callbacks.board.histograms import Activations, Histograms, outputs_of
+from train.training.callbacks.board.norms import GradientNorms
+from train.training.callbacks.board.pictures import (
+    _caption,
+    _font,
+    _shortened,
+    sheet,
+    table_summary,
+)
 
 
 def test_a_sample_passes_no_channel_over():

@@ -11,9 +11,9 @@ from resume_cases import assert_same, at_step, config, content, resumed, send
 
 from train.errors import StoppedError
 from train.evaluation import evaluate
-from train.training import recorder
-from train.training.board import histograms
-from train.training.board.writer import Board
+from train.training.callbacks import recorder
+from train.training.callbacks.board import histograms
+from train.training.callbacks.board.writer import Board
 from train.training.resume import resume_training
 from train.training.start import train_model
 

@@ -16,7 +16,7 @@ from cache_cases import cached_files, fill, require_same, through
 from convert.dataset.read import read_dataset
 from train.errors import FormatError, RecordError, TryAgainError
 from train.input.open_source import open_source
-from train.records.encoded import EncodedReader
+from train.records.reading.encoded import EncodedReader
 
 
 def damage(path, at=5000):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import fields
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from train_cases import BASE, learn
 
 from train.config import CHANGEABLE, TrainConfig
-from train.errors import StoppedError
+from train.errors import StoppedError, UsageError
 from train.model.recogniser import plain
-from train.records.reader import RecordReader
+from train.records.reading.reader import RecordReader
 from train.runs.folder import RunFolder
-from train.training.dry_run import dry_run
+from train.training.augmented import write_augmented
+from train.training.dry_run import dry_run, dry_run_lines
 from train.training.job import Job
 
 CHANGES = {
@@ -31,10 +34,11 @@ CHANGES = {
     "width": 0.25,
     "precision": "bfloat16",
     "head": "separate",
-    "augment": True,
+    "augment": "default",
     "window": 20,
     "seed": 1,
     "overfit": 20,
+    "leave_out": "1/2",
     "epochs": 2,
 }
 """Flags after which other weights are learned."""
@@ -152,7 +156,7 @@ def test_time_ends_a_session_with_a_checkpoint(tiny_dataset, tmp_path):
 
 
 def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset):
-    options = {**BASE, "overfit": 8, "augment": True}
+    options = {**BASE, "overfit": 8, "augment": "default"}
     job = Job.open(TrainConfig(dataset=str(tiny_dataset), **options))
     assert job.training.augment is None
     assert (job.training.num_steps, job.training.batch_size) == (1, 8)
@@ -161,11 +165,66 @@ def test_overfitting_trains_and_validates_on_the_same_few(tiny_dataset):
     np.testing.assert_array_equal(first, job.training.reader.gather(np.arange(8))[0])
 
 
-def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path):
-    before = sorted(tmp_path.iterdir())
-    found = dry_run(TrainConfig(dataset=str(tiny_dataset), **BASE))
-    assert (found.model, found.steps) == ("cnn", 2)
-    assert sorted(tmp_path.iterdir()) == before
+def test_a_dry_run_writes_nothing(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(dataset=str(tiny_dataset), **BASE)
+    found = dry_run(config)
+    assert (found.model, found.steps, found.picture) == ("cnn", 2, None)
+    assert dry_run_lines(config, found)[-1].endswith("; nothing was written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_leaves_a_picture_of_what_augmentation_does(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(dataset=str(tiny_dataset), **{**BASE, "augment": "strong"})
+    found = dry_run(config)
+    name = f"{tiny_dataset.name}-augmented.png"
+    assert (found.picture, found.picture_error) == (name, None)
+    assert dry_run_lines(config, found)[-1] == f"{name}: training images beside augmented versions"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    source = Job.open(config).training
+    images, _ = source.reader.gather(source.order.records(0, 0, 8))
+    drawn = np.asarray(Image.open(tmp_path / name))
+    height, width = 4 * images.shape[1], 4 * images.shape[2]  # 64 pixels, enlarged to 256
+    cells = [
+        [drawn[y : y + height : 4, x : x + width : 4] for x in range(8, drawn.shape[1] - 8, 264)]
+        for y in range(8, drawn.shape[0] - 8, height + 34)
+    ]
+    np.testing.assert_array_equal(np.stack([row[0] for row in cells]), images)
+    assert all(len({cell.tobytes() for cell in row}) == 6 for row in cells)
+
+
+def test_a_picture_replaces_only_one_of_its_kind(tiny_dataset, tmp_path):
+    source = Job.open(TrainConfig(dataset=str(tiny_dataset), batch_size=45)).training
+    path = tmp_path / "augmented.png"
+    write_augmented(str(path), source)
+    before = path.read_bytes()
+    write_augmented(str(path), source)
+    assert path.read_bytes() == before
+    alien = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(alien, "PNG")
+    for content in (alien.getvalue(), b"mine", b""):
+        path.write_bytes(content)
+        with pytest.raises(UsageError) as refused:
+            write_augmented(str(path), source)
+        assert str(refused.value) == (
+            f"{path}: exists and was not drawn by `train fit --dry-run`. Move it away, then look "
+            "again."
+        )
+        assert path.read_bytes() == content
+
+
+def test_a_dry_run_without_room_for_its_picture_says_so(tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = f"{tiny_dataset.name}-augmented.png"
+    (tmp_path / name).mkdir()
+    config = TrainConfig(dataset=str(tiny_dataset), **{**BASE, "augment": "default"})
+    *_, told, last = dry_run_lines(config, dry_run(config))
+    assert told == (
+        f"no picture of augmented images: {name}: exists and was not drawn by "
+        "`train fit --dry-run`. Move it away, then look again."
+    )
+    assert last.endswith("; nothing was written")
 
 
 def test_only_what_cannot_change_the_weights_may_change_in_a_resume():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -14,13 +15,15 @@ import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
 from documents import examples
-from reading_cases import probabilities_of
+from reading_cases import calibrated_copy, probabilities_of, sure_of
 from reading_cases import untrained_run as make_run
 from train_cases import run_main
 
 from convert.storage.places import sha256_file
 from convert.version import __version__
 from train.config import ModelName
+from train.evaluation.calibration_file import read_calibration
+from train.evaluation.evidence import lower_bound
 from train.export.config import ExportConfig, FormatName
 from train.export.formats import FORMATS
 from train.export.write_and_check import export_run
@@ -48,12 +51,17 @@ def expected(untrained_run, images):
 
 
 @pytest.fixture(scope="session")
-def exports(untrained_run, tmp_path_factory):
+def calibrated_run(untrained_run, tmp_path_factory):
+    return calibrated_copy(untrained_run, tmp_path_factory.mktemp("calibrated") / "run")
+
+
+@pytest.fixture(scope="session")
+def exports(calibrated_run, tmp_path_factory):
     """All formats of one run."""
     folder = tmp_path_factory.mktemp("exports")
     told = []
     config = ExportConfig(formats=ALL, output=str(folder / "reader"))
-    assert export_run(untrained_run, config, told.append) == told
+    assert export_run(calibrated_run, config, told.append) == told
     assert sorted(os.listdir(folder)) == sorted(
         ["reader.json", *(p.name for p in paths(folder).values())]
     )
@@ -93,9 +101,9 @@ def description_in(name: str, path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_format_carries_the_description(name, exports, untrained_run):
+def test_every_format_carries_the_description(name, exports, calibrated_run):
     folder, _ = exports
-    info = untrained_run.dataset_info()
+    info = calibrated_run.dataset_info()
     beside = (folder / "reader.json").read_text(encoding="utf-8")
     assert description_in(name, paths(folder)[name]) == beside
     about = json.loads(beside)
@@ -113,7 +121,15 @@ def test_every_format_carries_the_description(name, exports, untrained_run):
     assert (about["shardfeed"], about["dataset_id"], about["values"], about["signature"]) == (
         __version__, info.dataset_id, "probabilities", "serving_default",
     )  # fmt: skip
-    assert about["weights_sha256"] == sha256_file(untrained_run.file("best.keras"))
+    assert about["weights_sha256"] == sha256_file(calibrated_run.file("best.keras"))
+    assert about["calibration"] == {
+        "temperatures": [0.5, 0.75, 1.0, 1.25], "power": 0.75, "records": 400,
+        "accept": [
+            {"exact": share, "threshold": 0.9, "records": 300, "wrong": 0, "coverage": 0.75,
+             "at_least": lower_bound(300, 0)}
+            for share in (0.95, 0.99)
+        ],
+    }  # fmt: skip
 
 
 def test_onnx_names_its_outputs_in_order(exports):
@@ -139,11 +155,11 @@ def test_the_keras_file_needs_nothing_of_ours(exports):
         assert b"shardfeed" not in archive.read("config.json")
 
 
-def test_exporting_again_finds_it_there(exports, untrained_run):
+def test_exporting_again_finds_it_there(exports, calibrated_run):
     folder, _ = exports
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     config = ExportConfig(formats=ALL, output=str(folder / "reader"))
-    again = export_run(untrained_run, config)
+    again = export_run(calibrated_run, config)
     assert all(export.was_there for export in again)
     assert " MB (was there already); " in str(again[0])
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
@@ -207,18 +223,36 @@ PIL.Image.new("L", (5, 5)).save(usual, "JPEG", progressive=True)
 usual = usual.getvalue()
 scan = usual.find(b"\\xff\\xda")
 slow = usual[:scan] + usual[scan:-2] * 6 + usual[-2:]
-for body, length, code in (
-    (usual, None, 200), (slow, None, 400), (eps, None, 400), (b"no image", None, 400),
-    (b"", None, 400), (big.getvalue(), None, 400),
-    (b"", "10000000000", 413), (b"", "20000001", 413), (b"", "9" * 5000, 413), (b"", "-1", 413),
-    (b"", "x", 413),
+small = io.BytesIO()
+PIL.Image.new("RGB", (5, 6)).save(small, "PNG")
+whole = small.getvalue()
+flipped = bytearray(whole)
+flipped[-14] ^= 1  # the pixels' checksum
+formats = "no image of these formats: PNG, JPEG, BMP, GIF, TIFF, WEBP"
+damaged, limit = "the image is damaged or cut short", "send an image of at most 20000000 bytes, "
+for body, length, code, reason in (
+    (slow, None, 400, "the JPEG has more than 32 scans"), (eps, None, 400, formats),
+    (b"no image", None, 400, formats), (b"", None, 400, formats),
+    (big.getvalue(), None, 400, "the image has more than 30 pixels"),
+    (bytes(flipped), None, 400, damaged), (whole[:-14], None, 400, damaged),
+    (usual, None, 400, "the crop box [186, 0, 300, 30] reaches past an image of (5, 5)"),
+    *((b"", length, 413, limit + "and its length")
+      for length in ("10000000000", "20000001", "9" * 5000, "-1", "x")),
 ):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", str(len(body)) if length is None else length)
     connection.endheaders(body)
-    assert connection.getresponse().status == code, (body, length)
+    answer = connection.getresponse()
+    assert answer.status == code, (body, length)
+    assert answer.headers["Content-Type"] == "application/json"
+    line = answer.read()
+    assert line.count(b"\\n") == 1 and json.loads(line) == {"error": reason}, (line, reason)
     connection.close()
+connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+connection.request("GET", "/")
+answer = connection.getresponse()
+assert (answer.status, json.loads(answer.read())["error"][:18]) == (501, "Unsupported method")
 slow = socket.create_connection(("127.0.0.1", server.server_port))
 slow.sendall(b"POST / HTTP/1.1\\r\\nContent-Length: 1000\\r\\n\\r\\n")  # and nothing more
 connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
@@ -230,7 +264,7 @@ server.shutdown()
 
 
 def test_the_served_example(
-    exports, untrained_run, expected, images, sample_rows, tiny_dataset, tmp_path
+    exports, calibrated_run, expected, images, sample_rows, tiny_dataset, tmp_path
 ):
     """With onnxruntime, NumPy and Pillow alone it reads files as the run reads their records."""
     (tmp_path / "model.onnx").symlink_to(exports[0] / "reader.onnx")
@@ -243,11 +277,37 @@ def test_the_served_example(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     read = [json.loads(line) for line in done.stdout.splitlines()]
-    info = untrained_run.dataset_info()
+    info = calibrated_run.dataset_info()
     classes = np.stack([expected[name].argmax(axis=1) for name in info.outputs], axis=1)
     assert [answer["text"] for answer in read] == [text_of(row, info) for row in classes.tolist()]
-    confidences = np.prod([expected[name].max(axis=1) for name in info.outputs], axis=0)
+    confidences = sure_of(expected, read_calibration(calibrated_run).scale)
     np.testing.assert_allclose([answer["confidence"] for answer in read], confidences, atol=1e-4)
+
+
+def test_the_container_holds_what_the_server_needs():
+    (text,) = examples("dockerfile Dockerfile")
+    lines = [line.partition(" ")[::2] for line in text.splitlines()]
+    assert {word for word, _ in lines} == {
+        "FROM", "RUN", "WORKDIR", "COPY", "USER", "ENV", "EXPOSE", "CMD",
+    }  # fmt: skip
+    said = dict(lines)
+    assert lines[0] == ("FROM", "python:3.11-slim")
+    assert said["USER"] == "nobody"
+    assert said["COPY"].split() == ["serve.py", "model.onnx", "./"]
+    assert json.loads(said["CMD"]) == ["python", "serve.py"]  # not through a shell: SIGTERM arrives
+    server = SERVED.read_text(encoding="utf-8")
+    assert f'os.environ.get("{said["ENV"].partition("=")[0]}"' in server
+    assert f", {said['EXPOSE']}\n" in server
+    # What it imports and is not Python's is installed, in the versions that are tested.
+    tree = ast.parse(server)
+    names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert foreign == {"numpy", "onnxruntime", "PIL"}
+    pinned = (ROOT / "constraints.txt").read_text().split()
+    for word in said["RUN"].split()[3:]:
+        simd = f"{word.replace('pillow', 'pillow-simd')}.post0"
+        assert word in pinned or simd in pinned
 
 
 def test_the_page_shows_the_served_example():

@@ -94,7 +94,7 @@ def python(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_locks_that_others_hold_are_free_in_the_child(datasets: Path) -> None:
     """Whatever another thread was at when the process was forked."""
     from train.input.open_source import open_source
-    from train.records.encoded import EncodedReader
+    from train.records.reading.encoded import EncodedReader
 
     source = open_source(str(datasets / "png"), "train", 16, window=16)
     assert isinstance(source.reader, EncodedReader)

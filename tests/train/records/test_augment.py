@@ -1,10 +1,11 @@
 import hashlib
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from train.records import augment as module
-from train.records.augment import augment
+from train.records.augment import STRENGTHS, Strength, augment
 from train.records.draws import Draws
 
 
@@ -16,15 +17,9 @@ def draws_of(images: np.ndarray, **place: int) -> Draws:
     return Draws(**{"seed": 0, "epoch": 0, "step": 0, "first": 0, "count": len(images)} | place)
 
 
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Turns every strength off; a test sets those that it looks at."""
-    for name in (
-        *("SHIFT_X", "SHIFT_Y", "SCALE", "SHEAR"),
-        *("ERASE_SIDE", "BLUR", "CONTRAST", "BRIGHTNESS", "NOISE"),
-    ):
-        monkeypatch.setattr(module, name, 0.0)
-    return monkeypatch
+STILL = Strength(
+    shift_x=0, shift_y=0, scale=0, shear=0, erase_side=0, blur=0, contrast=0, brightness=0, noise=0
+)
 
 
 @pytest.mark.parametrize(
@@ -102,50 +97,71 @@ def test_each_image_is_changed_in_its_own_way() -> None:
     assert len({image.tobytes() for image in changed}) == 4
 
 
-def test_without_strength_nothing_changes(still: pytest.MonkeyPatch) -> None:
+def test_strengths_grow_with_their_names() -> None:
+    light, default, strong = STRENGTHS.values()
+    for field in fields(Strength):
+        values = [getattr(strength, field.name) for strength in (light, default, strong)]
+        assert values == sorted(values), field.name
+        assert values[0] > 0, field.name
+    images = np.repeat(np.linspace(0, 255, 128).astype(np.uint8)[None, None, :, None], 32, axis=1)
+    images = np.repeat(images, 64, axis=0)
+    change = [
+        np.abs(augment(images, draws_of(images), strength).astype(int) - images).mean()
+        for strength in (light, default, strong)
+    ]
+    assert change[0] < 0.7 * change[1] < change[1] < 0.7 * change[2]
+
+
+@pytest.mark.parametrize("strength", STRENGTHS.values())
+def test_black_and_white_do_not_change_sides(strength: Strength) -> None:
+    """An int16 that overflowed would make black of white."""
+    images = np.zeros((500, 8, 8, 1), np.uint8)
+    images[:250] = 255
+    changed = augment(images, draws_of(images), replace(strength, erase_side=0))
+    assert changed[:250].min() > 128 > changed[250:].max()
+
+
+def test_without_strength_nothing_changes() -> None:
     images = batch()
-    np.testing.assert_array_equal(augment(images, draws_of(images)), images)
+    np.testing.assert_array_equal(augment(images, draws_of(images), STILL), images)
 
 
 @pytest.mark.parametrize(
     ("strength", "value", "farthest"),
     [
-        ("SHIFT_X", 0.03, (0, 4)),  # 3 % of 128 columns
-        ("SHIFT_Y", 0.06, (2, 0)),  # 6 % of 32 rows
-        ("SCALE", 0.06, (1, 4)),  # 6 % of half the size
-        ("SHEAR", 0.20, (0, 3)),  # a fifth of 15.5 rows
+        ("shift_x", 0.03, (0, 4)),  # 3 % of 128 columns
+        ("shift_y", 0.06, (2, 0)),  # 6 % of 32 rows
+        ("scale", 0.06, (1, 4)),  # 6 % of half the size
+        ("shear", 0.20, (0, 3)),  # a fifth of 15.5 rows
     ],
 )
 def test_pixels_move_a_little_and_never_flip(
-    still: pytest.MonkeyPatch, strength: str, value: float, farthest: tuple[int, int]
+    strength: str, value: float, farthest: tuple[int, int]
 ) -> None:
-    still.setattr(module, strength, value)
+    changes = replace(STILL, **{strength: value})
     rows, columns = np.indices((32, 128)).astype(np.uint8)
     images = np.repeat(np.stack([rows, columns], axis=2)[None], 64, axis=0)
-    moved = augment(images, draws_of(images)).astype(int)
+    moved = augment(images, draws_of(images), changes).astype(int)
     distance = np.abs(moved - images).max(axis=(0, 1, 2))
     assert tuple(distance) == farthest
     assert (np.diff(moved[..., 0], axis=1) >= 0).all()  # rows stay in order
     assert (np.diff(moved[..., 1], axis=2) >= 0).all()  # and so do columns
 
 
-def test_no_more_than_a_sliver_leaves_the_image(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "SHIFT_X", 0.3)
-    still.setattr(module, "SHIFT_Y", 0.3)
-    still.setattr(module, "SCALE", 0.3)
-    still.setattr(module, "CUT", 0.1)  # 3.2 of 32 rows
+def test_no_more_than_a_sliver_leaves_the_image() -> None:
+    strength = replace(STILL, shift_x=0.3, shift_y=0.3, scale=0.3, cut=0.1)  # 3.2 of 32 rows
     rows, columns = np.indices((32, 128)).astype(np.uint8)
     images = np.repeat(np.stack([rows, columns], axis=2)[None], 64, axis=0)
-    moved = augment(images, draws_of(images))
+    moved = augment(images, draws_of(images), strength)
     assert (moved[:, 0, :, 0].max(), moved[:, -1, :, 0].min()) == (3, 31 - 3)
     assert (moved[:, :, 0, 1].max(), moved[:, :, -1, 1].min()) == (3, 127 - 3)
 
 
-def test_a_long_strip_keeps_its_columns(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "SHIFT_X", 0.08)
+def test_a_long_strip_keeps_its_columns() -> None:
+    strength = replace(STILL, shift_x=0.08)
     columns = np.arange(60_000)
     images = np.stack([columns >> 8, columns & 255], axis=1).astype(np.uint8)[None, None]
-    moved = augment(images, draws_of(images)).astype(int)[0, 0]
+    moved = augment(images, draws_of(images), strength).astype(int)[0, 0]
     steps = np.diff(moved[:, 0] * 256 + moved[:, 1])
     assert (steps.min(), steps.max()) == (0, 2)  # squeezed a little; nothing wrapped around
 
@@ -172,11 +188,10 @@ def erased_spots(changed: np.ndarray, ground: int) -> list[tuple[int, int, int, 
     return spots
 
 
-def test_some_images_lose_a_small_rectangle(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "ERASE_SHARE", 0.25)
-    still.setattr(module, "ERASE_SIDE", 0.3)
+def test_some_images_lose_a_small_rectangle() -> None:
+    strength = replace(STILL, erase_share=0.25, erase_side=0.3)
     images = np.full((2000, 20, 60, 3), 100, np.uint8)
-    changed = augment(images, draws_of(images))
+    changed = augment(images, draws_of(images), strength)
     _, tops, heights, widths = np.array(erased_spots(changed, ground=100)).T
     assert 400 < len(tops) < 600
     assert (set(heights), set(widths)) == (set(range(1, 7)), set(range(1, 7)))  # 0.3 of 20 rows
@@ -184,30 +199,29 @@ def test_some_images_lose_a_small_rectangle(still: pytest.MonkeyPatch) -> None:
     assert (changed.min(), changed.max()) == (0, 255)  # any grey
 
 
-def test_a_rectangle_fits_into_a_narrow_image(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "ERASE_SHARE", 1.0)
-    still.setattr(module, "ERASE_SIDE", 0.5)
+def test_a_rectangle_fits_into_a_narrow_image() -> None:
+    strength = replace(STILL, erase_share=1.0, erase_side=0.5)
     images = np.full((500, 20, 2, 1), 100, np.uint8)
-    _, _, heights, widths = np.array(erased_spots(augment(images, draws_of(images)), 100)).T
+    _, _, heights, widths = np.array(
+        erased_spots(augment(images, draws_of(images), strength), 100)
+    ).T
     assert (heights.max(), widths.max()) == (10, 2)
     assert 200 < (widths == 1).sum() < 300
 
 
-def test_some_images_are_blurred(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "BLUR", 1.0)
-    still.setattr(module, "BLUR_SHARE", 0.4)
+def test_some_images_are_blurred() -> None:
+    strength = replace(STILL, blur=1.0, blur_share=0.4)
     images = np.repeat(batch((1, 8, 12, 3)), 2000, axis=0)
-    changed = augment(images, draws_of(images))
+    changed = augment(images, draws_of(images), strength)
     num_blurred = (changed != images).any(axis=(1, 2, 3)).sum()
     assert 700 < num_blurred < 900
 
 
-def test_blur_is_a_filter_of_three(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "BLUR", 1.0)
-    still.setattr(module, "BLUR_SHARE", 1.0)
+def test_blur_is_a_filter_of_three() -> None:
+    strength = replace(STILL, blur=1.0, blur_share=1.0)
     images = np.zeros((1000, 5, 7, 1), np.uint8)
     images[:, 2, 3] = 255
-    spread = augment(images, draws_of(images)).astype(int)[..., 0]
+    spread = augment(images, draws_of(images), strength).astype(int)[..., 0]
     assert (spread.sum(axis=(1, 2)) == 255).all()  # nothing is lost
     assert (spread[:, 1].sum(axis=1) == spread[:, 3].sum(axis=1)).all()  # and no side favoured
     strongest = spread[spread[:, 2, 3].argmin(), 1:4, 2:5]
@@ -217,43 +231,41 @@ def test_blur_is_a_filter_of_three(still: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 99, 255])
-def test_blur_leaves_an_even_ground(still: pytest.MonkeyPatch, grey: int) -> None:
-    still.setattr(module, "BLUR", 1.0)
+def test_blur_leaves_an_even_ground(grey: int) -> None:
+    strength = replace(STILL, blur=1.0)
     images = np.full((64, 8, 8, 3), grey, np.uint8)
-    np.testing.assert_array_equal(augment(images, draws_of(images)), images)
+    np.testing.assert_array_equal(augment(images, draws_of(images), strength), images)
 
 
 @pytest.mark.parametrize(
     ("strength", "value", "largest"),
     [
-        ("CONTRAST", 0.30, 0.30 * 128),
-        ("BRIGHTNESS", 30.0, 30.0),
-        ("NOISE", 24.0, 24.0),
+        ("contrast", 0.30, 0.30 * 128),
+        ("brightness", 30.0, 30.0),
+        ("noise", 24.0, 24.0),
     ],
 )
-def test_tones_change_within_their_range(
-    still: pytest.MonkeyPatch, strength: str, value: float, largest: float
-) -> None:
-    still.setattr(module, strength, value)
+def test_tones_change_within_their_range(strength: str, value: float, largest: float) -> None:
+    changes = replace(STILL, **{strength: value})
     images = batch((64, 32, 32, 3))
-    change = augment(images, draws_of(images)).astype(int) - images
+    change = augment(images, draws_of(images), changes).astype(int) - images
     assert 0.8 * largest < np.abs(change).max() <= largest + 1  # 1: rounding
     assert change.min() < 0 < change.max()
 
 
-def test_some_images_are_noisier_than_others(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "NOISE", 24.0)
+def test_some_images_are_noisier_than_others() -> None:
+    strength = replace(STILL, noise=24.0)
     images = np.full((64, 16, 16, 3), 128, np.uint8)
-    noise = augment(images, draws_of(images)).astype(int) - 128
+    noise = augment(images, draws_of(images), strength).astype(int) - 128
     assert abs(noise.mean()) < 1
     assert set(np.ptp(noise, axis=(1, 2, 3)) // 12) == {0, 1, 2, 3}  # of 48, where it is strongest
 
 
-def test_tones_stop_at_black_and_white(still: pytest.MonkeyPatch) -> None:
-    still.setattr(module, "BRIGHTNESS", 30.0)
+def test_tones_stop_at_black_and_white() -> None:
+    strength = replace(STILL, brightness=30.0)
     images = np.zeros((64, 8, 8, 1), np.uint8)
     images[:, 4:] = 255
-    changed = augment(images, draws_of(images))
+    changed = augment(images, draws_of(images), strength)
     assert changed[:, :4].max() <= 30
     assert changed[:, 4:].min() >= 225
 

@@ -14,7 +14,7 @@ from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varint
 from train import load_numpy
 from train.errors import RecordError, UsageError
 from train.input.open_source import open_source
-from train.records.batch_crcs import BatchCrcs
+from train.records.reading.batch_crcs import BatchCrcs
 
 SHARD = "images-train.tfrecord-00001-of-00004"
 STRIDE = 12_379

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.dataset.record import FOOTER_BYTES, RecordLayout, padded_varints
-from train.records import batch_crcs
-from train.records.batch_crcs import BatchCrcs
+from train.records.reading import batch_crcs
+from train.records.reading.batch_crcs import BatchCrcs
 
 SMALL = RecordLayout(num_labels=2, image_bytes=20)
 

@@ -113,3 +113,18 @@ def test_questions_have_a_range() -> None:
         draws.noise(-1)
     with pytest.raises(ValueError, match=r"^`stream` must be in \[0, 2\*\*64\), got -1\.$"):
         draws.uniform(1, stream=-1)
+
+
+def test_a_generator_follows_from_the_draws() -> None:
+    def drawn(stream: int = 0, **place: int) -> list[int]:
+        rng = Draws(**PLACE | place).generator(stream=stream)
+        return rng.integers(0, 1 << 60, 3).tolist()
+
+    assert drawn() == drawn()
+    others = [drawn(**{name: PLACE[name] + 1}) for name in ("seed", "epoch", "step", "first")]
+    assert len({tuple(numbers) for numbers in [drawn(), drawn(stream=1), *others]}) == 6
+    words = Draws(**PLACE).generator().bit_generator.random_raw(4).tolist()
+    others = [Draws(**PLACE)._words(4, 0, kind).ravel().tolist() for kind in (1, 2)]
+    assert not {*words} & {word for other in others for word in other}
+    with pytest.raises(ValueError, match=r"^`stream` must be in"):
+        Draws(**PLACE).generator(stream=-1)

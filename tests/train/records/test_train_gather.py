@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import train.records.gather
-from train.records.gather import Memories
+import train.records.reading.gather
+from train.records.reading.gather import Memories
 
 SIZES = (5_000, 0, 700, 3_000)
 
@@ -22,7 +22,7 @@ def contents():
 @pytest.mark.parametrize("part_bytes", [1 << 30, 1_000])  # memories of one buffer, and of several
 @pytest.mark.parametrize("length", [1, 4, 12, 13, 91, 500])  # Arrow keeps up to 12 bytes elsewhere
 def test_pieces_are_those_of_the_memories(contents, monkeypatch, part_bytes, length):
-    monkeypatch.setattr(train.records.gather, "_PART_BYTES", part_bytes)
+    monkeypatch.setattr(train.records.reading.gather, "_PART_BYTES", part_bytes)
     rng = np.random.default_rng(length)
     memory = rng.choice([0, 2, 3], 60)
     offset = np.array([rng.integers(13, SIZES[number] - length + 1) for number in memory])
@@ -34,7 +34,7 @@ def test_pieces_are_those_of_the_memories(contents, monkeypatch, part_bytes, len
 
 
 def test_the_ends_of_a_memory(contents, monkeypatch):
-    monkeypatch.setattr(train.records.gather, "_PART_BYTES", 1_000)
+    monkeypatch.setattr(train.records.reading.gather, "_PART_BYTES", 1_000)
     offsets = np.array([0, 999, 1_000, 4_980])
     copied = Memories(contents, longest=20).copy(np.zeros(4, int), offsets, 20)
     assert np.array_equal(copied, [contents[0][o : o + 20] for o in offsets])

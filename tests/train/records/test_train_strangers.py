@@ -16,7 +16,7 @@ from convert.images.formats.png.fast_decoder import plain_size
 from train import load_numpy
 from train.errors import UsageError
 from train.predict.image_files import FileInputs, raw_options
-from train.records.encoded import EncodedReader
+from train.records.reading.encoded import EncodedReader
 
 WRONG = {
     "float in [0, 1]": (lambda x, d: x.astype("float32") / 255, "float32 of shape"),
@@ -51,7 +51,7 @@ def test_an_augmentation_may_change_its_batch_in_place(small_dataset):
 def test_a_record_of_another_size_is_not_decoded(size, monkeypatch):
     from PIL import ImageFile
 
-    from train.records import encoded
+    from train.records.reading import encoded
 
     def refuse(*_):
         raise AssertionError("decoded")

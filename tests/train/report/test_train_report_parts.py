@@ -11,9 +11,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from report_cases import HISTORY, content_of
 
 from train.pages.numbers import compact, duration, interval, percent, size, ticks
 from train.pages.render import ENVIRONMENT, data_uri
+from train.report.page import page
 
 
 @pytest.mark.parametrize("shape", [(32, 128, 3), (20, 30, 1), (16, 16, 4)])
@@ -87,3 +89,13 @@ def test_what_is_not_markup_is_escaped(text, value):
     made = page.render(text=text, value=value)
     assert made.count("<") == 2
     assert made.count('"') == 2
+
+
+@pytest.mark.parametrize(
+    ("ema", "training", "is_told"),
+    [(0.999, 0.5, True), (0.999, 0.9, False), (0.0, 0.5, False)],  # validation has 0.75
+)
+def test_why_validation_is_above_training(ema, training, is_told):
+    history = {**HISTORY, "character_accuracy": training, "exact": training}
+    told = page(content_of(options={"dataset": "strips", "ema": ema}, history=history))
+    assert ("Validation is above training: it uses the average of the weights" in told) == is_told

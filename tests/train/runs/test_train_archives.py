@@ -20,7 +20,12 @@ import pytest
 from train.errors import CheckpointError, FormatError
 from train.evaluation.seen_images import _read_seen
 from train.model.variables import require_state
-from train.runs.archives import read_array, read_arrays, read_headers, require_real_model
+from train.runs.archives import (
+    read_array,
+    read_arrays,
+    read_headers,
+    require_real_model,
+)
 from train.runs.folder import BEST, RunFolder
 
 LITTLE = 16 << 20  # bytes

@@ -13,7 +13,8 @@ from checkpoint_cases import ARRAYS, POSITION
 
 from convert.storage.places import sha256_file
 from train.errors import CheckpointError
-from train.runs.checkpoint import CHECKPOINT, STATE, Checkpoints
+from train.runs.checkpoints.checkpoint import CHECKPOINT, STATE
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.events import EventFile, cut_back
 
 
@@ -100,8 +101,8 @@ def test_a_file_larger_than_memory_is_not_read(file, checkpoints, monkeypatch):
         assert read != path
         return sha256_file(read)
 
-    monkeypatch.setattr("train.runs.checkpoint.sha256_file", sha256)
-    monkeypatch.setattr("train.runs.checkpoint.available_bytes", lambda: 1 << 30)
+    monkeypatch.setattr("train.runs.checkpoints.checkpoint.sha256_file", sha256)
+    monkeypatch.setattr("train.runs.checkpoints.checkpoint.available_bytes", lambda: 1 << 30)
     found, problems = newest(checkpoints)
     assert found.position.step == 2
     problem = f"its {file} has 1,099,511,627,776 bytes, more than fit into memory"
@@ -123,7 +124,7 @@ def test_every_byte_of_the_description_counts(checkpoints):
 
 
 def test_a_later_format_is_not_guessed_at(checkpoints, monkeypatch):
-    monkeypatch.setattr("train.runs.checkpoint._FORMAT", 2)
+    monkeypatch.setattr("train.runs.checkpoints.checkpoint.FORMAT", 2)
     assert newest(checkpoints) == (
         None,
         [
@@ -136,7 +137,7 @@ def test_a_later_format_is_not_guessed_at(checkpoints, monkeypatch):
 def test_a_newer_format_asks_for_an_update(checkpoints, monkeypatch):
     """It is no damage, which a resume would pass over, and delete."""
     with monkeypatch.context() as patched:
-        patched.setattr("train.runs.checkpoint._FORMAT", 2)
+        patched.setattr("train.runs.checkpoints.store.FORMAT", 2)
         checkpoints.write(replace(POSITION, epoch=2), ARRAYS, {})
     with pytest.raises(CheckpointError) as caught:
         newest(checkpoints)

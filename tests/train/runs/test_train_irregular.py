@@ -14,7 +14,7 @@ from irregular import KINDS, LARGE
 
 from convert.storage.places import sha256_file
 from train.errors import CheckpointError, FormatError
-from train.runs.checkpoint import Checkpoints
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.folder import CHECKPOINTS, EVENTS, FILES, RunFolder
 
 CONFIG = {"dataset": "d", "dataset_id": "i"}
@@ -83,6 +83,7 @@ def test_a_run_may_itself_be_reached_through_a_link(run, tmp_path):
         ({"head": []}, "its `head` is a list"),
         ({"window": 1.5}, "its `window` is 1.5"),
         ({"augment": 1}, "its `augment` is 1"),
+        ({"augment": None}, "its `augment` is None"),
         ({"model": "x" * 99}, None),
         ({"window": None, "learning_rate": 1, "cache_bytes": 1 << 40}, None),
     ],
@@ -216,7 +217,7 @@ def test_a_vast_file_of_a_checkpoint_is_not_read(name, tmp_path, monkeypatch):
     """Its digest would take half an hour."""
     checkpoints = rewritten(tmp_path)
     monkeypatch.setattr(
-        "train.runs.checkpoint.sha256_file",
+        "train.runs.checkpoints.checkpoint.sha256_file",
         lambda path: pytest.fail("read") if path.endswith(name) else sha256_file(path),
     )
     os.truncate(tmp_path / POSITION.name / name, LARGE)

@@ -21,7 +21,7 @@ from remote_cases import (
 
 from convert.storage.hdfs.error_translation import PassingError
 from train.errors import TryAgainError
-from train.runs.checkpoint import Checkpoints
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.remote import transfer
 
 

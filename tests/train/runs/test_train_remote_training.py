@@ -21,7 +21,7 @@ from train.errors import DivergedError, OvertakenError, StoppedError, TryAgainEr
 from train.evaluation.evaluate import evaluate_run
 from train.runs.open import read_run, working_folder
 from train.runs.remote import transfer
-from train.training import recorder as callbacks
+from train.training.callbacks import recorder as callbacks
 from train.training.resume import resume_training
 from train.training.start import train_model
 
@@ -67,6 +67,7 @@ def assert_whole(whole_run, there):
     assert not [path for path in there.rglob("*") if "part-" in path.name]
 
 
+@pytest.mark.long
 def test_stopped_and_gone_on_with_elsewhere(
     store, there, machine, tiny_dataset, whole_run, monkeypatch
 ):

@@ -10,21 +10,33 @@ from resume_cases import config
 
 from train.config import TrainConfig
 from train.evaluation.predictions import Evaluation
-from train.training.chance import chance_line, chance_of
+from train.training.callbacks.chance import chance_line, chance_of
 from train.training.start import train_model
 
 # Two outputs of 100 records: four classes equally often, and two as 70 to 30.
 LABELS = np.stack([np.arange(100) % 4, np.repeat([0, 1], [70, 30])], axis=1)
 
 
-def line(right: int, epochs: int = 7, of: int = 20, alpha: str = "drop") -> str | None:
+def line(
+    right: int,
+    epochs: int = 7,
+    of: int = 20,
+    alpha: str = "drop",
+    steps: int = 139,
+    loss: float = 9.0,
+    classes: int = 4,
+) -> str | None:
     """Returns the line where so many of the 200 outputs are right."""
     evaluation = Evaluation(
         labels=LABELS, predictions=np.where(right > np.arange(200).reshape(2, 100).T, LABELS, 9),
-        confidences=LABELS, ranks=LABELS, losses=LABELS, blanks=(None, None),
+        confidences=LABELS, ranks=LABELS, losses=np.full(100, loss), blanks=(None, None),
     )  # fmt: skip
-    info = SimpleNamespace(image_shape=(32, 128, 3), image=SimpleNamespace(alpha=alpha))
-    return chance_line(evaluation, info, TrainConfig(dataset="strips", epochs=of), epochs)
+    info = SimpleNamespace(
+        image_shape=(32, 128, 3),
+        image=SimpleNamespace(alpha=alpha),
+        classes={"y0": range(classes), "y1": range(classes)},
+    )
+    return chance_line(evaluation, info, TrainConfig(dataset="strips", epochs=of), epochs, steps)
 
 
 def test_the_whole_line() -> None:
@@ -64,15 +76,48 @@ def test_one_class_that_is_always_read_is_no_chance() -> None:
     )  # fmt: skip
     info = SimpleNamespace(image_shape=(32, 128, 3), image=SimpleNamespace(alpha="drop"))
     assert chance_of(evaluation) == 1
-    assert chance_line(evaluation, info, TrainConfig(dataset="strips", epochs=2), 2) is None
+    assert chance_line(evaluation, info, TrainConfig(dataset="strips", epochs=2), 2, 9) is None
 
 
 @pytest.mark.parametrize(
-    ("of", "epochs"),
-    [(20, [7]), (21, [7]), (3, [2]), (2, [2]), (1, [])],  # a third, at least two; once
+    ("of", "steps", "epochs"),
+    [
+        (20, 139, [2, 7]),  # two epochs, then a third of them
+        (20, 31, [4, 7]),  # 100 steps
+        (20, 14, [7]),
+        (21, 139, [2, 7]),
+        (22, 139, [2, 8]),
+        (6, 139, [2]),
+        (3, 139, [2]),
+        (2, 139, [2]),
+        (1, 139, []),
+    ],
 )
-def test_when_it_is_told(of: int, epochs: list[int]) -> None:
-    assert [epoch for epoch in range(1, of + 1) if line(0, epoch, of)] == epochs
+def test_when_it_is_told(of: int, steps: int, epochs: list[int]) -> None:
+    assert [epoch for epoch in range(1, of + 1) if line(0, epoch, of, steps=steps)] == epochs
+
+
+def test_the_early_line_says_that_it_is_early() -> None:
+    told = line(0, epochs=2)
+    assert told is not None
+    assert told.startswith("warning: validation is still at chance after 2 epochs: 0.0% of the")
+    assert "commonest class. Some sets take longer; meanwhile look at `convert show strips`" in told
+
+
+@pytest.mark.parametrize(
+    ("epochs", "loss", "classes", "is_told"),
+    [
+        (2, 1.0, 4, True),  # the entropies: log(4), and 0.61 of 70 to 30
+        (2, 0.998, 4, False),  # the images say something
+        (7, 0.998, 4, True),  # but no character
+        (2, 2.5, 12, True),  # of 100 records of 12 classes the shares are not known: log(12)
+        (2, 2.4, 12, False),
+    ],
+)
+def test_a_loss_that_falls_is_no_chance_yet(
+    epochs: int, loss: float, classes: int, is_told: bool
+) -> None:
+    assert (line(95, epochs, loss=loss, classes=classes) is not None) == is_told
 
 
 def test_a_session_tells_it_after_the_epoch(tiny_dataset, tmp_path) -> None:

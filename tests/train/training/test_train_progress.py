@@ -17,8 +17,8 @@ import pytest
 from resume_cases import at_step, config, send
 
 from train.errors import StoppedError
-from train.training import progress
-from train.training.progress import ProgressLine, epoch_line, fitted
+from train.training.callbacks import progress
+from train.training.callbacks.progress import ProgressLine, epoch_line, fitted
 from train.training.start import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")

@@ -10,7 +10,7 @@ import pytest
 
 from train.errors import CheckpointError, MismatchError, ShardfeedError
 from train.runs.archives import ArrayHeader
-from train.runs.checkpoint import Checkpoint
+from train.runs.checkpoints.checkpoint import Checkpoint
 from train.training.resume import resume_training
 
 

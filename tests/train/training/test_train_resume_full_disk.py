@@ -12,9 +12,9 @@ from mount_cases import NAMESPACE, can_mount
 from resume_cases import FLAGS, assert_same, content, words_of
 from timed_lines import untimed
 
-# A checkpoint has 14 MB, and two stay; with the two models there is no room for a third.
+# Two checkpoints and the models fill it: there is no room for a third.
 SMALL_DISK = """
-mount -t tmpfs -o size=40m tmpfs disk || exit
+mount -t tmpfs -o size={disk} tmpfs disk || exit
 {fit} 2> first.err
 echo $? > first.code
 mount -o remount,size=200m disk
@@ -23,9 +23,9 @@ echo $? > second.code
 cp -r disk/run run
 """
 
-# Where nobody may mount: no file can become as long as a checkpoint's.
+# Where nobody may mount: no file can become as long as a checkpoint's. In blocks of 512 bytes.
 SMALL_FILES = """
-(ulimit -f 8192; {fit} 2> first.err; echo $? > first.code)
+(ulimit -f {blocks}; {fit} 2> first.err; echo $? > first.code)
 {resume} 2> second.err
 echo $? > second.code
 cp -r disk/run run
@@ -40,7 +40,10 @@ def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
     script, problem, start = SMALL_FILES, "File too large", []
     if can_mount():
         script, problem, start = SMALL_DISK, "No space left on device", NAMESPACE
+    sizes = [path.stat().st_size for path in whole_run.rglob("*") if path.is_file()]
     script = script.format(
+        disk=sum(sizes),
+        blocks=max(sizes) // 2 // 512,
         fit=f"{command} {tiny_dataset} --run disk/run {words}",
         resume=f"{command} resume disk/run --checkpoint-minutes {FLAGS['checkpoint_minutes']}",
     )

@@ -88,12 +88,12 @@ def test_another_place_of_the_same_dataset(finished, tiny_dataset, tmp_path):
 
 
 def test_other_options(finished):
-    assert refusal(finished, MismatchError, batch_size=64, augment=False, epochs=9) == [
+    assert refusal(finished, MismatchError, batch_size=64, augment="none", epochs=9) == [
         f"{finished} was started with other options.",
         "  batch size in the run:  8",
         "  batch size asked for:   64",
-        "  augment in the run:     True",
-        "  augment asked for:      False",
+        "  augment in the run:     default",
+        "  augment asked for:      none",
         ALLOWED,
     ]
 

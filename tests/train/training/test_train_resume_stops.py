@@ -14,7 +14,7 @@ from resume_cases import assert_same, at_step, config, content, newest, resumed,
 
 from train.errors import StoppedError
 from train.evaluation import evaluate
-from train.training import progress
+from train.training.callbacks import progress
 from train.training.resume import resume_training
 from train.training.start import train_model
 
@@ -159,7 +159,8 @@ def test_the_time_left_counts_only_what_is_left(monkeypatch):
 
 def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     """It needs no state of its own, so a resume cannot forget it."""
-    from train.training import recorder, session, start
+    from train.training import session, start
+    from train.training.callbacks import recorder
 
     values = {"loss": 1.0, "character_accuracy": 0.5, "exact": 0.25}
     monkeypatch.setattr(recorder, "evaluate_source", lambda *_: type("Evaluation", (), values)())

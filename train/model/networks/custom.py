@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from train.errors import UsageError
-
-Builder = Callable[..., keras.Model]
-
-
-def import_builder(name: str) -> Builder:
-    """Imports a function that builds models; modules in the current folder are found.
-
-    Args:
-        name: `module:function`.
-
-    Raises:
-        UsageError: There is no such module or function, or the module cannot be imported.
-    """
-    module_name, _, function_name = name.partition(":")
-    here = os.getcwd()
-    if here not in sys.path:  # as with `python -m`; the console script does not look here
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # it is the user's code: anything can happen
-        raise UsageError(
-            f"--model {name}: module {module_name!r} cannot be imported: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    builder = getattr(module, function_name, None)
-    if not callable(builder):
-        raise UsageError(
-            f"--model {name}: {module_name} has no function {function_name!r}. "
-            "Write it as module:function."
-        )
-    return builder
+from train.own_function import import_function
 
 
 def build_custom(
@@ -62,7 +29,7 @@ def build_custom(
     Raises:
         UsageError: It cannot be imported, fails, or returns something else.
     """
-    builder = import_builder(name)
+    builder = import_function("--model", name)
     try:
         model = builder(image_shape, dict(outputs), seed=seed)
     except Exception as error:

@@ -9,7 +9,8 @@ from uuid import uuid4
 from convert.storage.interface import FileSystem
 from convert.storage.places import read_text
 from train.errors import OvertakenError
-from train.runs.checkpoint import CHECKPOINT, PART, Checkpoints, checkpoint_names
+from train.runs.checkpoints.checkpoint import CHECKPOINT
+from train.runs.checkpoints.store import PART, Checkpoints, checkpoint_names
 from train.runs.remote.transfer import each, fetch, send
 
 

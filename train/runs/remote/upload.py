@@ -16,7 +16,7 @@ from collections.abc import Collection
 from convert.os_errors import kind_of
 from convert.storage.interface import FileSystem
 from train.errors import OvertakenError, TryAgainError, UsageError
-from train.runs.checkpoint import Checkpoints
+from train.runs.checkpoints.store import Checkpoints
 from train.runs.folder import CHECKPOINTS, EVENTS, REPORT, RunFolder
 from train.runs.new_folder import CONFIG, is_unborn, no_run, taken
 from train.runs.remote.checkpoints import RemoteCheckpoints

@@ -1,0 +1,317 @@
+"""Corrections of labels: decisions that the page of `train audit` hands out, or a list like it.
+
+A CSV with the columns `path` (or `row`), `text` and, if they are there, `label` and `decision`. A
+row of the manifest gets the text as its label; without a text it is left out. A decision `label`
+says that the label was right, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.command.printed import from_csv_cell
+from convert.errors import UsageError
+from convert.plan.manifest import Manifest
+from convert.storage.places import read_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_DECISIONS = ("", "label", "suggestion", "neither")
+_RIGHT = "label"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """A label that is replaced, or a row that is left out.
+
+    Attributes:
+        line: Where it stands in its file, from 1.
+        path: The row's path, as the manifest spells it; empty if only the row is known.
+        row: The manifest row. None: the path alone tells.
+        label: What the row was labelled when it was decided. None: not known.
+        text: Its label. None: the row is left out.
+    """
+
+    line: int
+    path: str
+    row: int | None
+    label: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corrections:
+    """The content of a file of corrections.
+
+    Attributes:
+        file: Its name, for messages.
+        entries: What is changed.
+        confirmed: Labels that were found right.
+    """
+
+    file: str = ""
+    entries: tuple[Correction, ...] = ()
+    confirmed: int = 0
+
+    def to_json(self) -> list[list[Any]]:
+        """Returns the entries as JSON values: what of them changes a dataset's bytes."""
+        return [[one.path, one.row, one.label, one.text] for one in self.entries]
+
+    @classmethod
+    def from_json(cls, content: list[list[Any]], file: str) -> Corrections:
+        """Returns what `to_json` gave; raises `ValueError` or `TypeError` if it is not that."""
+        entries = []
+        for line, (path, row, label, text) in enumerate(content, 1):
+            texts = [path, *(one for one in (label, text) if one is not None)]
+            is_row = (type(row) is int and row >= 0) or (row is None and path)
+            if not is_row or not all(isinstance(one, str) for one in texts):
+                raise TypeError("no correction")
+            entries.append(Correction(line=line, path=path, row=row, label=label, text=text))
+        return cls(file=file, entries=tuple(entries))
+
+
+NO_CORRECTIONS = Corrections()
+
+
+def read_corrections(file: str) -> Corrections:
+    """Reads a file of corrections, on this machine or on HDFS.
+
+    Raises:
+        UsageError: It cannot be read, or is no such file.
+    """
+    try:
+        text = read_text(file).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(f"--corrections {file}: no such file. Check the path.") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"--corrections {file}: cannot be read: {reason}.") from error
+    lines = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    entries, confirmed = [], 0
+    try:
+        names = lines.fieldnames or ()
+        if "text" not in names or not {"path", "row"} & set(names):
+            raise UsageError(
+                f"--corrections {file}: needs the columns path (or row) and text; it has "
+                f"{', '.join(names) or 'none'}."
+            )
+        for cells in lines:
+            one = _correction(file, lines.line_num, cells)
+            confirmed += one is None
+            entries += [one] if one else []
+    except csv.Error as error:
+        raise UsageError(f"--corrections {file}: line {lines.reader.line_num}: {error}.") from error
+    return Corrections(file=file, entries=tuple(entries), confirmed=confirmed)
+
+
+def _correction(file: str, line: int, raw: dict[Any, Any]) -> Correction | None:
+    """Returns the correction of a line; None if it says that the label is right."""
+    if None in raw or None in raw.values():
+        raise UsageError(f"--corrections {file}: line {line} has not as many values as the header.")
+    cells = {name: from_csv_cell(cell) for name, cell in raw.items()}
+    decision, text, row = (cells.get(name, "") for name in ("decision", "text", "row"))
+    if decision not in _DECISIONS:
+        raise UsageError(
+            f"--corrections {file}: line {line}: the decision {decision!r} is none of "
+            f"{', '.join(_DECISIONS[1:])}."
+        )
+    if row and not (row.isascii() and row.isdecimal() and len(row) < 19):
+        raise UsageError(f"--corrections {file}: line {line}: {row!r} is no row.")
+    if not cells.get("path") and not row:
+        raise UsageError(f"--corrections {file}: line {line} names neither path nor row.")
+    if decision == _RIGHT:
+        return None
+    return Correction(
+        line=line,
+        path=cells.get("path", ""),
+        row=int(row) if row else None,
+        label=cells.get("label"),
+        text=text or None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corrected:
+    """What corrections came to.
+
+    Attributes:
+        manifest: The manifest with the labels that are right.
+        rejected: Rows that are left out, bool, shape (rows,).
+        changed: Labels that were replaced.
+        unchanged: Labels that the manifest had already as they should be.
+        confirmed: Labels that were found right.
+    """
+
+    manifest: Manifest
+    rejected: np.ndarray[Any, np.dtype[np.bool_]]
+    changed: int
+    unchanged: int
+    confirmed: int
+
+    def line(self) -> str:
+        """Returns what was done, for people."""
+        already = f", {self.unchanged:,} were so already" if self.unchanged else ""
+        return (
+            f"corrections: {self.changed:,} labels corrected{already}, {self.confirmed:,} found "
+            f"right, {int(self.rejected.sum()):,} rows left out"
+        )
+
+
+def correct(
+    manifest: Manifest,
+    corrections: Corrections,
+    columns: Sequence[str],
+    *,
+    is_text: bool,
+    is_verbatim: bool,
+) -> Corrected:
+    """Replaces labels of a manifest.
+
+    Args:
+        manifest: The manifest.
+        corrections: What to replace.
+        columns: The columns of the labels.
+        is_text: Whether there is one, whose characters are the labels.
+        is_verbatim: Whether labels stay as they are typed.
+
+    Raises:
+        UsageError: A correction fits no row, or another label than it was made for.
+    """
+    rows = _Rows(manifest, columns, is_text=is_text, is_verbatim=is_verbatim)
+    places = _places(manifest, corrections)
+    problems: list[str] = []
+    texts: dict[int, str | None] = {}
+    new: dict[int, list[str]] = {}
+    unchanged = 0
+    for one, row in zip(corrections.entries, places, strict=True):
+        try:
+            if isinstance(row, str):
+                raise _MisfitError(row)
+            if texts.setdefault(row, one.text) != one.text:
+                raise _MisfitError(f"row {row} has another text in a line before")
+            is_new = rows.require(row, one)
+            if one.text is not None and is_new:
+                new[row] = rows.split(one.text)
+            unchanged += not is_new
+        except _MisfitError as misfit:
+            problems.append(f"line {one.line}: {misfit}")
+    if problems:
+        more = f" {len(problems) - 1:,} more lines do not fit." if problems[1:] else ""
+        raise UsageError(
+            f"--corrections {corrections.file}: {problems[0]}.{more} Take such lines out, or "
+            "convert the manifest that was audited."
+        )
+    rejected = np.zeros(manifest.num_rows, bool)
+    rejected[[row for row, text in texts.items() if text is None]] = True
+    return Corrected(
+        manifest=replace(manifest, columns={**manifest.columns, **rows.replaced(new)}),
+        rejected=rejected,
+        changed=len(new),
+        unchanged=unchanged,
+        confirmed=corrections.confirmed,
+    )
+
+
+class _MisfitError(Exception):
+    """A correction does not fit the manifest; the end of a sentence."""
+
+
+def _places(manifest: Manifest, corrections: Corrections) -> list[int | str]:
+    """Returns the row of each correction, or why there is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    paths = manifest.columns["path"]
+    wanted = pa.array({one.path for one in corrections.entries}, pa.large_string())
+    found = compute.is_in(paths, value_set=wanted).to_numpy(zero_copy_only=False)
+    rows_of: dict[str, list[int]] = {}
+    for row in np.flatnonzero(found).tolist():
+        rows_of.setdefault(paths[row].as_py(), []).append(row)
+    return [
+        _place(one, rows_of.get(one.path, []), manifest.num_rows) for one in corrections.entries
+    ]
+
+
+def _place(one: Correction, rows: list[int], num_rows: int) -> int | str:
+    """Returns the row of a correction, or why there is none.
+
+    Args:
+        one: The correction.
+        rows: Those that have its path.
+        num_rows: Of the manifest.
+    """
+    if not one.path:
+        assert one.row is not None
+        return one.row if one.row < num_rows else f"row {one.row} is beyond the manifest's last"
+    if not rows:
+        return f"no row has the path {one.path!r}"
+    if len(rows) == 1:
+        return rows[0]
+    if one.row in rows:
+        return one.row
+    return f"{len(rows):,} rows have the path {one.path!r}; a column `row` must say which"
+
+
+class _Rows:
+    """The labels of a manifest's rows, as a dataset tells them and back."""
+
+    def __init__(
+        self, manifest: Manifest, columns: Sequence[str], *, is_text: bool, is_verbatim: bool
+    ) -> None:
+        self._columns = {name: manifest.columns[name] for name in columns}
+        if any(str(column.type) != "large_string" for column in self._columns.values()):
+            raise UsageError(
+                f"--corrections: the labels of {manifest.path} are lists, which a text does not "
+                "tell apart. Correct them in this file itself."
+            )
+        self._is_text, self._is_verbatim = is_text, is_verbatim
+
+    def require(self, row: int, one: Correction) -> bool:
+        """Checks that a row has the label that was judged; returns whether it is to be replaced."""
+        labels = [self._normal(column[row].as_py()) for column in self._columns.values()]
+        current = ("" if all(len(label) <= 1 for label in labels) else " ").join(labels)
+        if one.text is not None and current == self._normal(one.text):
+            return False
+        if one.label is not None and current != self._normal(one.label):
+            raise _MisfitError(
+                f"row {row} is labelled {current!r}, and was {one.label!r} when it was judged"
+            )
+        return True
+
+    def split(self, text: str) -> list[str]:
+        """Returns the value of each column that a text stands for."""
+        count = len(self._columns)
+        if self._is_text or count == 1:
+            return [text]
+        words = text.split(" ")
+        labels = words if len(words) == count else list(text)
+        if len(labels) != count:
+            raise _MisfitError(f"{text!r} are {len(labels):,} labels, expected {count:,}")
+        return labels
+
+    def replaced(self, new: dict[int, list[str]]) -> dict[str, pa.Array]:
+        """Returns the columns with the labels of some rows replaced."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        if not new:
+            return {}
+        rows = sorted(new)
+        columns = {}
+        for place, (name, column) in enumerate(self._columns.items()):
+            is_new = np.zeros(len(column), bool)
+            is_new[rows] = True
+            values = pa.array([new[row][place] for row in rows], column.type)
+            columns[name] = compute.replace_with_mask(column, pa.array(is_new), values)
+        return columns
+
+    def _normal(self, label: str) -> str:
+        return label if self._is_verbatim else unicodedata.normalize("NFC", label.strip())

@@ -1,0 +1,1 @@
+"""Reading records out of shards, and finding those that are damaged."""

@@ -1,0 +1,1 @@
+"""What happens at the ends of steps and epochs, besides training."""

@@ -1,0 +1,109 @@
+"""Writes checkpoints in time, and ends a training early: on signals, limits, targets, patience."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import NoReturn
+
+from train.errors import StoppedError
+from train.model.variables import read_state
+from train.runs.checkpoints.checkpoint import Position
+from train.runs.checkpoints.store import Checkpoints
+from train.runs.folder import CHECKPOINTS, EVENTS
+from train.training.context import Session
+from train.training.job import unchangeable
+from train.training.stop_signals import NAMES, StopSignals
+
+
+class CheckpointWriter:
+    """Writes checkpoints: now and then, at each epoch's end, and when the run shall stop.
+
+    Args:
+        session: What is trained, and where to.
+        stop: Knows of signals.
+    """
+
+    def __init__(self, session: Session, stop: StopSignals) -> None:
+        self._session, self._stop = session, stop
+        keep = session.job.config.keep_checkpoints
+        self._checkpoints = Checkpoints(session.run.file(CHECKPOINTS), keep)
+        self._options = unchangeable(session.job.options)
+        self._opened = self._written = time.monotonic()
+        self._started = self._opened - (session.position.seconds if session.position else 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken; what passed between a stop and a resume is not in it."""
+        return time.monotonic() - self._started
+
+    def on_train_begin(self) -> None:
+        """Writes a checkpoint of the first weights, so that a resume needs no other run."""
+        self._write(0, 0)
+
+    def on_train_batch_end(self) -> None:
+        """Writes a checkpoint if it is time.
+
+        Raises:
+            StoppedError: A signal came.
+        """
+        self.stop_if_asked()
+        if time.monotonic() - self._written >= 60 * self._session.job.config.checkpoint_minutes:
+            self._write(len(self._session.journal.history), self._session.meter.steps)
+
+    def on_epoch_end(self, epoch: int) -> None:
+        """Writes a checkpoint, and ends the training if it gets no better.
+
+        Raises:
+            StoppedError: A signal came.
+        """
+        self._session.meter.start()
+        self._write(epoch + 1, 0)
+        if self._session.journal.is_complete(self._session.job.config):
+            self._session.model.stop_training = True
+        else:
+            self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Called where training may stop.
+
+        Raises:
+            StoppedError: A signal came, or the time is over; a checkpoint is written.
+        """
+        number = self._stop.received
+        if number is not None:
+            self._stop_by(NAMES[number], number)
+        minutes = self._session.job.config.max_minutes
+        if minutes is not None and time.monotonic() - self._opened >= 60 * minutes:
+            self._stop_by(f"--max-minutes {minutes:g}")
+
+    def _stop_by(self, what: str, number: signal.Signals | None = None) -> NoReturn:
+        epoch, step = len(self._session.journal.history), self._session.meter.steps
+        self._write(epoch, step)
+        raise StoppedError(
+            f"stopped by {what} in epoch {epoch + 1} after step {step}; a checkpoint is "
+            f"written. Go on with `train resume {self._session.run.address}`.",
+            number,
+        )
+
+    def _write(self, epoch: int, step: int) -> None:
+        run, journal, meter = self._session.run, self._session.journal, self._session.meter
+        with run.writing(EVENTS):
+            self._session.events.flush()
+            sizes = self._session.events.sizes()
+        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
+        position = Position(
+            epoch=epoch,
+            step=step,
+            options=self._options,
+            history=journal.history,
+            bad_records=journal.bad_records,
+            seconds=self.seconds,
+            epoch_seconds=meter.seconds if step else 0.0,
+            epoch_waited_seconds=meter.waited_seconds if step else 0.0,
+            events=sizes,
+        )
+        with run.writing(CHECKPOINTS):
+            self._checkpoints.write(position, read_state(self._session.model), run.models())
+        run.upload()
+        self._written = time.monotonic()
