@@ -224,12 +224,8 @@ class ConvertConfig:
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
         )
         _require(
-            not self.add_classes or bool(self.vocabulary),
-            "--add-classes needs --vocabulary DATASET: without, every label becomes a class.",
-        )
-        _require(
-            not (self.add_classes and self.labels_are_indices),
-            "--add-classes and --labels-are-indices exclude each other: an index has no name.",
+            not self.add_classes or (bool(self.vocabulary) and not self.labels_are_indices),
+            "--add-classes needs --vocabulary DATASET, and labels that are classes, not indices.",
         )
         _require(
             not (self.labels_are_indices and self.corrections),

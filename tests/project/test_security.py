@@ -27,6 +27,7 @@ from convert.storage.regular_files import open_regular
 from train.cache.folder import CacheFolder
 from train.errors import CheckpointError, RecordError, ShardfeedError
 from train.runs.folder import BEST, FILES, RunFolder
+from train.runs.trained import open_trained
 
 ROOT = Path(__file__).parents[2]
 TESTS = ("test_security.py", "test_security_limits.py")
@@ -202,6 +203,14 @@ def test_no_pickle_and_no_code(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="cannot be loaded as a model"):
         RunFolder.open(str(run)).load_model()
     assert not os.path.exists(marker)
+
+
+def test_a_file_of_weights(tmp_path: Path) -> None:
+    """A `.keras` file that `--weights` names is read in the same way."""
+    path = str(tmp_path / "w.keras")
+    keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)]).save(path)
+    with pytest.raises(FormatError, match="cannot be loaded as a model"), open_trained(path):
+        pass
 
 
 def test_a_module_that_a_run_names(tiny_dataset: Path, tmp_path: Path, monkeypatch) -> None:

@@ -205,7 +205,7 @@ def evaluation_json(
     return {
         "run": path,
         "split": result.split,
-        "dataset_id": result.info.dataset_id,
+        "dataset_id": result.dataset_id,
         "own_dataset": result.is_own,
         "trained_on": result.seen,
         "records": len(evaluation.labels),

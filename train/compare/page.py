@@ -101,7 +101,7 @@ def _chart(runs: Sequence[Compared], column: str, title: str) -> Chart | None:
     y = (
         Axis(ticks=_SHARES, write="{:.0%}".format, exactly=percent)
         if is_share
-        else Axis(ticks=ticks(0, max(values)), exactly="{:.4f}".format)
+        else Axis(ticks=ticks(0, max(0.0, *values)), exactly="{:.4f}".format)
     )
     return Chart(
         title=title,

@@ -42,10 +42,15 @@ class Compared:
         value = self.best.get(column, math.nan)
         return value if math.isfinite(value) else None
 
+    def finite(self, column: str) -> list[float]:
+        """Returns the values of a column that are numbers; 0 if there are none."""
+        values = [row.get(column, math.nan) for row in self.history]
+        return [value for value in values if math.isfinite(value)] or [0.0]
+
     @property
     def seconds(self) -> float:
         """Time of all epochs."""
-        return sum(row.get("seconds", 0.0) for row in self.history)
+        return sum(self.finite("seconds"))
 
 
 def read_runs(addresses: Sequence[str]) -> list[Compared]:

@@ -78,7 +78,7 @@ def as_json(runs: Sequence[Compared]) -> dict[str, Any]:
 
 
 def _median_rate(run: Compared) -> float:
-    rates = sorted(row.get("images_per_second", 0.0) for row in run.history)
+    rates = sorted(run.finite("images_per_second"))
     return rates[len(rates) // 2]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,7 +153,8 @@ class RunEvaluation:
 
     Attributes:
         split: The split.
-        info: The evaluated dataset.
+        dataset_id: Id of the evaluated dataset.
+        info: That dataset; with the run's classes, where it has only the first of them.
         evaluation: The predictions.
         worst: The wrongly read records with the largest losses, the worst first.
         rows: Their manifest rows.
@@ -166,6 +167,7 @@ class RunEvaluation:
     """
 
     split: str
+    dataset_id: str
     info: DatasetInfo
     evaluation: Evaluation
     worst: list[int]
@@ -223,13 +225,15 @@ def _evaluate_on(
     cache_bytes: int | None,
 ) -> RunEvaluation:
     """Evaluates a run's best weights on a dataset that is open; see `evaluate_run`."""
-    path, info = dataset.path, dataset.info
-    require_fit(path, info, run.dataset_info())
+    path, info, trained = dataset.path, dataset.info, run.dataset_info()
+    require_fit(path, info, trained)
     is_own = info.dataset_id in own_ids(run.config())
     split = split or choose_split(path, info)
     source = open_source(
         dataset, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
     )
+    if info.classes != trained.classes:
+        info = replace(info, outputs=trained.outputs, vocabularies=trained.vocabularies)
     counts = read_class_counts(run)
     model, calibration = run.load_model(), read_calibration(run)
     scales = calibration.scales(is_fitted=is_own and split == FITTED_SPLIT)
@@ -238,6 +242,7 @@ def _evaluate_on(
     numbers = np.array(worst, np.int64)
     return RunEvaluation(
         split=split,
+        dataset_id=dataset.info.dataset_id,
         info=info,
         evaluation=evaluation,
         worst=worst,
@@ -266,7 +271,7 @@ def choose_split(path: str, info: DatasetInfo) -> str:
 
 
 def require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
-    """Checks that a dataset has the outputs, classes and image size of a run.
+    """Checks that a dataset has the outputs and image size of a run, and its first classes or all.
 
     Args:
         path: The dataset's folder, for messages.
@@ -276,16 +281,21 @@ def require_fit(path: str, info: DatasetInfo, trained: DatasetInfo) -> None:
     Raises:
         UsageError: It has others.
     """
+    has_first = all(
+        trained.classes.get(output, ())[: len(classes)] == classes
+        for output, classes in info.classes.items()
+    )
+    sizes = [_sizes(trained), _sizes(trained if has_first else info)]
     for what, ours, theirs, remedy in (
         ("image size", trained.image_shape, info.image_shape, "the run's --size and --channels"),
         ("outputs", list(trained.outputs), list(info.outputs), "labels of the same outputs"),
-        ("classes", _sizes(trained), _sizes(info), "--vocabulary DATASET, the run's dataset"),
+        ("classes", *sizes, "--vocabulary DATASET, the run's dataset"),
     ):
         if ours != theirs:
             raise UsageError(
                 f"{path}: its {what} {theirs} are not the run's {ours}. Convert it with {remedy}."
             )
-    if trained.classes != info.classes:
+    if not has_first:
         raise UsageError(
             f"{path}: its classes are not those of the run. "
             "Convert it with --vocabulary DATASET, the run's dataset."

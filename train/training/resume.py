@@ -203,7 +203,13 @@ def _open_same_datasets(
         raise FormatError(
             f"{error} If the run's dataset was moved, name it with --dataset."
         ) from error
-    for number, (dataset, own) in enumerate(zip(datasets, own_ids(stored), strict=True)):
+    ids = own_ids(stored)
+    if len(ids) != len(datasets):
+        raise FormatError(
+            f"{run.shown(CONFIG)}: damaged: it has the ids of {len(ids)} datasets, and "
+            f"{len(datasets)} datasets. Restore it, or start a new run."
+        )
+    for number, (dataset, own) in enumerate(zip(datasets, ids, strict=True)):
         if dataset.info.dataset_id != own:
             remedy = "Point --dataset at the original, or start a new run."
             raise other_dataset(run, dataset.path, dataset.info, remedy, number)

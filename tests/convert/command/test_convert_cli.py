@@ -139,11 +139,11 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
         ),
         (
             "m.csv out --size 8 8 --add-classes",
-            "--add-classes needs --vocabulary DATASET: without, every label becomes a class.",
+            "--add-classes needs --vocabulary DATASET, and labels that are classes, not indices.",
         ),
         (
             "m.csv out --size 8 8 --add-classes --labels-are-indices --vocabulary m.csv",
-            "--add-classes and --labels-are-indices exclude each other: an index has no name.",
+            "--add-classes needs --vocabulary DATASET, and labels that are classes, not indices.",
         ),
         ("no.csv out --size 8 8", "no.csv: no such manifest. Check the path."),
         (

@@ -65,6 +65,15 @@ def test_equal_runs_and_those_without_validation(tmp_path, capfd):
     assert "Exact match on validation" not in page(read_runs(paths))
 
 
+def test_values_that_are_no_numbers(tmp_path, capfd):
+    """A history may come from a stranger."""
+    wild = ("2,10,nan,inf,nan,inf,-3,nan,0.5", "1,20,-1,0.6,inf,nan,nan,0.9,inf")
+    runs = [run_at(tmp_path / "a", wild), run_at(tmp_path / "b")]
+    assert run_main("compare", *runs, "--json", "--output", tmp_path / "c.html") == 0
+    assert "NaN" not in capfd.readouterr().out.splitlines()[-1]
+    assert "nan" not in (tmp_path / "c.html").read_text(encoding="utf-8").split("</style>")[1]
+
+
 def test_other_datasets_are_warned_of(tmp_path, capfd):
     paths = [run_at(tmp_path / "a"), run_at(tmp_path / "b", dataset_id="0" * 64)]
     assert run_main("compare", *paths) == 0

@@ -304,6 +304,18 @@ def test_a_training_remembers(place):
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_a_dataset_of_the_first_classes_is_read(place, verb):
+    """As a dataset that others grew from: `convert --vocabulary DATASET --add-classes`."""
+    file = place.path / "run/dataset.json"
+    file.write_text(file.read_text().replace('"f"', '"f", "new"'))
+    uses(place, verb, f"{place.path}/other")
+    if verb == "evaluate":
+        found = evaluate_run(place.run, f"{place.path}/other")
+        assert found.info.classes == read_dataset(f"{place.path}/run").classes
+        assert found.dataset_id == read_dataset(f"{place.path}/other").dataset_id
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
