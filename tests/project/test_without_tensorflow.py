@@ -28,8 +28,9 @@ def python(code: str, *words: object, **environment: str) -> subprocess.Complete
 def test_what_is_installed(without: bool) -> None:
     """What setup.py gives setuptools, all but TensorFlow if it is left out."""
     code = (
-        "import runpy, setuptools\n"
-        "setuptools.setup = lambda **more: print(*more['install_requires'], sep='\\n')\n"
+        "import runpy, sys, types\n"
+        "told = lambda install_requires: print(*install_requires, sep='\\n')\n"
+        "sys.modules['setuptools'] = types.SimpleNamespace(setup=told)\n"
         "runpy.run_path('setup.py')"
     )
     given = {"SHARDFEED_WITHOUT_TENSORFLOW": "1"} if without else {}
