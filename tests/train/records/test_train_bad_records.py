@@ -167,7 +167,7 @@ def test_a_label_out_of_range_is_found_in_any_case(dataset, verify):
     with (dataset / SHARD).open("r+b") as file:
         file.seek(3 * STRIDE + layout.label_offset)
         file.write(b"\xff\xff\x80\x80\x00")
-    with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+\) (has a label|is dam)"):
+    with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+, .*\.png\) (has|is dam)"):
         reader(dataset, verify_records=verify).gather(np.arange(25, 50))
 
 
@@ -186,8 +186,8 @@ def test_a_label_out_of_range_among_encoded_ones(encoded_datasets, tmp_path):
         with pytest.raises(RecordError) as raised:
             reader(dataset, verify_records=verify).gather(np.array([3, 2]))
         assert str(raised.value) == (
-            f"{shard}: record 2 (manifest row 0) has a label out of range: y1 is 200, "
-            f"of {num_classes} classes. {REPAIR}"
+            f"{shard}: record 2 (manifest row 0, strips/000/000000.png) has a label out of "
+            f"range: y1 is 200, of {num_classes} classes. {REPAIR}"
         )
 
 
