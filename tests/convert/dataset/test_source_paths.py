@@ -1,5 +1,6 @@
 """`sources.parquet` names the image of each manifest row, and is no part of the dataset's bytes."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,12 @@ from convert_cases import convert, draw_sources, png, write_manifest
 from verify_cases import flip, problems
 
 from convert.dataset.info import SOURCE, SOURCE_PATHS
-from convert.dataset.path_table import PathTable, write_source_paths
+from convert.dataset.path_table import FileDigest, PathTable, write_source_paths
 from convert.dataset.read import open_dataset
 from convert.dataset.source_paths import SourcePaths, read_source_paths
 from convert.errors import FormatError
+from convert.storage.local import LocalFileSystem
+from convert.write.staging import Staging
 
 REMOVE = "Remove it: the dataset is whole without, but then only rows are named, no files."
 
@@ -168,6 +171,22 @@ def test_damage_is_told(dataset: Path, damage, problem: str, verdict: str) -> No
     assert str(error.value) == f"{path}: {problem}. {REMOVE}"
     (line,) = problems(dataset)
     assert line.startswith(f"{SOURCE_PATHS}: {verdict}")
+
+
+def test_the_paths_of_another_converter_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On HDFS, where several may be at work; theirs may come from another version of pyarrow."""
+    monkeypatch.setattr(LocalFileSystem, "is_local", False)
+    staging = Staging(str(tmp_path / "out"), "0" * 64)
+    staging.prepare()
+    theirs, ours = (Path(staging.dataset, SOURCE_PATHS), tmp_path / "part")
+    theirs.write_bytes(b"theirs")
+    ours.write_bytes(b"ours")
+    found = staging._publish_paths(str(ours), FileDigest(4, "ours"))
+    assert found == FileDigest(6, hashlib.sha256(b"theirs").hexdigest())
+    assert theirs.read_bytes() == b"theirs"
+    assert not ours.exists()
 
 
 def test_verify_misses_a_file_that_has_a_digest(dataset: Path) -> None:
