@@ -123,7 +123,7 @@ def test_a_report_is_no_larger_than_a_picture(run):
 
 def test_names_are_text_whatever_they_say(browser, tmp_path):
     text = shown(browser, content_of(), tmp_path)
-    for name in (*NAMES[:3], "<i>7", "/tmp/<u>strips", "<3>", "<b>y0"):
+    for name in (*NAMES[:3], "<i>7", "/tmp/<u>strips", "<3>", "<b>y0", "strips/<b>"):
         assert name in text
     assert "blank" in text  # the class without a name
     assert "␣" in text
