@@ -66,7 +66,7 @@ def test_its_numbers_are_those_of_evaluate(run, browser):
         percent(evaluation.exact),
         percent(evaluation.character_accuracy),
         percent(evaluation.top5_accuracy),
-        percent(0 if isinstance(cut, str) else cut.coverage),
+        "–" if isinstance(cut, str) else percent(cut.coverage),
         percent(evaluation.label_reliability().error),
     ]
     outputs = browser.evaluate(
