@@ -146,7 +146,7 @@ def test_texts_of_another_length_than_the_columns(tmp_path: Path) -> None:
             "path,text,decision\na,b,maybe\n",
             ": line 2: the decision 'maybe' is none of label, suggestion, neither.",
         ),
-        ('path,text\n"a,b\n', ": line 3: unexpected end of data."),
+        ('path,text\n"a,b\n', ": line 2: unexpected end of data."),
         (b"path,text\n\xff,b\n", ": cannot be read: it is not UTF-8 text."),
         (None, ": no such file. Check the path."),
     ],
