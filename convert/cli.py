@@ -153,7 +153,11 @@ _SHARDS: _Flags = (
         {"type": _shares, "metavar": "NAME=SHARE,..."},
     ),
     ("--split-column", "column that names each row's split", _COLUMN),
-    ("--group-column", "rows with equal values stay in one split", _COLUMN),
+    (
+        "--group-column --split-key",
+        "column that decides the split instead of the path: equal values stay together",
+        _COLUMN,
+    ),
     ("--order", "order of records (default: shuffled)", _one_of(RowOrder)),
     ("--name", "first part of the shards' names (default: images)", {}),
     ("--seed", "seed of splits and order (default: 0)", _NUMBER),
@@ -253,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(parser: argparse._ActionsContainer, flags: _Flags) -> None:
     for flag, text, more in flags:
-        parser.add_argument(flag, help=text, **more)
+        parser.add_argument(*flag.split(), help=text, **more)
 
 
 def _options(namespace: argparse.Namespace, config: type[Config]) -> Config:

@@ -70,7 +70,8 @@ class ConvertConfig:
         split: Name and share of each split; shares add up to 1. Empty: the split column where
             there is one, else 0.9 train and 0.1 validation.
         split_column: Column that names each row's split. None: `split`, where there is one.
-        group_column: Column whose equal values stay in one split.
+        group_column: Column whose equal values stay in one split: a hash of the value decides,
+            not of the path. `--split-key` names it, too.
         order: Order of the records of a split: `shuffled` by the seed, or the manifest's.
         name: First part of the shards' file names.
         seed: Seed of the split and of the order. In [0, 2**63).

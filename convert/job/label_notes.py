@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from convert.plan.label_columns import is_empty
 from convert.plan.shard_specs import Plan
 from convert.plan.vocabulary import BLANK
 
@@ -48,7 +49,8 @@ def understood(plan: Plan) -> list[str]:
     if plan.split_column is not None:
         splits = ", ".join(f"{name} {len(rows):,}" for name, rows in plan.splits.items())
         lines.append(f"splits from {plan.split_column!r}: {splits}")
-    return lines + [f"warning: {text}" for text in _strange(plan, good)]
+    strange = (*_split_key(plan, good), *_strange(plan, good))
+    return lines + [f"warning: {text}" for text in strange]
 
 
 def _good_rows(plan: Plan) -> Ints:
@@ -92,6 +94,25 @@ def label_of(plan: Plan, row: int) -> str:
     ]
     separator = "" if all(len(name) <= 1 for name in names) else " "
     return separator.join(names).rstrip()
+
+
+def _split_key(plan: Plan, good: Ints) -> Iterator[str]:
+    """Yields what keeps `--split-key` from what it is there for."""
+    key = plan.options["group_column"]
+    if key is None:
+        return
+    if plan.split_column is not None:
+        yield (
+            f"--split-key {key} decides nothing, since {plan.split_column!r} names each row's "
+            "split; --split NAME=SHARE,... would leave it to the key"
+        )
+        return
+    empty = is_empty(plan.manifest.columns[key])[good]
+    if np.count_nonzero(empty) > 1:
+        yield (
+            f"{np.count_nonzero(empty):,} rows have no {key}, and stay together in one split "
+            f"(such as row {int(good[np.argmax(empty)])})"
+        )
 
 
 def _strange(plan: Plan, good: Ints) -> Iterator[str]:

@@ -20,7 +20,7 @@ _MAX_CHARACTERS = 200  # of a label: more than a card holds of the narrowest
 
 def draw_gallery(
     dataset: OpenDataset, split: str, numbers: Sequence[int], title: str, subtitle: str
-) -> tuple[Image.Image, frozenset[str]]:
+) -> tuple[Image.Image, list[int], frozenset[str]]:
     """Draws some records of a split on one sheet.
 
     The records are read twice, first for the captions that the layout depends on, so that their
@@ -34,7 +34,8 @@ def draw_gallery(
         subtitle: Below it.
 
     Returns:
-        The sheet, and the characters for which no font was found.
+        The sheet, the manifest rows of its records in their order, and the characters for which no
+        font was found.
 
     Raises:
         FormatError: One of the records is damaged.
@@ -54,7 +55,8 @@ def draw_gallery(
     ]
     height, width, _ = dataset.info.image_shape
     images = (record.image for record in read_sample(dataset, split, numbers))
-    return draw_sheet(heading, captions, images, (width, height), typeface), typeface.missing
+    sheet = draw_sheet(heading, captions, images, (width, height), typeface)
+    return sheet, rows, typeface.missing
 
 
 def _named(labels: Sequence[int], info: DatasetInfo) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ from convert.images.options import ImageOptions
 from convert.show.brightness import Brightness
 from convert.show.census import SplitCensus
 from convert.show.classes import ClassCounts
-from convert.show.table import bar, brief, counted, indented, table
+from convert.show.table import bar, brief, counted, indented, shown, table
 
 _VOCABULARIES = 8  # a table each: more scroll away
 _OUTPUTS = 20
@@ -35,6 +35,8 @@ class ShowResult:
         quarantined: Reason -> rows left out, the commonest first.
         class_name: The class that was looked for. None: none was.
         sheets: Split -> path of its contact sheet.
+        drawn: Split -> manifest rows of the records on its sheet, in their order.
+        paths: Row -> path of its image, of those that are named; empty if they are not known.
         notes: Lines about the sheets.
     """
 
@@ -45,6 +47,8 @@ class ShowResult:
     quarantined: dict[str, int]
     class_name: str | None = None
     sheets: dict[str, str] = field(default_factory=dict)
+    drawn: dict[str, list[int]] = field(default_factory=dict)
+    paths: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -94,6 +98,10 @@ class ShowResult:
             "class": self.class_name,
             "quarantined": self.quarantined,
             "sheets": self.sheets,
+            "drawn": {
+                split: [{"row": row, "path": self.paths.get(row)} for row in rows]
+                for split, rows in self.drawn.items()
+            },
         }
 
     def _split_json(self, split: str) -> dict[str, Any]:
@@ -201,7 +209,11 @@ class ShowResult:
         return [
             "brightness of random images, from 0 to 255:",
             *indented(body),
-            *(_empty(split, found) for split, found in self.brightness.items() if found.empty_rows),
+            *(
+                _empty(split, found, self.paths)
+                for split, found in self.brightness.items()
+                if found.empty_rows
+            ),
             *([_ALL_GREY] if channels and self._is_grey() else []),
         ]
 
@@ -238,12 +250,14 @@ class ShowResult:
         ]
 
 
-def _empty(split: str, found: Brightness) -> str:
+def _empty(split: str, found: Brightness, paths: dict[int, str]) -> str:
     """Returns a warning of images that show nothing."""
+    row = found.empty_rows[0]
+    path = f" ({shown(paths[row])})" if row in paths else ""
     count, are = len(found.empty_rows), "is" if len(found.empty_rows) == 1 else "are"
     return (
         f"  warning: {count:,} of these images in {split} {are} one colour all over, for example "
-        f"row {found.empty_rows[0]}: look at the crop"
+        f"row {row}{path}: look at the crop"
     )
 
 

@@ -13,6 +13,7 @@ from convert.config import SPLITS
 from convert.dataset.folder import Folder
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
+from convert.dataset.source_paths import source_paths
 from convert.errors import REASONS, FormatError, UsageError
 from convert.plan.vocabulary import BLANK
 from convert.show.brightness import Brightness, measure
@@ -86,7 +87,7 @@ def show_dataset(config: ShowConfig) -> ShowResult:
             censuses = {split: take_census(folder, info, split, sought) for split in splits}
             brightness = _measure(dataset, config, censuses)
             quarantined = _count_reasons(folder)
-            sheets, notes = _draw_sheets(dataset, config, censuses) if config.count else ({}, [])
+            sheets, drawn, notes = _draw_sheets(dataset, config, censuses)
             return ShowResult(
                 dataset=config.dataset,
                 info=info,
@@ -95,6 +96,8 @@ def show_dataset(config: ShowConfig) -> ShowResult:
                 quarantined=quarantined,
                 class_name=config.class_name,
                 sheets=sheets,
+                drawn=drawn,
+                paths=_paths(dataset, drawn, brightness),
                 notes=notes,
             )
     except FormatError as error:
@@ -181,15 +184,27 @@ def _count_reasons(folder: Folder) -> dict[str, int]:
     return dict(reasons.most_common())
 
 
+def _paths(
+    dataset: OpenDataset, drawn: dict[str, list[int]], brightness: dict[str, Brightness]
+) -> dict[int, str]:
+    """Returns the paths of the rows that are named, if the dataset knows them."""
+    known = source_paths(dataset)
+    rows = [row for each in drawn.values() for row in each]
+    rows += [row for found in brightness.values() for row in found.empty_rows[:1]]
+    return {} if known is None else dict(zip(rows, known.of(rows), strict=True))
+
+
 def _draw_sheets(
     dataset: OpenDataset, config: ShowConfig, censuses: dict[str, SplitCensus]
-) -> tuple[dict[str, str], list[str]]:
-    """Draws and writes the sheets.
+) -> tuple[dict[str, str], dict[str, list[int]], list[str]]:
+    """Draws and writes the sheets, unless there should be none.
 
     Returns:
-        Split -> path, and lines that tell of them.
+        Split -> path, split -> the rows that are drawn, and lines that tell of them.
     """
-    sheets, notes = {}, []
+    if not config.count:
+        return {}, {}, []
+    sheets, drawn, notes = {}, {}, []
     missing: set[str] = set()
     name = os.path.basename(absolute(config.dataset))
     chosen = {split: _choose(config, split, census) for split, census in censuses.items()}
@@ -201,12 +216,12 @@ def _draw_sheets(
             notes.append(f"no sheet of {split}: {described}")
             continue
         subtitle = f"{split}: {described}, {image_kind(dataset.info.image)}, seed {config.seed}"
-        sheet, lacking = draw_gallery(dataset, split, numbers, name, subtitle)
+        sheet, drawn[split], lacking = draw_gallery(dataset, split, numbers, name, subtitle)
         write_png(paths[split], sheet)
         missing |= lacking
         sheets[split] = paths[split]
         notes.append(f"{paths[split]}: {described}")
-    return sheets, notes + missing_note(missing)
+    return sheets, drawn, notes + missing_note(missing)
 
 
 def _sheet_path(config: ShowConfig, split: str) -> str:

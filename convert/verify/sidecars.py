@@ -17,7 +17,7 @@ from convert.dataset.info import (
     SUCCESS,
     DatasetInfo,
 )
-from convert.dataset.source_paths import FileDigest
+from convert.dataset.path_table import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
 from convert.plan.rejected_rows import Quarantined
@@ -75,7 +75,7 @@ def check_texts(folder: Folder, info: DatasetInfo) -> Iterator[Problem]:
 
 
 def _check_source(folder: Folder) -> Iterator[Problem]:
-    """Finds what is wrong with `_source.json` and `sources.parquet`, which not every dataset has."""
+    """Finds what is wrong with `_source.json` and `sources.parquet`; not every dataset has them."""
     found = file_size(folder, SOURCE, "note of the sources")
     if isinstance(found, Problem):
         if found.kind != "missing":

@@ -15,6 +15,7 @@ import numpy.ma
 import numpy.random
 import pyarrow.compute
 import pyarrow.csv
+import pyarrow.parquet
 import tqdm
 from fault_cases import Scene, make_scene
 from fault_injection import CREATIONS, Steps, die, run_out_of_space, stop
@@ -27,7 +28,10 @@ from convert.write.shard import ShardJob, write_shard
 from convert.write.summary import Progress, ShardSummary
 
 # What the command would load at its first row; loaded here, its forks have it.
-LOADED = (numpy.ma, numpy.random, pyarrow.compute, pyarrow.csv, tqdm, features.pilinfo)
+LOADED = (
+    *(numpy.ma, numpy.random, pyarrow.compute, pyarrow.csv, pyarrow.parquet),
+    *(tqdm, features.pilinfo),
+)
 
 FAULTS = {"kill": die, "kill twice": die, "stop": stop, "full": run_out_of_space}
 CODES = {"kill": (-9,), "kill twice": (-9,), "stop": (143,), "full": (75, 0)}

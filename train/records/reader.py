@@ -180,9 +180,8 @@ class RecordReader(ABC):
             places.setdefault(self.files[shard].folder, []).append(place)
         paths = [""] * len(records)
         for folder, here in places.items():
-            for place, path in zip(
-                here, self._sources_of(folder, rows[here].tolist()), strict=True
-            ):
+            found = self._sources_of(folder, rows[here].tolist())
+            for place, path in zip(here, found, strict=True):
                 paths[place] = path
         return paths
 

@@ -78,7 +78,7 @@ def resume(folder: Path, whole: dict[str, str]) -> dict[str, Any]:
 def test_a_whole_run_leaves_nothing_beside_the_dataset(
     whole: dict[str, str], sources: Path
 ) -> None:
-    assert len(whole) == NUM_ROWS + 5
+    assert len(whole) == NUM_ROWS + 6
     assert nothing_left(sources)
 
 

@@ -207,6 +207,18 @@ def test_what_looks_strange(tmp_path: Path, labels: list[str], warning: str) -> 
     assert warning in lines_of(tmp_path, "path,y0", *rows)
 
 
+def test_a_split_key_that_does_not_decide_is_told(tmp_path: Path) -> None:
+    rows = [f"{row},{'ab'[row % 2]},{'' if row % 3 else row},train" for row in range(9)]
+    told = lines_of(tmp_path, "path,y0,id,part", *rows, group_column="id")
+    assert told[1] == "warning: 6 rows have no id, and stay together in one split (such as row 1)"
+    told = lines_of(tmp_path, "path,y0,id,split", *rows, group_column="id", split=())
+    assert told[2] == (
+        "warning: --split-key id decides nothing, since 'split' names each row's split; "
+        "--split NAME=SHARE,... would leave it to the key"
+    )
+    assert not any("id" in line for line in lines_of(tmp_path, "path,y0,id,part", *rows))
+
+
 @pytest.mark.parametrize(
     "name", ["第一", "first char", "image", "pace", "_x", "block1_conv", "a/b"]
 )

@@ -74,6 +74,18 @@ def test_groups_stay_together(tmp_path: Path) -> None:
     assert set().union(*by_group.values()) == {"train", "validation", "test"}
 
 
+def test_a_folder_that_moves_takes_no_row_to_another_split(tmp_path: Path) -> None:
+    keys = [f"{i}" for i in range(len(PATHS))]
+    moved = [f"elsewhere/{path}" for path in PATHS]
+    for key, is_kept in ((None, False), ("group", True)):
+        before, after = (
+            split_of(planned(tmp_path, paths, keys, split=THIRDS, group_column=key))
+            for paths in (PATHS, moved)
+        )
+        same = [before[old] == after[new] for old, new in zip(PATHS, moved, strict=True)]
+        assert all(same) == is_kept
+
+
 def test_order(tmp_path: Path) -> None:
     shuffled = planned(tmp_path, PATHS).splits["train"].tolist()
     source = planned(tmp_path, PATHS, order="source").splits["train"].tolist()

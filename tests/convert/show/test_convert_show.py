@@ -78,9 +78,22 @@ def test_brightness_is_that_of_the_pixels(tmp_path: Path) -> None:
         "empty_images": 2,
     }
     assert lines[-3] == (
-        "  warning: 2 of these images in validation are one colour all over, for example row 13: "
-        "look at the crop"
+        "  warning: 2 of these images in validation are one colour all over, for example row 13 "
+        "(13.png): look at the crop"
     )
+
+
+def test_records_on_a_sheet_are_named(tmp_path: Path) -> None:
+    manifest = draw_texts(tmp_path / "src")
+    convert(manifest, tmp_path / "out", text_column="text", pad_label=True)
+    _, found = show(tmp_path / "out", split="validation", count=2, sheets=str(tmp_path))
+    rows = [entry["row"] for entry in found["drawn"]["validation"]]
+    assert len(set(rows)) == 2
+    named = [{"row": row, "path": f"{row}.png"} for row in rows]
+    assert found["drawn"] == {"validation": named}
+    (tmp_path / "out/sources.parquet").unlink()
+    _, found = show(tmp_path / "out", split="validation", count=2, sheets=str(tmp_path))
+    assert found["drawn"] == {"validation": [{"row": row, "path": None} for row in rows]}
 
 
 def test_grey_pixels_in_three_channels_are_told(tmp_path: Path) -> None:

@@ -16,16 +16,14 @@ from conftest import SAMPLE
 from convert_cases import convert
 from train_cases import BASE, learn, run_main, train
 
-from convert.dataset.read import open_dataset
+from train.audit.alike import looks_of
 from train.audit.audit import audit_run
 from train.audit.config import AuditConfig
 from train.audit.fold_runs import fold_options
-from train.audit.judges import judge_all
 from train.errors import MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
 from train.records.folds import Fold
 from train.runs.folder import RunFolder
-from train.runs.open import read_run
 
 SUPPORT = Path(__file__).parents[2] / "support"
 KILLED = (
@@ -136,66 +134,77 @@ def trained(tiny_dataset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folded(trained, tmp_path_factory):
-    """A run that was audited with two folds, by the command."""
-    path = shutil.copytree(trained.path, tmp_path_factory.mktemp("folded") / "run")
-    code, stdout, stderr = train("audit", path, "--folds", 2, "--json")
-    assert code == 0, stderr
-    return Path(path), json.loads(stdout[-1]), stderr
+    """A run that was audited with two folds, what was said and what it came to."""
+    run, said = copied(trained, tmp_path_factory.mktemp("folded")), []
+    return run, said, audit_run(run, AuditConfig(folds=2), said.append)
 
 
-def test_folds_judge_what_they_have_not_seen(folded, tiny_dataset):
-    path, summary, stderr = folded
-    assert (summary["folds"], summary["seen"], summary["records"]) == (2, 0, 120)
-    rows = rows_of(path)
-    by_row = {int(row["row"]): row for row in rows}
-    dataset = open_dataset(str(tiny_dataset))
-    runs = []
+def test_folds_judge_what_they_have_not_seen(folded):
+    run, said, result = folded
+    found = result.to_json()
+    assert (found["folds"], found["seen"], found["records"]) == (2, 0, 120)
+    judged = result.found.judgement
     for number in (1, 2):
-        with read_run(str(path / "audit" / f"fold-{number}-of-2")) as run:
-            runs.append(run)
-            config = run.config()
-        assert (config["leave_out"], config["epochs"]) == (f"{number}/2", 2)
-        assert len(np.load(path / "audit" / f"fold-{number}-of-2" / "training_images.npy")) == 45
-    judged = judge_all(RunFolder.open(str(path)), runs, dataset, None)
-    for index in (0, 1):
-        members = Fold(index, 2).members(90)
-        here = (judged.fold == index + 1) & np.isin(judged.record, members)
-        assert here.sum() == (judged.fold == index + 1).sum() == 45
-        judges = {by_row[row]["judge"] for row in judged.row[here].tolist()}
-        assert judges == {f"fold {index + 1}"}
+        fold = RunFolder.open(f"{result.folder}/fold-{number}-of-2")
+        assert (fold.config()["leave_out"], fold.config()["epochs"]) == (f"{number}/2", 2)
+        here = judged.fold == number
+        assert judged.record[here].tolist() == Fold(number - 1, 2).members(90).tolist()
+        seen = np.load(fold.file("training_images.npy"))
+        looks = looks_of(result.found.sources["train"].reader)
+        assert len(seen) == 45
+        assert not np.isin(looks.digests[judged.record[here]], seen).any()
+        evaluation = evaluate_run(fold, split="validation").evaluation
+        assert len(evaluation.labels) == 30
+        assert any(line.startswith(f"fold {number}/2: {fold.path}: 45 images") for line in said)
+    rows = rows_of(run.path)
     assert {row["judge"] for row in rows if row["split"] == "validation"} == {"run"}
+    assert {row["judge"] for row in rows if row["split"] == "train"} == {"fold 1", "fold 2"}
     assert {row["seen"] for row in rows} == {"0"}
-    assert any(line.startswith("train: fold 2/2: ") for line in stderr)
-    assert "those of the training split by 2 runs that had not seen them" in "\n".join(stderr)
+    assert result.lines()[0] == (
+        "120 records judged, those of the training split by 2 runs that had not seen them"
+    )
 
 
 def test_folds_are_trained_once(folded):
-    path, _, _ = folded
-    before = rows_of(path)
-    code, _, stderr = train("audit", path, "--folds", 2)
-    assert code == 0
-    assert [line for line in stderr if "complete" in line] == [
-        f"train: fold {k}/2: {path}/audit/fold-{k}-of-2 is complete: 2 epochs are done"
-        for k in (1, 2)
+    run, _, result = folded
+    before, said = rows_of(run.path), []
+    audit_run(run, AuditConfig(folds=2), said.append)
+    assert said == [
+        f"fold {k}/2: {result.folder}/fold-{k}-of-2 is complete: 2 epochs are done" for k in (1, 2)
     ]
-    assert rows_of(path) == before
+    assert rows_of(run.path) == before
 
 
 def test_killed_amid_a_fold_it_goes_on(folded, trained, tmp_path):
-    path = Path(shutil.copytree(trained.path, tmp_path / "run"))
-    done = forked.run(KILLED, "3", "audit", path, "--folds", "2")
+    run, said = copied(trained, tmp_path), []
+    done = forked.run(KILLED, "3", "audit", run.path, "--folds", "2", patience=600)
     assert done.returncode == -9, done.stderr
-    assert (path / "audit" / "fold-1-of-2" / "report.html").exists()
-    assert (path / "audit" / "fold-2-of-2" / "config.json").exists()
-    assert not (path / "audit" / "audit.csv").exists()
-    code, _, stderr = train("audit", path, "--folds", 2)
-    assert code == 0, stderr
-    assert any(f"{path}/audit/fold-2-of-2: goes on in epoch 1/2" in line for line in stderr)
-    whole = RunFolder.open(str(folded[0] / "audit" / "fold-2-of-2")).load_model().get_weights()
-    again = RunFolder.open(str(path / "audit" / "fold-2-of-2")).load_model().get_weights()
+    first, second = (Path(run.file("audit")) / f"fold-{k}-of-2" for k in (1, 2))
+    assert (first / "report.html").exists()
+    assert (second / "config.json").exists()
+    assert not Path(run.file("audit/audit.csv")).exists()
+    audit_run(run, AuditConfig(folds=2), said.append)
+    assert f"fold 1/2: {first} is complete: 2 epochs are done" in said
+    assert any(line.startswith(f"fold 2/2: {second}: goes on in epoch ") for line in said), said
+    whole = RunFolder.open(f"{folded[2].folder}/fold-2-of-2").load_model().get_weights()
+    again = RunFolder.open(str(second)).load_model().get_weights()
     for ours, theirs in zip(whole, again, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert rows_of(path) == rows_of(folded[0])
+    assert rows_of(run.path) == rows_of(folded[0].path)
+
+
+def test_the_command(audited, tmp_path):
+    run = copied(audited[0], tmp_path)
+    code, stdout, stderr = train("audit", run.path, "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout[-1]) == {
+        **audited[1].to_json(), "run": run.path,
+        "table": f"{run.path}/audit/audit.csv", "page": f"{run.path}/audit/audit.html",
+    }  # fmt: skip
+    assert stderr[-1] == (
+        f"train: the table is in {run.path}/audit/audit.csv, "
+        f"the page to decide on in {run.path}/audit/audit.html"
+    )
 
 
 def test_folds_take_as_many_steps_as_the_run():

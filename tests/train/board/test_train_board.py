@@ -158,7 +158,8 @@ def test_worst_predictions_are_images_with_what_was_read(points, evaluation, val
     worst = np.argsort(-found.losses)[:16]
     rows = points["validation/worst_predictions/text_summary"][10].tensor.string_val[0].decode()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in rows.splitlines()]
-    assert cells[0] == ["no.", "true", "read as", "confidence", "loss", "row of the manifest"]
+    header = ["no.", "true", "read as", "confidence", "loss", "row of the manifest", "image"]
+    assert cells[0] == header
     assert [row[1] for row in cells[2:]] == [text_of(found.labels[i].tolist(), info) for i in worst]
     first = worst[0]
     assert cells[2] == [
@@ -168,6 +169,7 @@ def test_worst_predictions_are_images_with_what_was_read(points, evaluation, val
         f"{100 * found.label_confidences[first]:.1f}%".replace(".", "\\."),
         f"{found.losses[first]:.2f}".replace(".", "\\."),
         str(validation.reader.rows(worst[:1])[0]),
+        validation.reader.sources(worst[:1])[0].replace(".", "\\."),
     ]
     assert sorted(drawn) == [5, 10]
     image = validation.batch(0, 0)[0][first]

@@ -76,16 +76,22 @@ def test_a_damaged_record_stops_training_with_one_line(small_dataset, tmp_path):
     )
 
 
-def test_a_manifest_names_the_source_of_a_damaged_record(
-    small_dataset, small_manifest, sample_rows, tmp_path
+@pytest.mark.parametrize("is_old", [False, True])
+def test_the_source_of_a_damaged_record_is_named(
+    is_old, small_dataset, small_manifest, sample_rows, tmp_path
 ):
+    """By the dataset itself; an old one does not know its sources' paths, but a manifest does."""
     shutil.copytree(small_dataset, tmp_path / "strips")
+    manifest = ()
+    if is_old:
+        (tmp_path / "strips" / "sources.parquet").unlink()
+        manifest = ("--manifest", small_manifest)
     shard = tmp_path / "strips" / "images-train.tfrecord-00001-of-00004"
     data = bytearray(shard.read_bytes())
     data[3 * 12379 + 500] ^= 1
     shard.write_bytes(data)
-    flags = ("--epochs", 1, "--batch-size", 90, "--manifest", small_manifest)
-    code, _, stderr = train("strips", *flags, cwd=tmp_path)
+    flags = ("--epochs", 1, "--batch-size", 90)
+    code, _, stderr = train("strips", *flags, *manifest, cwd=tmp_path)
     assert code == 1
     row = int(stderr[-1].partition("(manifest row ")[2].partition(",")[0])
     assert stderr[-1] == (

@@ -277,12 +277,14 @@ def test_json_is_what_the_lines_say(printed):
     assert len(found["output_top5_accuracies"]) == 4
 
 
-def test_worst_says_how_many(printed):
+def test_worst_says_how_many(printed, sample_rows):
     lines, found = printed
     assert len(found["misread"]) == 3
     assert len([line for line in lines if line.startswith("misread ")]) == 3
     worst = found["misread"][0]
-    assert f"misread             manifest row {worst['row']}: {worst['label']} as" in lines[-3]
+    assert worst["path"] == sample_rows[worst["row"]]["path"]
+    where = f"manifest row {worst['row']}, {worst['path']}"
+    assert f"misread             {where}: {worst['label']} as" in lines[-3]
 
 
 def test_worst_has_a_range(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -207,18 +208,36 @@ PIL.Image.new("L", (5, 5)).save(usual, "JPEG", progressive=True)
 usual = usual.getvalue()
 scan = usual.find(b"\\xff\\xda")
 slow = usual[:scan] + usual[scan:-2] * 6 + usual[-2:]
-for body, length, code in (
-    (usual, None, 200), (slow, None, 400), (eps, None, 400), (b"no image", None, 400),
-    (b"", None, 400), (big.getvalue(), None, 400),
-    (b"", "10000000000", 413), (b"", "20000001", 413), (b"", "9" * 5000, 413), (b"", "-1", 413),
-    (b"", "x", 413),
+small = io.BytesIO()
+PIL.Image.new("RGB", (5, 6)).save(small, "PNG")
+whole = small.getvalue()
+flipped = bytearray(whole)
+flipped[-14] ^= 1  # the pixels' checksum
+formats = "no image of these formats: PNG, JPEG, BMP, GIF, TIFF, WEBP"
+damaged, limit = "the image is damaged or cut short", "send an image of at most 20000000 bytes, "
+for body, length, code, reason in (
+    (slow, None, 400, "the JPEG has more than 32 scans"), (eps, None, 400, formats),
+    (b"no image", None, 400, formats), (b"", None, 400, formats),
+    (big.getvalue(), None, 400, "the image has more than 30 pixels"),
+    (bytes(flipped), None, 400, damaged), (whole[:-14], None, 400, damaged),
+    (usual, None, 400, "the crop box [186, 0, 300, 30] reaches past an image of (5, 5)"),
+    *((b"", length, 413, limit + "and its length")
+      for length in ("10000000000", "20000001", "9" * 5000, "-1", "x")),
 ):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", str(len(body)) if length is None else length)
     connection.endheaders(body)
-    assert connection.getresponse().status == code, (body, length)
+    answer = connection.getresponse()
+    assert answer.status == code, (body, length)
+    assert answer.headers["Content-Type"] == "application/json"
+    line = answer.read()
+    assert line.count(b"\\n") == 1 and json.loads(line) == {"error": reason}, (line, reason)
     connection.close()
+connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+connection.request("GET", "/")
+answer = connection.getresponse()
+assert (answer.status, json.loads(answer.read())["error"][:18]) == (501, "Unsupported method")
 slow = socket.create_connection(("127.0.0.1", server.server_port))
 slow.sendall(b"POST / HTTP/1.1\\r\\nContent-Length: 1000\\r\\n\\r\\n")  # and nothing more
 connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
@@ -248,6 +267,32 @@ def test_the_served_example(
     assert [answer["text"] for answer in read] == [text_of(row, info) for row in classes.tolist()]
     confidences = np.prod([expected[name].max(axis=1) for name in info.outputs], axis=0)
     np.testing.assert_allclose([answer["confidence"] for answer in read], confidences, atol=1e-4)
+
+
+def test_the_container_holds_what_the_server_needs():
+    (text,) = examples("dockerfile Dockerfile")
+    lines = [line.partition(" ")[::2] for line in text.splitlines()]
+    assert {word for word, _ in lines} == {
+        "FROM", "RUN", "WORKDIR", "COPY", "USER", "ENV", "EXPOSE", "CMD",
+    }  # fmt: skip
+    said = dict(lines)
+    assert lines[0] == ("FROM", "python:3.11-slim")
+    assert said["USER"] == "nobody"
+    assert said["COPY"].split() == ["serve.py", "model.onnx", "./"]
+    assert json.loads(said["CMD"]) == ["python", "serve.py"]  # not through a shell: SIGTERM arrives
+    server = SERVED.read_text(encoding="utf-8")
+    assert f'os.environ.get("{said["ENV"].partition("=")[0]}"' in server
+    assert f", {said['EXPOSE']}\n" in server
+    # What it imports and is not Python's is installed, in the versions that are tested.
+    tree = ast.parse(server)
+    names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert foreign == {"numpy", "onnxruntime", "PIL"}
+    pinned = (ROOT / "constraints.txt").read_text().split()
+    for word in said["RUN"].split()[3:]:
+        simd = f"{word.replace('pillow', 'pillow-simd')}.post0"
+        assert word in pinned or simd in pinned
 
 
 def test_the_page_shows_the_served_example():

@@ -124,20 +124,22 @@ def test_a_resume_imports_no_module_that_is_not_named_again(tiny_dataset, tmp_pa
     assert resume_training(str(tmp_path / "run"), changes).epochs == 2
 
 
-def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, tmp_path):
+def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, sample_rows, tmp_path):
     from train.input.open_source import open_source
 
     with pytest.raises(DivergedError) as diverged:
         learn(tiny_dataset, tmp_path / "run", model="tests_diverge:build")
     path = tmp_path / "run" / "diverged.npz"
-    assert str(diverged.value) == (
-        f"the loss became nan at step 1 (epoch 1, step 1); its batch is in {path}. "
-        "Lower --learning-rate, or look at the images of these rows."
-    )
     with np.load(path) as stored:
+        named = [f"row {stored['rows'][i]} {stored['paths'][i]}" for i in range(3)]
+        assert str(diverged.value) == (
+            f"the loss became nan at step 1 (epoch 1, step 1); its batch is in {path} "
+            f"({', '.join(named)}, ...). Lower --learning-rate, or look at these images."
+        )
         source = open_source(str(tiny_dataset), "train", 45, 0)
         images, *labels = source.batch(0, 0)
         np.testing.assert_array_equal(stored["images"], images)
         np.testing.assert_array_equal(stored["labels"], np.stack(labels, axis=1))
         expected = source.reader.rows(source.order.records(0, 0, 45))
         np.testing.assert_array_equal(stored["rows"], expected)
+        assert stored["paths"].tolist() == [sample_rows[row]["path"] for row in expected]

@@ -54,7 +54,7 @@ def test_files_are_read_as_their_records(untrained_run, texts, sources, tmp_path
     assert (result.images, result.errors, result.accuracy) == (30, 0, None)
 
 
-def test_a_split_is_read_with_its_truth(untrained_run, validation, texts, tiny_dataset, tmp_path):
+def test_a_split_is_read_with_its_truth(untrained_run, validation, texts, sample_rows, tmp_path):
     result, rows = predict(untrained_run, tmp_path, split="validation", batch_size=8)
     info = untrained_run.dataset_info()
     truths = [text_of(row, info) for row in validation[1].tolist()]
@@ -62,21 +62,25 @@ def test_a_split_is_read_with_its_truth(untrained_run, validation, texts, tiny_d
     assert [row["truth"] for row in rows] == truths
     right = [a == b for a, b in zip(texts, truths, strict=True)]
     assert [row["right"] for row in rows] == [str(int(value)) for value in right]
-    shard = tiny_dataset / "images-validation.tfrecord-00000-of-00001"
-    assert [row["path"] for row in rows] == [f"{shard}#{number}" for number in range(30)]
+    assert [row["path"] for row in rows] == [sample_rows[row]["path"] for row in validation[2]]
     share = np.mean([a == b for t, r in zip(truths, texts, strict=True) for a, b in zip(t, r)])  # noqa: B905
     assert result.accuracy == (
         f"exact {np.mean(right):.1%}, characters {share:.1%} of 30 images with a label"
     )
 
 
-def test_a_split_with_its_manifest_names_the_sources(
-    untrained_run, validation, sample_rows, small_manifest, tmp_path
+def test_a_split_of_an_older_dataset_names_its_sources_by_the_manifest(
+    untrained_run, validation, sample_rows, tiny_dataset, small_manifest, tmp_path
 ):
-    _, rows = predict(
-        untrained_run, tmp_path, split="validation", manifest=str(small_manifest), format="jsonl"
-    )
+    old = tmp_path / "old"
+    shutil.copytree(tiny_dataset, old)
+    (old / "sources.parquet").unlink()
+    named = {"dataset": str(old), "split": "validation", "format": "jsonl"}
+    _, rows = predict(untrained_run, tmp_path, **named, manifest=str(small_manifest))
     assert [row["path"] for row in rows] == [sample_rows[row]["path"] for row in validation[2]]
+    _, rows = predict(untrained_run, tmp_path, **named)
+    shard = old / "images-validation.tfrecord-00000-of-00001"
+    assert [row["path"] for row in rows] == [f"{shard}#{number}" for number in range(30)]
 
 
 def test_a_manifest_is_read_with_its_truth(untrained_run, small_manifest, sample_rows, tmp_path):
