@@ -8,6 +8,7 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from convert.images.options import ImageOptions
+from train.evaluation.calibration import Calibration
 from train.evaluation.predictions import Evaluation
 from train.report.content import Content, Picture, Validation
 from train.report.page import page
@@ -79,6 +80,7 @@ def content_of(info=None, *, epochs=3, history=HISTORY, records=20, shape=(32, 1
             worst=[pictures[record] for record in wrong[:4]],
             random=pictures[:4],
         ),
+        "calibration": Calibration(records=records, reason="<b>nothing"),
     }
     return Content(**{**given, **fields})
 

@@ -16,6 +16,7 @@ about = json.loads(session.get_modelmeta().custom_metadata_map["shardfeed"])
 how, outputs = about["image"], about["outputs"]
 if how.get("row_boxes"):
     raise SystemExit("model.onnx reads crops by boxes of a label file, which images do not have")
+scale = about["calibration"] or {"temperatures": [1] * len(outputs), "power": 1}
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # some others start programs
 MAX_BYTES, MAX_PIXELS = 20_000_000, 50_000_000
@@ -91,12 +92,18 @@ def pad(image, size, resample):
     return canvas
 
 
+def confidence(probabilities, temperature):
+    """Returns the largest of p^(1/T), normalised: how often such a reading is right."""
+    return 1 / ((probabilities / probabilities.max()) ** (1 / temperature)).sum()
+
+
 def read(file):
     """Returns the text in an image, and the probability that all of it is right."""
     names = [output["name"] for output in outputs]
-    found = session.run(names, {about["input"]["name"]: prepare(file)})
-    text = "".join(o["classes"][p[0].argmax()] for o, p in zip(outputs, found, strict=True))
-    return {"text": text, "confidence": math.prod(float(p[0].max()) for p in found)}
+    found = [p[0] for p in session.run(names, {about["input"]["name"]: prepare(file)})]
+    text = "".join(o["classes"][p.argmax()] for o, p in zip(outputs, found, strict=True))
+    sure = [confidence(*each) for each in zip(found, scale["temperatures"], strict=True)]
+    return {"text": text, "confidence": float(math.prod(sure)) ** scale["power"]}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from convert.command.streams import print_result
 from convert.errors import printable
 from train.cli.startup import Verbs, add_cache, add_json, add_model, import_keras, import_model
+from train.pages.numbers import percent
 
 if TYPE_CHECKING:
     from train.evaluation.evaluate import RunEvaluation
-    from train.evaluation.scores import RarityGroup, Selection
+    from train.evaluation.evidence import Acceptance
+    from train.evaluation.predictions import Evaluation
+    from train.evaluation.scores import RarityGroup
 
-_NO_CUT = {"threshold": None, "coverage": 0.0, "exact": None}
+_GROUPS = 5  # of labels, by confidence: more make the line too long
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -67,9 +70,9 @@ def evaluation_lines(result: RunEvaluation) -> list[str]:
         "top-5 accuracy": f"{evaluation.top5_accuracy:.1%}  "
         + _by_output(info.outputs, evaluation.output_top5_accuracies),
         "loss": f"{evaluation.loss:.4f}",
-        "calibration error": f"{evaluation.label_calibration().error:.1%} of labels, "
-        f"{evaluation.character_calibration().error:.1%} of characters",
-        **_coverage(evaluation.selection()),
+        "calibration": _calibration(result),
+        **_reliability(evaluation),
+        **_acceptance(evaluation),
         "rare classes": _rarity(result.rarity),
     }
     lines = [f"{result.split}: {len(evaluation.labels):,} records"]
@@ -105,19 +108,46 @@ def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
     )
 
 
-def _coverage(selection: Selection) -> dict[str, str]:
+def _calibration(result: RunEvaluation) -> str:
+    """Returns how the confidences were made."""
+    halves = "; here what one half of them gives judges the other"
+    return f"{result.calibration}{halves if result.is_fitted else ''}"
+
+
+def _reliability(evaluation: Evaluation) -> dict[str, str]:
+    """Returns the lines on how far confidences come true."""
+    labels, characters = evaluation.label_reliability(), evaluation.character_reliability()
+    few = evaluation.label_reliability(_GROUPS)
+    groups = zip(few.confidences, few.accuracies, few.counts, strict=True)
+    told = [
+        f"{percent(sure)} sure, {percent(right)} right of {count:,}"
+        for sure, right, count in groups
+    ]
+    return {
+        "calibration error": f"{labels.error:.1%} of labels (by chance {labels.chance:.1%}), "
+        f"{characters.error:.1%} of characters (by chance {characters.chance:.1%})",
+        "labels by group": "; ".join(reversed(told)),
+    }
+
+
+def _acceptance(evaluation: Evaluation) -> dict[str, str]:
     """Returns the lines on records that can be accepted by machine alone."""
     from train.evaluation.scores import COVERAGES, PRECISIONS
 
-    read, of, exact, least = [], " of records", " of these must be exact", "confidence at least "
-    for precision in PRECISIONS:
-        cut = selection.at_precision(precision)
-        limit = f" ({least}{cut.threshold_text})" if cut else ""
-        share = f"{cut.coverage if cut else 0:.1%}{of}"
-        read.append(f"{share} if {precision * 100:.4g}%{exact}{limit}")
-        of = exact = least = ""
+    evidence, selection = evaluation.evidence(), evaluation.selection()
+    told = {f"{100 * p:.4g}% exact": _accepted(evidence.acceptance(p)) for p in PRECISIONS}
     surest = [f"surest {c:.0%}: {selection.at_coverage(c).exact:.1%} exact" for c in COVERAGES[1:]]
-    return {"coverage": ", ".join(read), "by confidence": ", ".join(surest)}
+    return {**told, "by confidence": ", ".join(surest)}
+
+
+def _accepted(found: Acceptance | str) -> str:
+    if isinstance(found, str):
+        return found
+    return (
+        f"from a confidence of {found.threshold:g}: {found.coverage:.1%} of records, "
+        f"{found.wrong:,} of {found.records:,} misread, so at least {100 * found.at_least:.2f}% "
+        "with 95% confidence"
+    )
 
 
 def _rarity(groups: list[RarityGroup] | None) -> str:
@@ -170,8 +200,8 @@ def evaluation_json(
 
     last = history[-1] if history else {}
     evaluation = result.evaluation
-    selection = evaluation.selection()
-    cuts = {precision: selection.at_precision(precision) for precision in PRECISIONS}
+    selection, evidence = evaluation.selection(), evaluation.evidence()
+    labels, characters = evaluation.label_reliability(), evaluation.character_reliability()
     return {
         "run": path,
         "split": result.split,
@@ -187,12 +217,13 @@ def evaluation_json(
         "top5_accuracy": evaluation.top5_accuracy,
         "output_top5_accuracies": evaluation.output_top5_accuracies,
         "loss": evaluation.loss,
-        "label_calibration_error": evaluation.label_calibration().error,
-        "character_calibration_error": evaluation.character_calibration().error,
-        "at_precision": [
-            {"asked": precision, **(asdict(cut) if cut else _NO_CUT)}
-            for precision, cut in cuts.items()
-        ],
+        "calibration": None if (scale := result.calibration.scale) is None else asdict(scale),
+        "calibration_is_fitted_here": result.is_fitted,
+        "label_calibration_error": labels.error,
+        "label_calibration_error_by_chance": labels.chance,
+        "character_calibration_error": characters.error,
+        "character_calibration_error_by_chance": characters.chance,
+        "at_precision": [_cut_json(p, evidence.acceptance(p)) for p in PRECISIONS],
         "at_coverage": [
             {"asked": coverage, **asdict(selection.at_coverage(coverage))} for coverage in COVERAGES
         ],
@@ -202,3 +233,10 @@ def evaluation_json(
         "images_per_second": float(last.get("images_per_second", 0)),
         "input_wait": float(last.get("input_wait", 0)),
     }
+
+
+def _cut_json(asked: float, found: Acceptance | str) -> dict[str, Any]:
+    """Returns a threshold as JSON; one that the evidence does not give has `reason` alone."""
+    if isinstance(found, str):
+        return {"asked": asked, "threshold": None, "coverage": 0.0, "reason": found}
+    return {"asked": asked, **asdict(found), "at_least": found.at_least}

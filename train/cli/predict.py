@@ -53,6 +53,19 @@ def add_parser(verbs: Verbs) -> None:
     add("--dataset", metavar="DIR", help="dataset of the split (default: the run's own)")
     add("--format", choices=get_args(Format), help="format of the result (default: csv)")
     add("--top-k", type=int, metavar="N", help="print the N likeliest classes of each output")
+    add(
+        "--threshold",
+        type=float,
+        metavar="T",
+        help="add a column `accept`: `accept` from this confidence on, else `review`",
+    )
+    add(
+        "--accept",
+        type=_share,
+        metavar="SHARE",
+        help="the same, from the threshold that keeps this share of accepted texts exact, such as "
+        "99.5%% (says so with 95%% confidence, or stops)",
+    )
     add("--output", metavar="FILE", help="file to write, whole or not at all (default: stdout)")
     add("--overwrite", action="store_true", help="let --output replace any file, not only a result")
     for flag, text in (
@@ -62,6 +75,14 @@ def add_parser(verbs: Verbs) -> None:
         add(flag, type=int, metavar="N", help=text)
     add_model(parser)
     parser.set_defaults(verb=_predict)
+
+
+def _share(text: str) -> float:
+    """Returns a share that a flag names, as `99.5%` or 0.995."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share, such as 99.5%") from error
 
 
 def _predict(namespace: argparse.Namespace) -> int:
@@ -78,6 +99,7 @@ def _predict(namespace: argparse.Namespace) -> int:
 
         result = predict_images(run, config, say)
     say(result.summary)
-    if result.accuracy is not None:
-        say(result.accuracy)
+    for line in (result.accepted, result.accuracy):
+        if line is not None:
+            say(line)
     return int(result.errors == result.images)

@@ -11,6 +11,8 @@ import numpy as np
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from train.errors import UsageError
+from train.evaluation.calibration import FITTED_SPLIT, Calibration, Scale, calibrated
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.predictions import (
     WORST,
     Evaluation,
@@ -46,6 +48,7 @@ def evaluate_source(
     source: BatchSource,
     blanks: Sequence[int | None],
     on_batch: Callable[[], None] = lambda: None,
+    scales: Sequence[Scale] = (),
 ) -> Evaluation:
     """Runs a model over every record of a source that drops none.
 
@@ -54,10 +57,12 @@ def evaluate_source(
         source: The records, unshuffled.
         blanks: Index of each output's blank class, or None.
         on_batch: Called after each batch; what it raises ends the evaluation.
+        scales: Calibrate the confidences; record i has number i modulo their count. None at all:
+            confidences are the model's own.
     """
     parts = []
     for step in range(source.num_steps):
-        parts.append(_evaluate_batch(model, source, step))
+        parts.append(_evaluate_batch(model, source, step, scales))
         on_batch()
     labels, predictions, confidences, losses, before = map(np.concatenate, zip(*parts, strict=True))
     return Evaluation(
@@ -67,37 +72,65 @@ def evaluate_source(
         ranks=before,
         losses=losses,
         blanks=blanks,
+        powers=[scale.power for scale in scales] or [1.0],
     )
 
 
-def _evaluate_batch(model: keras.Model, source: BatchSource, step: int) -> tuple[Floats, ...]:
+def _evaluate_batch(
+    model: keras.Model, source: BatchSource, step: int, scales: Sequence[Scale]
+) -> tuple[Floats, ...]:
     """Returns labels, classes, confidences, losses and ranks of a batch, and forgets its logits."""
     images, *columns = source.batch(0, step)
     labels = np.stack(columns, axis=1)
     logits = model.predict_on_batch(images)
+    numbers = step * source.batch_size + np.arange(len(labels))
+    temperatures = np.array([scale.temperatures for scale in scales], np.float32)
     results = [
-        _judge(np.asarray(logits[name]), labels[:, i]) for i, name in enumerate(source.output_names)
+        in_chunks(
+            _judge,
+            np.asarray(logits[name]),
+            labels[:, i],
+            *([temperatures[numbers % len(scales), i]] if scales else []),
+        )
+        for i, name in enumerate(source.output_names)
     ]
     classes, confidences, losses, before = (np.stack(r, axis=1) for r in zip(*results, strict=True))
     return labels, classes, confidences, losses.mean(axis=1), before
 
 
-def _judge(logits: Floats, labels: Indices) -> tuple[Floats, ...]:
+def _judge(logits: Floats, labels: Indices, *temperatures: Floats) -> tuple[Floats, ...]:
     """Returns the results of `read_logits`, and the ranks of the labels."""
+    return *read_logits(logits, labels, *temperatures), ranks(logits, labels)
+
+
+def in_chunks(
+    look: Callable[..., tuple[Floats, ...]], logits: Floats, *others: Floats
+) -> tuple[Floats, ...]:
+    """Returns what a function makes of some records, a few of them at a time.
+
+    Args:
+        look: Takes arrays of as many records each, and returns some of the same length.
+        logits: Its first, shape (batch, classes).
+        others: Those that follow, of shape (batch,).
+    """
     size = max(1, _CHUNK_LOGITS // logits.shape[1])
     parts = []
     for start in range(0, len(logits), size):
-        chunk = logits[start : start + size], labels[start : start + size]
-        parts.append((*read_logits(*chunk), ranks(*chunk)))
+        chunk = slice(start, start + size)
+        parts.append(look(logits[chunk], *(other[chunk] for other in others)))
     return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
-def read_logits(logits: Floats, labels: Indices | None = None) -> tuple[Floats, Floats, Floats]:
-    """Returns the likeliest class, its probability, and the label's cross-entropy.
+def read_logits(
+    logits: Floats, labels: Indices | None = None, temperatures: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Returns the likeliest class, its confidence, and the label's cross-entropy.
 
     Args:
         logits: float32, shape (batch, classes).
         labels: int32, shape (batch,). None: the likeliest classes.
+        temperatures: Calibrate the confidences, float32, shape (batch,); the cross-entropy stays
+            what training measures. None: they are the model's probabilities.
 
     Returns:
         int32, float32 in [0, 1], float32 in nats; each of shape (batch,).
@@ -105,9 +138,13 @@ def read_logits(logits: Floats, labels: Indices | None = None) -> tuple[Floats, 
     classes = logits.argmax(axis=1).astype(np.int32)
     rows = np.arange(len(logits))
     peak = logits[rows, classes]
-    log_sum = np.log(np.exp(logits - peak[:, None]).sum(axis=1))  # over the peak: no overflow
+    powers = np.exp(logits - peak[:, None])  # over the peak: no overflow
+    log_sum = np.log(powers.sum(axis=1))
     at_label = logits[rows, classes if labels is None else labels]
-    return classes, np.exp(-log_sum), log_sum + peak - at_label
+    confidences = np.exp(-log_sum)
+    if temperatures is not None:
+        confidences = calibrated(powers, temperatures[:, None])[rows, classes]
+    return classes, confidences, log_sum + peak - at_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +160,7 @@ class RunEvaluation:
         paths: Their images, as the manifest spells them; empty where that is not known.
         rarity: How well characters are read, by how often training saw their class. None: the run
             has not ended, and so has not counted its classes.
+        calibration: How the confidences were calibrated.
         is_own: Whether the dataset is the one that the run was trained on.
         seen: Records whose pictures the run was trained on. None: not known, or it is its own.
     """
@@ -134,8 +172,14 @@ class RunEvaluation:
     rows: list[int]
     paths: list[str]
     rarity: list[RarityGroup] | None
+    calibration: Calibration
     is_own: bool = True
     seen: int | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the split is the one that the calibration was fitted on."""
+        return self.is_own and self.split == FITTED_SPLIT and self.calibration.scale is not None
 
 
 def evaluate_run(
@@ -187,7 +231,9 @@ def _evaluate_on(
         dataset, split, BATCH_SIZE, seed=0, shuffle=False, cache=cache, cache_bytes=cache_bytes
     )
     counts = read_class_counts(run)
-    evaluation = evaluate_source(run.load_model(), source, blanks_of(info))
+    model, calibration = run.load_model(), read_calibration(run)
+    scales = calibration.scales(is_fitted=is_own and split == FITTED_SPLIT)
+    evaluation = evaluate_source(model, source, blanks_of(info), scales=scales)
     worst = worst_records(evaluation, num_worst)
     numbers = np.array(worst, np.int64)
     return RunEvaluation(
@@ -198,6 +244,7 @@ def _evaluate_on(
         rows=source.reader.rows(numbers).tolist(),
         paths=source.reader.sources(numbers),
         rarity=None if counts is None else rare_classes(evaluation, info, counts),
+        calibration=calibration,
         is_own=is_own,
         seen=None if is_own else count_seen(run, source.reader, info),
     )

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
+from train.evaluation.evidence import Evidence, count_evidence
 from train.evaluation.scores import (
+    CALIBRATION_BINS,
     TOP,
-    Calibration,
     RarityGroup,
+    Reliability,
     Selection,
     by_rarity,
-    calibrate,
     label_confidences,
+    reliability,
     select,
     top_accuracy,
 )
@@ -37,10 +39,11 @@ class Evaluation:
     Attributes:
         labels: True classes, int32, shape (records, outputs).
         predictions: Likeliest classes, int32, shape (records, outputs).
-        confidences: Their probabilities, float32 in [0, 1], shape (records, outputs).
+        confidences: How sure the model is of them, float32 in [0, 1], shape (records, outputs).
         ranks: Classes that stand before the true one, int32, shape (records, outputs).
         losses: Cross-entropy of each record, mean over the outputs, in nats, shape (records,).
         blanks: Index of each output's blank class, or None.
+        powers: Of the products of confidences; that of record i is number i modulo their count.
     """
 
     labels: Indices
@@ -49,6 +52,7 @@ class Evaluation:
     ranks: Indices
     losses: Floats
     blanks: Sequence[int | None]
+    powers: Sequence[float] = (1.0,)
 
     @property
     def exact(self) -> float:
@@ -84,23 +88,27 @@ class Evaluation:
     @property
     def label_confidences(self) -> Floats:
         """Probability that the whole label is right, as the model sees it, shape (records,)."""
-        return label_confidences(self.confidences)
+        return label_confidences(self.confidences, self.powers)
 
-    def character_calibration(self) -> Calibration:
+    def character_reliability(self) -> Reliability:
         """Compares confidence and success of each position.
 
         Blanks count: to leave out those that are right, and no others, would make every model
         look too sure of itself.
         """
-        return calibrate(self.confidences, self.labels == self.predictions)
+        return reliability(self.confidences, self.labels == self.predictions)
 
-    def label_calibration(self) -> Calibration:
-        """Compares confidence and success of whole labels."""
-        return calibrate(self.label_confidences, self.exact_records())
+    def label_reliability(self, bins: int = CALIBRATION_BINS) -> Reliability:
+        """Compares confidence and success of whole labels, in so many bins at most."""
+        return reliability(self.label_confidences, self.exact_records(), bins)
 
     def selection(self) -> Selection:
         """Counts, for each threshold of confidence, the records above it and the exact ones."""
         return select(self.label_confidences, self.exact_records())
+
+    def evidence(self) -> Evidence:
+        """Counts records and misread ones above fixed thresholds of confidence."""
+        return count_evidence(self.label_confidences, self.exact_records())
 
     def exact_records(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Returns which records have every output right, shape (records,)."""

@@ -23,7 +23,9 @@ TOP = 5
 """An answer is among the first five, as is customary."""
 
 CALIBRATION_BINS = 15
-"""As in Guo et al. 2017."""
+"""At most, as in Guo et al. 2017."""
+
+_LEAST_IN_BIN = 20  # below, chance alone makes a gap of a tenth
 
 PRECISIONS = (0.95, 0.99, 0.999)
 """Shares of right labels for which a user may want to know what can be read by machine alone."""
@@ -70,16 +72,22 @@ def top_accuracy(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Calibration:
-    """How often answers are right, by how confident the model was: a reliability diagram.
+class Reliability:
+    """How often answers are right, by how confident the model was, in bins of equally many.
+
+    Confidences crowd near 1, where bins of equal width would hold nearly all answers in one.
 
     Attributes:
-        counts: Answers in each of `CALIBRATION_BINS` bins of equal width, int64.
-        confidences: Their mean confidence; NaN in an empty bin.
-        accuracies: Share of them that is right; NaN in an empty bin.
+        counts: Answers in each bin, int64; the least confident bin first.
+        lows: Their least confidence.
+        highs: Their greatest.
+        confidences: Their mean confidence.
+        accuracies: Share of them that is right.
     """
 
     counts: Ints
+    lows: Floats
+    highs: Floats
     confidences: Floats
     accuracies: Floats
 
@@ -87,30 +95,57 @@ class Calibration:
     def error(self) -> float:
         """The expected calibration error: the mean gap of an answer's bin. In [0, 1].
 
-        Guo, Pleiss, Sun and Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
+        Guo, Pleiss, Sun and Weinberger: On Calibration of Modern Neural Networks, ICML 2017; bins
+        of equal mass as in Nguyen and O'Connor: Posterior Calibration, EMNLP 2015.
         """
         gaps = np.abs(self.accuracies - self.confidences)
-        return float(np.nansum(gaps * self.counts) / self.counts.sum())
+        return float((gaps * self.counts).sum() / self.counts.sum())
+
+    @property
+    def chance(self) -> float:
+        """The error to expect of perfect confidences, since so few answers are in a bin."""
+        pairs = zip(self.counts.tolist(), self.confidences.tolist(), strict=True)
+        return sum(_mean_deviation(*pair) for pair in pairs) / int(self.counts.sum())
 
 
-def calibrate(confidences: Floats, right: Bools) -> Calibration:
+def reliability(confidences: Floats, right: Bools, bins: int = CALIBRATION_BINS) -> Reliability:
     """Compares confidence and success.
 
     Args:
         confidences: In [0, 1], of any shape, at least one.
         right: Which answers are right, of the same shape.
+        bins: At most so many; fewer where 20 answers would not be in each.
     """
     confidences, right = confidences.ravel().astype(np.float64), right.ravel()
-    # Bin m is (m / bins, (m + 1) / bins]; 0 itself belongs to the first.
-    bins = np.ceil(confidences * CALIBRATION_BINS).astype(np.int64) - 1
-    bins = bins.clip(0, CALIBRATION_BINS - 1)
-    counts, confident, successes = (
-        np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidences, right)
+    order = np.argsort(confidences, kind="stable")
+    bins = min(bins, max(1, len(order) // _LEAST_IN_BIN))
+    counts = np.array([len(part) for part in np.array_split(order, bins)])
+    starts = np.cumsum(counts) - counts
+    ordered = confidences[order]
+    return Reliability(
+        counts=counts,
+        lows=ordered[starts],
+        highs=ordered[starts + counts - 1],
+        confidences=np.add.reduceat(ordered, starts) / counts,
+        accuracies=np.add.reduceat(right[order].astype(np.int64), starts) / counts,
     )
-    with np.errstate(invalid="ignore"):
-        return Calibration(
-            counts=counts, confidences=confident / counts, accuracies=successes / counts
-        )
+
+
+def _mean_deviation(count: int, rate: float) -> float:
+    """Returns how far a binomial count is from its mean, on average.
+
+    De Moivre 1730; see Diaconis and Zabell: Closed Form Summation, Statistical Science 1991.
+
+    Args:
+        count: Of draws.
+        rate: Probability of each. In [0, 1].
+    """
+    if not 0 < rate < 1:
+        return 0.0
+    above = min(math.floor(count * rate), count - 1) + 1
+    ways = math.lgamma(count + 1) - math.lgamma(above + 1) - math.lgamma(count - above + 1)
+    log = ways + above * math.log(rate) + (count - above + 1) * math.log1p(-rate)
+    return 2 * above * math.exp(log)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,11 +161,6 @@ class Cut:
     threshold: float
     coverage: float
     exact: float
-
-    @property
-    def threshold_text(self) -> str:
-        """The threshold, rounded up, so that the number as people see it keeps the promise."""
-        return f"{math.ceil(self.threshold * 1e4) / 1e4:.4f}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -156,11 +186,6 @@ class Selection:
             exact=float(self.exacts[index]),
         )
 
-    def at_precision(self, precision: float) -> Cut | None:
-        """Returns the cut that accepts most while `exact` is at least so high, if there is one."""
-        (found,) = np.nonzero(self.exacts >= precision)
-        return self[found[-1]] if len(found) else None
-
     def at_coverage(self, coverage: float) -> Cut:
         """Returns the strictest cut that accepts at least this share of the records."""
         return self[int(np.searchsorted(self.coverages, coverage))]
@@ -184,14 +209,15 @@ def select(confidences: Floats, right: Bools) -> Selection:
     )
 
 
-def label_confidences(confidences: Floats) -> Floats:
+def label_confidences(confidences: Floats, powers: Sequence[float] = (1.0,)) -> Floats:
     """Returns the confidence of each whole label: float64, shape (records,).
 
     Args:
         confidences: Of each output, shape (records, outputs).
+        powers: Of the products; that of record i is number i modulo their count.
     """
     product: Floats = confidences.prod(axis=1, dtype=np.float64)
-    return product
+    return product ** np.resize(np.array(powers), len(product))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
+from typing import Any
 
 from convert.dataset.info import DatasetInfo
 from convert.storage.places import sha256_file
 from convert.version import __version__
+from train.evaluation.calibration import Calibration
+from train.evaluation.calibration_file import read_calibration
+from train.evaluation.evidence import Acceptance
+from train.evaluation.scores import PRECISIONS
 from train.records.texts import blanks_of
 from train.runs.folder import BEST, RunFolder
 
@@ -58,6 +64,7 @@ def describe(run: RunFolder) -> str:
         },
         "signature": SIGNATURE,
         "values": "probabilities",
+        "calibration": _calibration(read_calibration(run)),
         "outputs": [
             {"name": name, "blank": blank, "classes": list(classes)}
             for (name, classes), blank in zip(info.classes.items(), blanks_of(info), strict=True)
@@ -66,3 +73,20 @@ def describe(run: RunFolder) -> str:
     # A line for each key: a line for each of 4 x 21,000 classes would be no reading.
     lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items()]
     return "{" + ",\n ".join(lines) + "}\n"
+
+
+def _calibration(found: Calibration) -> dict[str, Any] | None:
+    """Returns what turns the probabilities into confidences; None if nothing was fitted."""
+    if found.scale is None:
+        return None
+    cuts = [(share, found.evidence and found.evidence.acceptance(share)) for share in PRECISIONS]
+    return {
+        "temperatures": list(found.scale.temperatures),
+        "power": found.scale.power,
+        "records": found.records,
+        "accept": [
+            {"exact": share, **asdict(cut), "at_least": cut.at_least}
+            for share, cut in cuts
+            if isinstance(cut, Acceptance)
+        ],
+    }

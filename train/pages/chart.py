@@ -81,8 +81,6 @@ class Bubble:
         high: Greatest.
         x: Mean confidence.
         y: Share of right answers.
-        radius: Of the circle.
-        tall: Height of the bar that says how many answers there are.
         text: Shows under the pointer.
     """
 
@@ -90,8 +88,6 @@ class Bubble:
     high: float
     x: float
     y: float
-    radius: float
-    tall: float
     text: str
 
 

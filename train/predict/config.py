@@ -32,6 +32,9 @@ class PredictConfig:
         split: Split to read. None with a dataset: `test` if there is one, else `validation`.
         format: Of the result.
         top_k: Alternatives to tell for each output. 0: none.
+        threshold: Least confidence of a whole text to accept. In [0, 1]. None: as `accept` says.
+        accept: Share of the accepted texts that must be right; chooses the threshold. In (0, 1).
+            None: what to accept is not said.
         output: File to write. None: stdout.
         overwrite: Let the output replace a file that is no result of an earlier call.
         batch_size: Images that the network reads at once. At least 1.
@@ -49,6 +52,8 @@ class PredictConfig:
     split: str | None = None
     format: Format = "csv"
     top_k: int = 0
+    threshold: float | None = None
+    accept: float | None = None
     output: str | None = None
     overwrite: bool = False
     batch_size: int = 128
@@ -74,8 +79,21 @@ class PredictConfig:
         ):
             if value < least:
                 raise UsageError(f"{flag} must be at least {least}, got {value}.")
+        self._check_threshold()
         if self.output is not None:
             _check_output(self.output)
+
+    def _check_threshold(self) -> None:
+        """Raises unless what to accept is said at most once, and can be."""
+        if self.threshold is not None and self.accept is not None:
+            raise UsageError("--threshold and --accept exclude each other: give one of them.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold must be in [0, 1], got {self.threshold:g}.")
+        if self.accept is not None and not 0 < self.accept < 1:
+            raise UsageError(
+                f"--accept must be above 0% and below 100%, got {100 * self.accept:g}%: no number "
+                "of records proves that all are right."
+            )
 
     def _refuse_manifest_flags(self) -> None:
         """Raises if an option says something of a manifest, where none is read for its rows."""
@@ -93,6 +111,11 @@ class PredictConfig:
     def reads_split(self) -> bool:
         """Whether records of a dataset are read, not image files."""
         return self.dataset is not None or self.split is not None
+
+    @property
+    def says_accept(self) -> bool:
+        """Whether it is said of each text if it is accepted."""
+        return self.threshold is not None or self.accept is not None
 
     @property
     def num_workers(self) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from train.evaluation.calibration import Scale, calibrated
 from train.model.probabilities import with_probabilities
 from train.predict.inputs import Bytes
 
@@ -22,7 +24,7 @@ class Reading:
 
     Attributes:
         classes: Likeliest classes, the first of them first, int32, shape (batch, k).
-        confidences: Their probabilities, float32 in [0, 1], of the same shape.
+        confidences: How sure the model is of them, float32 in [0, 1], of the same shape.
     """
 
     classes: Ints
@@ -36,13 +38,23 @@ class BatchReader:
         model: Predicts {output name: logits}.
         batch_size: Images of a batch.
         top_k: Classes to tell of each output; those with fewer tell all. At least 1.
+        scale: Calibrates their confidences. None: they are the network's probabilities.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int, top_k: int) -> None:
+    def __init__(
+        self, model: keras.Model, batch_size: int, top_k: int, scale: Scale | None = None
+    ) -> None:
         probabilities = with_probabilities(model)
+        temperatures = scale.temperatures if scale else repeat(None)
+        best = []
         # Chosen inside the network: 4 x 21,000 classes of each image need not come out of it.
-        best = [ops.top_k(p, min(top_k, p.shape[-1])) for p in probabilities.output.values()]
-        self._model = keras.Model(probabilities.input, [part for pair in best for part in pair])
+        for output, temperature in zip(probabilities.output.values(), temperatures, strict=False):
+            confidences, classes = ops.top_k(output, min(top_k, output.shape[-1]))
+            if temperature is not None:
+                sharpened = calibrated(output, temperature, ops)
+                confidences = ops.take_along_axis(sharpened, classes, axis=-1)
+            best += [confidences, classes]
+        self._model = keras.Model(probabilities.input, best)
         self._batch_size = batch_size
         self._built = 0
 

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from convert.command.streams import stdin_lines
 from convert.dataset.info import DatasetInfo
 from convert.plan.dialects.roles import ManifestOptions
+from train.evaluation.calibration_file import read_calibration
 from train.predict.config import PredictConfig
 from train.predict.image_files import FileInputs, ManifestInputs
-from train.predict.inputs import Inputs, Sample, stack
+from train.predict.inputs import Inputs, stack
 from train.predict.network import BatchReader
 from train.predict.output import check_output, open_output
 from train.predict.paths import image_paths
 from train.predict.prefetch import ready_batches
 from train.predict.progress import ReadingProgress
-from train.predict.result import Prediction, Score, predictions
+from train.predict.result import Score, predictions
 from train.predict.split_records import RecordInputs
 from train.predict.tables import CsvTable, JsonTable, Table
+from train.predict.threshold import choose_threshold
 from train.runs.dataset_identity import dataset_of, reading
 from train.runs.folder import RunFolder
 
@@ -35,12 +37,14 @@ class PredictResult:
         images: Images named, bad ones included.
         errors: Those that could not be read.
         accuracy: How much was right, as a line. None: not known.
+        accepted: How much was accepted, as a line. None: no threshold was asked for.
         summary: The rest, as a line.
     """
 
     images: int
     errors: int
     accuracy: str | None
+    accepted: str | None
     summary: str
 
 
@@ -55,7 +59,7 @@ def predict_images(
         say: Prints a line for people now and then.
 
     Raises:
-        UsageError: The inputs do not fit the run.
+        UsageError: The inputs do not fit the run, or its evidence is not enough for `accept`.
         FormatError: The model or the dataset cannot be read.
         TryAgainError: The output cannot be written.
     """
@@ -73,9 +77,14 @@ def _predict(
     say: Callable[[str], None],
 ) -> PredictResult:
     """Reads inputs that are open and writes what they say."""
-    reader = BatchReader(run.load_model(), config.batch_size, max(1, config.top_k))
+    model, calibration = run.load_model(), read_calibration(run)
+    limit = choose_threshold(calibration, config, run.address)
+    least = None if limit is None else limit.threshold
+    scale = calibration.scale
+    reader = BatchReader(model, config.batch_size, max(1, config.top_k), scale)
+    power = scale.power if scale else 1.0
     table = _table(config, info, inputs)
-    score = Score(info)
+    score, accepted = Score(info), 0
     quiet = config.output is None and sys.stdout.isatty()
     progress = ReadingProgress(inputs.total, say, quiet=quiet)
     batches = ready_batches(inputs.batches(config.batch_size), config.num_workers)
@@ -86,15 +95,19 @@ def _predict(
     ):
         file.write(table.header())
         for samples in batches:
-            found = list(_read(reader, samples, info))
+            images = stack(samples)
+            readings = reader.read(images) if len(images) else []
+            found = list(predictions(samples, readings, info, power, least))
             file.write(table.lines(found))
             file.flush()  # who reads along need not wait
             score.add(samples, found)
+            accepted += sum(bool(prediction.accept) for prediction in found)
             progress.add(len(found), sum(bool(prediction.error) for prediction in found))
     return PredictResult(
         images=progress.images,
         errors=progress.errors,
         accuracy=score.line(),
+        accepted=None if limit is None else limit.line(accepted, progress.images),
         summary=progress.summary(),
     )
 
@@ -119,9 +132,4 @@ def _opened(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Iterato
 def _table(config: PredictConfig, info: DatasetInfo, inputs: Inputs) -> Table:
     if config.format == "jsonl":
         return JsonTable(info.outputs, config.top_k, inputs.has_truths)
-    return CsvTable(config.top_k, inputs.has_truths)
-
-
-def _read(reader: BatchReader, samples: list[Sample], info: DatasetInfo) -> Iterator[Prediction]:
-    images = stack(samples)
-    return predictions(samples, reader.read(images) if len(images) else [], info)
+    return CsvTable(config.top_k, inputs.has_truths, config.says_accept)

@@ -26,6 +26,7 @@ class Prediction:
         path: The image.
         text: The likeliest classes, joined; empty if there is an error.
         confidence: Probability that the whole text is right, as the model sees it. In [0, 1].
+        accept: Whether it reaches the threshold, if there is one. None: there is none.
         outputs: The likeliest classes of each output, the first of them first; none if there is
             an error.
         classes: Index of each output's likeliest class.
@@ -37,6 +38,7 @@ class Prediction:
     path: str
     text: str = ""
     confidence: float = 0.0
+    accept: bool | None = None
     outputs: tuple[tuple[Alternative, ...], ...] = ()
     classes: tuple[int, ...] = ()
     truth: str | None = None
@@ -45,7 +47,11 @@ class Prediction:
 
 
 def predictions(
-    samples: Sequence[Sample], readings: Sequence[Reading], info: DatasetInfo
+    samples: Sequence[Sample],
+    readings: Sequence[Reading],
+    info: DatasetInfo,
+    power: float = 1.0,
+    threshold: float | None = None,
 ) -> Iterator[Prediction]:
     """Puts together what was to be read and what was.
 
@@ -53,12 +59,15 @@ def predictions(
         samples: Some images or errors.
         readings: Of each output, for those samples that have an image.
         info: The classes.
+        power: Of the product of confidences, as in `Scale`.
+        threshold: The least confidence that is accepted. None: nothing is said of that.
     """
     index = 0
     for sample in samples:
         truth = None if sample.truth is None else sample.truth.text
         if not isinstance(sample.image, np.ndarray):
-            yield Prediction(path=sample.path, truth=truth, error=str(sample.image))
+            accept = None if threshold is None else False
+            yield Prediction(path=sample.path, truth=truth, accept=accept, error=str(sample.image))
             continue
         outputs = tuple(
             tuple(
@@ -72,11 +81,13 @@ def predictions(
             for reading, names in zip(readings, info.classes.values(), strict=True)
         )
         classes = tuple(int(reading.classes[index, 0]) for reading in readings)
+        confidence = math.prod(alternatives[0][1] for alternatives in outputs) ** power
         index += 1
         yield Prediction(
             path=sample.path,
             text=text_of(classes, info),
-            confidence=math.prod(alternatives[0][1] for alternatives in outputs),
+            confidence=confidence,
+            accept=None if threshold is None else confidence >= threshold,
             outputs=outputs,
             classes=classes,
             truth=truth,

@@ -10,6 +10,8 @@ from typing import Protocol
 from convert.command.printed import csv_cell, json_line
 from train.predict.result import Alternative, Prediction
 
+_ACCEPT = {True: "accept", False: "review"}
+
 _JSON_DIGITS = 6  # a float32 near 1 has no more
 
 
@@ -29,10 +31,12 @@ class CsvTable:
     Args:
         top_k: Alternatives of each output; 0: there is no such column.
         has_truths: Whether there are columns for what is true.
+        has_threshold: Whether there is a column for what is accepted.
     """
 
-    def __init__(self, top_k: int, has_truths: bool) -> None:
+    def __init__(self, top_k: int, has_truths: bool, has_threshold: bool = False) -> None:
         self._columns = ["path", "text", "confidence", "error", "confidences"]
+        self._columns += ["accept"] if has_threshold else []
         self._columns += ["alternatives"] if top_k else []
         self._columns += ["truth", "right"] if has_truths else []
 
@@ -60,6 +64,7 @@ def _cells(prediction: Prediction) -> dict[str, str]:
         "confidence": "" if prediction.error else f"{prediction.confidence:.4f}",
         "error": prediction.error,
         "confidences": " ".join(f"{output[0][1]:.4f}" for output in prediction.outputs),
+        "accept": _ACCEPT[bool(prediction.accept)],
         "alternatives": " ".join(map(_alternatives, prediction.outputs)),
         "truth": prediction.truth or "",
         "right": "" if prediction.is_right is None else str(int(prediction.is_right)),
@@ -102,6 +107,8 @@ class JsonTable:
                 for name, output in zip(self._outputs, prediction.outputs, strict=not failed)
             ],
         }
+        if prediction.accept is not None:
+            content["accept"] = _ACCEPT[prediction.accept]
         if self._has_truths:
             content |= {"truth": prediction.truth, "right": prediction.is_right}
         content["error"] = prediction.error or None

@@ -8,7 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from train.evaluation.scores import CALIBRATION_BINS, Calibration, Selection
+from train.evaluation.evidence import Acceptance
+from train.evaluation.scores import Reliability, Selection
 from train.pages.chart import Axis, Bubble, Chart, Series
 from train.pages.numbers import compact, percent, ticks
 from train.report.content import Content
@@ -17,7 +18,6 @@ _SPLITS = (("", "training", "second"), ("validation_", "validation", "first"))
 _OTHERS = ("third", "fourth")
 _SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1]
 _POINTS = 200  # of a curve: finer than can be seen
-_TALLEST = 34  # height of the histogram below a reliability diagram
 _SQUARE = 280  # height of a drawing that is about as high as wide
 
 
@@ -42,45 +42,51 @@ def speed(content: Content) -> list[Chart]:
     ]
 
 
-def reliability(calibration: Calibration, title: str) -> Chart:
-    """Returns a diagram of confidence against success; areas say how many answers there are."""
-    axis = Axis(ticks=_SHARES, write="{:.0%}".format, label="confidence")
-    error = f"xpected calibration error {percent(calibration.error)}"
+def reliability(found: Reliability, title: str) -> Chart:
+    """Returns a diagram of confidence against success in groups of equally many answers."""
+    # Where confidences crowd near 1, so does the axis.
+    low = min(0.95, *found.confidences.tolist(), *found.accuracies.tolist())
+    shown = [tick for tick in ticks(low, 1.0, 4) if 0 <= tick <= 1]
+    axis = Axis(ticks=shown, write=_short_percent, label="confidence")
+    error = f"xpected calibration error {percent(found.error)}, by chance {percent(found.chance)}"
     return Chart(
         title=title,
         x=axis,
         y=axis,
         height=_SQUARE,
-        bubbles=[_bubble(calibration, int(group)) for group in np.flatnonzero(calibration.counts)],
+        bubbles=[_bubble(found, group) for group in range(len(found.counts))],
         summary=f"e{error}",
         note=f"Share right against confidence; above the line the model is too modest. E{error}.",
     )
 
 
-def _bubble(calibration: Calibration, group: int) -> Bubble:
-    count, total = int(calibration.counts[group]), int(calibration.counts.sum())
-    mean, right = float(calibration.confidences[group]), float(calibration.accuracies[group])
-    low, high = group / CALIBRATION_BINS, (group + 1) / CALIBRATION_BINS
+def _bubble(found: Reliability, group: int) -> Bubble:
+    count, mean = int(found.counts[group]), float(found.confidences[group])
+    right, low, high = (
+        float(values[group]) for values in (found.accuracies, found.lows, found.highs)
+    )
     return Bubble(
         low=low,
         high=high,
         x=mean,
         y=right,
-        radius=3 + 7 * math.sqrt(count / total),
-        tall=_TALLEST * count / int(calibration.counts.max()),
-        text=f"Confidence {low:.0%} to {high:.0%}: {count:,} answers, {percent(right)} right at a "
-        f"mean confidence of {percent(mean)}",
+        text=f"Confidence {percent(low)} to {percent(high)}: {count:,} answers, {percent(right)} "
+        f"right at a mean confidence of {percent(mean)}",
     )
 
 
-def coverage(selection: Selection) -> Chart:
-    """Returns the share of right labels against the share of records that are accepted."""
+def coverage(selection: Selection, cut: Acceptance | str) -> Chart:
+    """Returns the share of right labels against the share of records that are accepted.
+
+    Args:
+        selection: All cuts.
+        cut: The one to mark, or why there is none.
+    """
     coverages, exacts = selection.coverages, selection.exacts
     step = max(1, math.ceil(len(coverages) / _POINTS))
     places = sorted({*range(0, len(coverages), step), len(coverages) - 1})
     # The first few records alone make a wild start that would flatten all the rest.
     low = min(float(np.min(exacts[coverages >= 0.05])), 0.99)
-    cut = selection.at_precision(0.99)
     return Chart(
         title="What can be read alone",
         x=Axis(ticks=_SHARES, write="{:.0%}".format, exactly=percent, label="records read alone"),
@@ -93,7 +99,7 @@ def coverage(selection: Selection) -> Chart:
         series=[
             Series(name="exact", points=[(float(coverages[i]), float(exacts[i])) for i in places])
         ],
-        marks=[(cut.coverage, "99% exact")] if cut else [],
+        marks=[] if isinstance(cut, str) else [(cut.coverage, "99% exact")],
         note="Exact match of the records the model is surest of; the others are left to a person.",
     )
 

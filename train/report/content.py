@@ -13,6 +13,8 @@ import numpy as np
 from convert.dataset.info import DatasetInfo
 from convert.storage.places import absolute
 from convert.storage.regular_files import open_regular
+from train.evaluation.calibration import Calibration
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
@@ -79,6 +81,7 @@ class Content:
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.
         validation: None: there is no such split.
+        calibration: How the confidences in it were calibrated.
     """
 
     path: str
@@ -94,6 +97,7 @@ class Content:
     model_bytes: int
     class_counts: ClassCounts
     validation: Validation | None
+    calibration: Calibration
 
     @property
     def name(self) -> str:
@@ -142,6 +146,7 @@ def gather(
         model_bytes=os.path.getsize(run.file(BEST)),
         class_counts=class_counts,
         validation=validation,
+        calibration=read_calibration(run),
     )
 
 

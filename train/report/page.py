@@ -14,7 +14,7 @@ from convert.dataset.info import DatasetInfo
 from train.config import TrainConfig
 from train.evaluation.confusion import confused_pairs, confusion_matrix
 from train.evaluation.predictions import Evaluation, rare_classes
-from train.evaluation.scores import COVERAGES, PRECISIONS, Cut, Selection
+from train.evaluation.scores import COVERAGES, PRECISIONS
 from train.pages.numbers import compact, duration, interval, percent, size
 from train.pages.render import render
 from train.records.texts import text_of
@@ -57,18 +57,23 @@ def _validation(content: Content) -> dict[str, Any]:
     if content.validation is None:
         return {"evaluation": None}
     evaluation, info = content.validation.evaluation, content.info
-    selection, labels = evaluation.selection(), evaluation.label_calibration()
+    selection, evidence = evaluation.selection(), evaluation.evidence()
+    labels, characters = evaluation.label_reliability(), evaluation.character_reliability()
+    cuts = {precision: evidence.acceptance(precision) for precision in PRECISIONS}
     return {
         "evaluation": evaluation,
         "interval": interval(evaluation.exact, len(evaluation.labels)),
-        "cut": selection.at_precision(0.99),
-        "calibration": labels,
+        "cut": cuts[0.99],
+        "calibration": content.calibration,
+        "label_error": labels.error,
+        "character_error": characters.error,
         "confidence": [
-            charts.coverage(selection),
+            charts.coverage(selection, cuts[0.99]),
             charts.reliability(labels, "Reliability of whole labels"),
-            charts.reliability(evaluation.character_calibration(), "Reliability of characters"),
+            charts.reliability(characters, "Reliability of characters"),
         ],
-        "cuts": list(_cuts(selection)),
+        "cuts": list(cuts.items()),
+        "surest": [(share, selection.at_coverage(share)) for share in COVERAGES[1:]],
         "confused": confused_pairs(evaluation, info),
         "matrix": confusion_matrix(evaluation, info),
         "rare": rare_classes(evaluation, info, content.class_counts),
@@ -76,14 +81,6 @@ def _validation(content: Content) -> dict[str, Any]:
         "worst": [Card.of(one, evaluation, info) for one in content.validation.worst],
         "random": [Card.of(one, evaluation, info) for one in content.validation.random],
     }
-
-
-def _cuts(selection: Selection) -> Iterator[tuple[str, Cut | None]]:
-    """Yields what a user may want, and the threshold that gives it."""
-    for precision in PRECISIONS:
-        yield f"{precision * 100:.4g}% exact", selection.at_precision(precision)
-    for coverage in COVERAGES[1:]:
-        yield f"{coverage:.0%} read", selection.at_coverage(coverage)
 
 
 def _minute(seconds: float) -> str:
@@ -232,5 +229,5 @@ class Card:
             read=text_of(read, info),
             label_names=names(labels),
             read_names=names(read),
-            confidence=math.prod(sure),
+            confidence=float(evaluation.label_confidences[picture.record]),
         )

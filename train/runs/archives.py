@@ -99,6 +99,20 @@ def require_real_model(file: BinaryIO) -> None:
     file.seek(0)
 
 
+def read_member(file: BinaryIO, name: str, most_bytes: int) -> bytes | None:
+    """Returns what a member of a .keras file holds; None if it has none of this name.
+
+    Raises:
+        ValueError: It is no such file, or the member is larger than allowed.
+    """
+    with _opened(file) as archive:
+        if name not in archive.namelist():
+            return None
+        if archive.getinfo(name).file_size > most_bytes:
+            raise ValueError(f"its {name} is larger than {most_bytes:,} bytes")
+        return archive.read(name)
+
+
 @contextlib.contextmanager
 def _opened(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """Opens an archive that is as small packed as it is unpacked.

@@ -8,7 +8,7 @@ RUN/
   bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
-  best.keras         the weights of the best epoch on the validation split
+  best.keras         the weights of the best epoch on the validation split, and calibration.json
   last.keras         the weights of the last epoch
   last_raw.keras     the same before averaging; both above are averages, unless --ema is 0
   diverged.npz       the batch with which the loss became infinite or not a number
@@ -26,6 +26,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -208,6 +209,13 @@ class RunFolder:
             return
         with self._replacing(name) as part:
             shutil.copyfile(path, part)
+
+    def add_to_model(self, name: str, member: str, text: str) -> None:
+        """Adds a text to a saved model's file, which Keras passes over."""
+        with self._replacing(name) as part:
+            shutil.copyfile(self.file(name), part)
+            with zipfile.ZipFile(part, "a") as archive:
+                archive.writestr(member, text)
 
     def remove(self, name: str) -> None:
         """Removes one of the run's files, if it is there."""

@@ -10,10 +10,10 @@ from typing import Any
 from convert.dataset.read import OpenDataset, open_dataset
 from train.config import CHANGEABLE, TrainConfig, is_custom
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
+from train.evaluation.calibration_file import is_calibrated
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
-from train.report.write import write_report
 from train.runs.checkpoint import Checkpoint, Checkpoints
 from train.runs.dataset_identity import other_dataset, reading
 from train.runs.environment import differences, environment
@@ -25,7 +25,7 @@ from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.job import Job, unchangeable
 from train.training.result import TrainResult, result_of
-from train.training.start import train_and_report
+from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]
 
@@ -69,12 +69,12 @@ def _resume(
     if checkpoint is not None:
         _require_unedited(stored, checkpoint, run)
         if checkpoint.position.journal.is_complete(config):
-            if not os.path.exists(run.file(REPORT)):  # killed before it was written
+            # Killed before they were written, or older than calibrations.
+            if not os.path.exists(run.file(REPORT)) or not is_calibrated(run):
                 job = Job.open(config, dataset)
                 _cut_back(run, checkpoint, tell)
                 best = checkpoint.position.journal.best
-                write_report(run, run.load_model(), best, job.training.reader, job.validation)
-                run.upload()
+                finish_run(job, run.load_model(), run, best, tell)
             for note in notes:
                 tell(note)
             epochs = checkpoint.position.epoch

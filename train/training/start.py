@@ -8,10 +8,13 @@ import keras
 
 from train.config import TrainConfig
 from train.errors import StoppedError
+from train.evaluation.fitting import calibrate_run
+from train.evaluation.predictions import Evaluation
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoint import Arrays, Checkpoint
 from train.runs.folder import RunFolder
+from train.runs.history import Row
 from train.runs.log import RunLog
 from train.runs.open import new_run
 from train.training.job import Job
@@ -67,10 +70,32 @@ def train_and_report(
             say.write(str(stopped))
             run.upload()
             raise
-        reader = job.training.reader
-        write_report(run, model, result.best, reader, job.validation, evaluation)
-    run.upload()
+        finish_run(job, model, run, result.best, say, evaluation)
     return result
+
+
+def finish_run(
+    job: Job,
+    model: keras.Model,
+    run: RunFolder,
+    best: Row,
+    say: Callable[[str], None],
+    evaluation: Evaluation | None = None,
+) -> None:
+    """Writes what a run leaves once nothing is left to train: calibration and report.
+
+    Args:
+        job: What was trained.
+        model: Its model; only its variables are counted.
+        run: The run.
+        best: The history's row of the epoch whose weights are kept.
+        say: Prints a line that stays.
+        evaluation: What these weights read on validation, if it is known.
+    """
+    calibration, calibrated = calibrate_run(run, job.validation)
+    say(f"calibration: {calibration}")
+    write_report(run, model, best, job.training.reader, job.validation, calibrated or evaluation)
+    run.upload()
 
 
 def _opening(job: Job, run: RunFolder) -> str:

@@ -20,7 +20,7 @@ def judgement_of(labels, readings, beliefs, confidences, **more) -> Judgement:
     count = len(labels)
     columns = {
         "split": np.zeros(count, int), "record": np.arange(count), "row": np.arange(count),
-        "fold": np.zeros(count, int), **more,
+        "fold": np.zeros(count, int), "power": np.ones(count), **more,
     }  # fmt: skip
     columns |= {"labels": labels, "readings": readings}
     columns |= {"beliefs": beliefs, "confidences": confidences}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from reading_cases import probabilities_of, sure_of
 
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import read_dataset
@@ -15,6 +17,7 @@ from convert.dataset.shard_records import ShardRecords
 from convert.images.options import ImageOptions
 from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.errors import FormatError, UsageError
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.confusion import confused_pairs, confusion_matrix
 from train.evaluation.evaluate import evaluate_run, evaluate_source, read_logits
 from train.evaluation.predictions import (
@@ -270,11 +273,67 @@ def test_json_is_what_the_lines_say(printed):
     assert f"top-5 accuracy      {found['top5_accuracy']:.1%}  (y0 " in text
     assert f"{found['label_calibration_error']:.1%} of labels" in text
     assert f"{found['character_calibration_error']:.1%} of characters" in text
+    assert f"(by chance {found['label_calibration_error_by_chance']:.1%})" in text
+    assert found["calibration_is_fitted_here"]
+    temperature = f"{found['calibration']['temperatures'][0]:.3g}"
+    assert f"\ncalibration         temperature {temperature}" in text
+    assert ", fitted on 30 validation records; here what one half of them gives judges" in text
+    assert [len(line.split("; ")) for line in lines if line.startswith("labels by group")] == [1]
+    reason = "too few records to say: 30, and it takes 59"
+    assert f"\n95% exact           {reason}\n" in text
+    assert found["at_precision"][0] == {
+        "asked": 0.95, "threshold": None, "coverage": 0.0, "reason": reason,
+    }  # fmt: skip
     assert [cut["asked"] for cut in found["at_precision"]] == [0.95, 0.99, 0.999]
     assert [cut["asked"] for cut in found["at_coverage"]] == [1.0, 0.99, 0.95, 0.9]
     assert found["at_coverage"][0]["exact"] == found["exact"]
     assert found["top5_accuracy"] >= found["character_accuracy"]
     assert len(found["output_top5_accuracies"]) == 4
+
+
+def test_a_promise_is_printed_with_what_it_rests_on(run):
+    """Of 600 records the surest 500 are right, and all others wrong."""
+    right = np.arange(600) < 500
+    evaluation = evaluation_of(
+        np.zeros((600, 2)),
+        np.where(right, 0, 1)[:, None] * [1, 1],
+        confidences=np.where(right, 0.99, 0.2)[:, None].astype(np.float32) * [[1, 1]],
+    )
+    result = replace(
+        evaluate_run(RunFolder.open(str(run[0]))),
+        evaluation=evaluation,
+        info=INFO,
+        worst=[],
+        rows=[],
+        paths=[],
+    )
+    line = (
+        "99% exact           from a confidence of 0.974881: 83.3% of records, 0 of 500 misread, so "
+        "at least 99.40% with 95% confidence"
+    )
+    assert line in evaluation_lines(result)
+    found = evaluation_json("run", result, [])["at_precision"][1]
+    assert found == {
+        "asked": 0.99, "threshold": 0.974881, "records": 500, "wrong": 0, "coverage": 500 / 600,
+        "at_least": pytest.approx(0.9940, abs=1e-4),
+    }  # fmt: skip
+
+
+def test_the_split_that_fitted_is_judged_in_halves_and_no_other(run, small_dataset):
+    folder = RunFolder.open(str(run[0]))
+    calibration = read_calibration(folder)
+    for split, scales in (
+        ("validation", calibration.halves), ("train", [calibration.scale] * 2),
+    ):  # fmt: skip
+        images = open_source(str(small_dataset), split, 30, shuffle=False).batch(0, 0)[0]
+        found = probabilities_of(folder, images)
+        result = evaluate_run(folder, split=split)
+        assert result.is_fitted == (split == "validation")
+        sure = result.evaluation.label_confidences[:30]
+        for half in range(2):
+            expected = sure_of(found, scales[half])[half::2]
+            assert sure[half::2] == pytest.approx(expected, rel=1e-3)
+    assert not evaluate_run(folder, str(small_dataset), "train").is_fitted
 
 
 def test_worst_says_how_many(printed, sample_rows):

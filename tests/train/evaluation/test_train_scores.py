@@ -14,9 +14,9 @@ from train.evaluation.scores import (
     CALIBRATION_BINS,
     TOP,
     by_rarity,
-    calibrate,
     label_confidences,
     ranks,
+    reliability,
     select,
     top_accuracy,
 )
@@ -69,44 +69,40 @@ def test_top_5_of_nothing_but_blanks():
 
 
 @settings(deadline=None)
-@given(ANSWERS)
-def test_calibration_by_hand(answers):
+@given(st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=400))
+def test_reliability_by_hand(answers):
     confidences, right = arrays(answers)
-    error = 0.0
-    found = calibrate(confidences, right)
-    for number in range(CALIBRATION_BINS):
-        low, high = number / CALIBRATION_BINS, (number + 1) / CALIBRATION_BINS
-        among = [(c, r) for c, r in answers if low < c <= high or c == low == 0]
-        assert found.counts[number] == len(among)
-        if among:
-            confidence = sum(c for c, _ in among) / len(among)
-            accuracy = sum(r for _, r in among) / len(among)
-            error += abs(accuracy - confidence) * len(among) / len(answers)
-            assert found.confidences[number] == pytest.approx(confidence)
-            assert found.accuracies[number] == pytest.approx(accuracy)
-        else:
-            assert math.isnan(found.accuracies[number])
+    found = reliability(confidences, right)
+    ordered = sorted(answers, key=lambda answer: answer[0])
+    sizes = found.counts.tolist()
+    assert sum(sizes) == len(answers)
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == 1 or (len(sizes) <= CALIBRATION_BINS and min(sizes) >= 20)
+    error, start = 0.0, 0
+    for number, size in enumerate(sizes):
+        among = ordered[start : start + size]
+        start += size
+        sure, good = sum(c for c, _ in among) / size, sum(r for _, r in among) / size
+        assert (found.lows[number], found.highs[number]) == (among[0][0], among[-1][0])
+        assert found.confidences[number] == pytest.approx(sure)
+        assert found.accuracies[number] == pytest.approx(good)
+        error += abs(good - sure) * size / len(answers)
     assert found.error == pytest.approx(error)
-    assert 0 <= found.error <= 1
 
 
-def test_calibration_of_an_example():
+def test_calibration_error_of_an_example():
     """Ten answers at 0.9, of which seven are right: off by 0.2."""
-    assert calibrate(np.full(10, 0.9), np.arange(10) < 7).error == pytest.approx(0.2)
-    assert calibrate(np.array([[1.0, 1.0], [0.5, 0.5]]), np.array([[1, 1], [1, 0]])).error == 0
+    assert reliability(np.full(10, 0.9), np.arange(10) < 7).error == pytest.approx(0.2)
+    assert reliability(np.array([[1.0, 1.0], [0.5, 0.5]]), np.array([[1, 1], [1, 0]])).error == 0
 
 
-@settings(deadline=None)
-@given(ANSWERS, st.sampled_from([0.5, 0.9, 0.95, 0.99, 1.0]))
-def test_the_cut_at_a_precision_by_hand(answers, precision):
-    confidences, right = arrays(answers)
-    best = None
-    for threshold in sorted({c for c, _ in answers}, reverse=True):
-        accepted = [r for c, r in answers if c >= threshold]
-        if sum(accepted) / len(accepted) >= precision:
-            best = (threshold, len(accepted) / len(answers), sum(accepted) / len(accepted))
-    cut = select(confidences, right).at_precision(precision)
-    assert (cut and (cut.threshold, cut.coverage, cut.exact)) == best
+@pytest.mark.parametrize("records", [104, 1000])
+def test_the_error_by_chance_is_that_of_confidences_that_are_perfect(records):
+    rng = np.random.default_rng(0)
+    confidences = rng.beta(8, 0.5, records)
+    drawn = [reliability(confidences, rng.random(records) < confidences) for _ in range(400)]
+    mean = np.mean([one.error for one in drawn])
+    assert drawn[0].chance == pytest.approx(mean, rel=0.1)
 
 
 @settings(deadline=None)
@@ -130,14 +126,13 @@ def test_coverages_are_met_to_the_last_bit():
             assert round(selection.at_coverage(percent / 100).coverage * size) == expected
 
 
-def test_no_cut_is_precise_enough_where_the_surest_are_wrong():
-    assert select(np.array([0.9, 0.8]), np.array([False, True])).at_precision(0.95) is None
-
-
 def test_a_label_is_as_sure_as_its_outputs_together():
     """As `train predict` says it: a product in float64."""
     confidences = np.array([[0.9, 0.3, 0.77, 0.1]], np.float32)
-    assert label_confidences(confidences).tolist() == [math.prod(confidences[0].tolist())]
+    product = math.prod(confidences[0].tolist())
+    assert label_confidences(confidences).tolist() == [product]
+    three = np.repeat(confidences, 3, axis=0)
+    assert label_confidences(three, [0.5, 1]).tolist() == [product**0.5, product, product**0.5]
 
 
 @settings(deadline=None)

@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from conftest import ROOT, SAMPLE
 from documents import examples
-from reading_cases import probabilities_of
+from reading_cases import calibrated_copy, probabilities_of, sure_of
 from reading_cases import untrained_run as make_run
 from train_cases import run_main
 
 from convert.storage.places import sha256_file
 from convert.version import __version__
 from train.config import ModelName
+from train.evaluation.calibration_file import read_calibration
+from train.evaluation.evidence import lower_bound
 from train.export.config import ExportConfig, FormatName
 from train.export.formats import FORMATS
 from train.export.write_and_check import export_run
@@ -49,12 +51,17 @@ def expected(untrained_run, images):
 
 
 @pytest.fixture(scope="session")
-def exports(untrained_run, tmp_path_factory):
+def calibrated_run(untrained_run, tmp_path_factory):
+    return calibrated_copy(untrained_run, tmp_path_factory.mktemp("calibrated") / "run")
+
+
+@pytest.fixture(scope="session")
+def exports(calibrated_run, tmp_path_factory):
     """All formats of one run."""
     folder = tmp_path_factory.mktemp("exports")
     told = []
     config = ExportConfig(formats=ALL, output=str(folder / "reader"))
-    assert export_run(untrained_run, config, told.append) == told
+    assert export_run(calibrated_run, config, told.append) == told
     assert sorted(os.listdir(folder)) == sorted(
         ["reader.json", *(p.name for p in paths(folder).values())]
     )
@@ -94,9 +101,9 @@ def description_in(name: str, path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_format_carries_the_description(name, exports, untrained_run):
+def test_every_format_carries_the_description(name, exports, calibrated_run):
     folder, _ = exports
-    info = untrained_run.dataset_info()
+    info = calibrated_run.dataset_info()
     beside = (folder / "reader.json").read_text(encoding="utf-8")
     assert description_in(name, paths(folder)[name]) == beside
     about = json.loads(beside)
@@ -114,7 +121,15 @@ def test_every_format_carries_the_description(name, exports, untrained_run):
     assert (about["shardfeed"], about["dataset_id"], about["values"], about["signature"]) == (
         __version__, info.dataset_id, "probabilities", "serving_default",
     )  # fmt: skip
-    assert about["weights_sha256"] == sha256_file(untrained_run.file("best.keras"))
+    assert about["weights_sha256"] == sha256_file(calibrated_run.file("best.keras"))
+    assert about["calibration"] == {
+        "temperatures": [0.5, 0.75, 1.0, 1.25], "power": 0.75, "records": 400,
+        "accept": [
+            {"exact": share, "threshold": 0.9, "records": 300, "wrong": 0, "coverage": 0.75,
+             "at_least": lower_bound(300, 0)}
+            for share in (0.95, 0.99)
+        ],
+    }  # fmt: skip
 
 
 def test_onnx_names_its_outputs_in_order(exports):
@@ -140,11 +155,11 @@ def test_the_keras_file_needs_nothing_of_ours(exports):
         assert b"shardfeed" not in archive.read("config.json")
 
 
-def test_exporting_again_finds_it_there(exports, untrained_run):
+def test_exporting_again_finds_it_there(exports, calibrated_run):
     folder, _ = exports
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     config = ExportConfig(formats=ALL, output=str(folder / "reader"))
-    again = export_run(untrained_run, config)
+    again = export_run(calibrated_run, config)
     assert all(export.was_there for export in again)
     assert " MB (was there already); " in str(again[0])
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
@@ -249,7 +264,7 @@ server.shutdown()
 
 
 def test_the_served_example(
-    exports, untrained_run, expected, images, sample_rows, tiny_dataset, tmp_path
+    exports, calibrated_run, expected, images, sample_rows, tiny_dataset, tmp_path
 ):
     """With onnxruntime, NumPy and Pillow alone it reads files as the run reads their records."""
     (tmp_path / "model.onnx").symlink_to(exports[0] / "reader.onnx")
@@ -262,10 +277,10 @@ def test_the_served_example(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     read = [json.loads(line) for line in done.stdout.splitlines()]
-    info = untrained_run.dataset_info()
+    info = calibrated_run.dataset_info()
     classes = np.stack([expected[name].argmax(axis=1) for name in info.outputs], axis=1)
     assert [answer["text"] for answer in read] == [text_of(row, info) for row in classes.tolist()]
-    confidences = np.prod([expected[name].max(axis=1) for name in info.outputs], axis=0)
+    confidences = sure_of(expected, read_calibration(calibrated_run).scale)
     np.testing.assert_allclose([answer["confidence"] for answer in read], confidences, atol=1e-4)
 
 

@@ -13,12 +13,15 @@ import pytest
 from conftest import SAMPLE
 from convert_cases import png, write_manifest
 from predict_cases import predict
-from reading_cases import probabilities_of
+from reading_cases import calibrated_copy, probabilities_of, sure_of
 from timed_lines import untimed
 from train_cases import run_main
 
+from train.errors import FormatError, UsageError
+from train.evaluation.calibration_file import read_calibration
 from train.input.open_source import open_source
 from train.records.texts import text_of
+from train.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -226,3 +229,67 @@ def test_the_command(untrained_run, texts, sources, tmp_path, capfd):
     captured = capfd.readouterr()
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == texts
     assert untimed(captured.err).splitlines()[1].startswith("train: exact ")
+
+
+@pytest.fixture(scope="session")
+def calibrated_run(untrained_run, tmp_path_factory):
+    """Its evidence: of 300 records from 0.9 on none was misread, of all 400 there were 50."""
+    return calibrated_copy(untrained_run, tmp_path_factory.mktemp("calibrated") / "run")
+
+
+def test_confidences_are_calibrated_and_texts_stay(calibrated_run, texts, validation, tmp_path):
+    scale = read_calibration(calibrated_run).scale
+    found = probabilities_of(calibrated_run, validation[0])
+    _, rows = predict(calibrated_run, tmp_path, split="validation", format="jsonl", top_k=2)
+    assert [row["text"] for row in rows] == texts
+    assert [row["confidence"] for row in rows] == pytest.approx(sure_of(found, scale), abs=1e-4)
+    for row in rows:
+        for character in row["characters"]:
+            first, second = (top["confidence"] for top in character["top"])
+            assert first == character["confidence"] >= second
+
+
+@pytest.mark.parametrize(
+    ("asked", "threshold"), [({"threshold": 0.8}, 0.8), ({"accept": 0.99}, 0.9)]
+)
+def test_what_is_sure_enough_is_accepted(asked, threshold, calibrated_run, sources, tmp_path):
+    images = (*sources, str(tmp_path / "missing.png"))
+    result, rows = predict(calibrated_run, tmp_path, images=images, format="jsonl", **asked)
+    expected = [row["error"] is None and row["confidence"] >= threshold for row in rows]
+    assert [row["accept"] for row in rows] == ["accept" if x else "review" for x in expected]
+    assert 0 < sum(expected) < 30
+    _, table = predict(calibrated_run, tmp_path, images=images, **asked)
+    assert [row["accept"] for row in table] == [row["accept"] for row in rows]
+    start = f"accepted {sum(expected)} of 31, from a confidence of {threshold}"
+    reason = (
+        ", where 0 of 300 validation records were misread: at least 99.01% exact, with 95% "
+        "confidence"
+    )
+    assert result.accepted == start + (reason if "accept" in asked else "")
+
+
+def test_no_promise_without_evidence(untrained_run, calibrated_run, sources, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        predict(calibrated_run, tmp_path, images=(sources[0],), accept=0.995)
+    assert str(caught.value) == (
+        f"{calibrated_run.path}: cannot say from which confidence 99.5% are exact: too few records "
+        "to say: 400, and it takes 598. Ask for less, validate on more records, or choose a "
+        "--threshold yourself."
+    )
+    with pytest.raises(UsageError) as caught:
+        predict(untrained_run, tmp_path, images=(sources[0],), accept=0.9)
+    assert str(caught.value) == (
+        f"{untrained_run.path}: cannot say from which confidence 90% are exact: nothing was fitted "
+        f"yet; `train resume {untrained_run.path}` does it. Choose a --threshold yourself."
+    )
+
+
+def test_a_damaged_calibration_is_one_line(untrained_run, sources, tmp_path):
+    run = RunFolder(str(shutil.copytree(untrained_run.path, tmp_path / "run")))
+    run.add_to_model("best.keras", "calibration.json", '{"records": "many"}')
+    with pytest.raises(FormatError) as caught:
+        predict(run, tmp_path, images=(sources[0],))
+    assert str(caught.value) == (
+        f"{run.path}/best.keras: its calibration.json cannot be read: it does not say how many "
+        "records it is of. Restore it, or train again."
+    )

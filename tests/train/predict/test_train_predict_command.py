@@ -51,6 +51,20 @@ def test_order_is_kept_whatever_thread_is_slow():
         ({"images": ("a",), "root": "/"}, "--root needs --manifest: only its paths are relative to "
          "a folder."),
         ({"images": ("a",), "top_k": -1}, "--top-k must be at least 0, got -1."),
+        ({"images": ("a",), "threshold": 1.5}, "--threshold must be in [0, 1], got 1.5."),
+        (
+            {"images": ("a",), "threshold": float("nan")},
+            "--threshold must be in [0, 1], got nan.",
+        ),
+        (
+            {"images": ("a",), "threshold": 0.5, "accept": 0.9},
+            "--threshold and --accept exclude each other: give one of them.",
+        ),
+        (
+            {"images": ("a",), "accept": 1.0},
+            "--accept must be above 0% and below 100%, got 100%: no number of records proves that "
+            "all are right.",
+        ),
         ({"images": ("a",), "batch_size": 0}, "--batch-size must be at least 1, got 0."),
         ({"images": ("a",), "workers": 0}, "--workers must be at least 1, got 0."),
         ({"images": ("a",), "format": "xml"}, "--format cannot be 'xml'."),
@@ -110,3 +124,18 @@ def test_a_signal_ends_with_one_line(number, code, untrained_run, sample_files, 
     finally:
         signal.signal(signal.SIGINT, before)
     assert capfd.readouterr().err == "train: stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        ("much", "argument --accept: 'much' is no share, such as 99.5%"),
+        ("99.5", "--accept must be above 0% and below 100%, got 9950%: no number of records"),
+        ("95%", "cannot say from which confidence 95% are exact: nothing was fitted yet; "),
+        ("0.95", "cannot say from which confidence 95% are exact: nothing was fitted yet; "),
+    ],
+)
+def test_a_share_as_people_write_it(share, message, untrained_run, capfd):
+    assert run_main("predict", untrained_run.path, "a.png", "--accept", share) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line

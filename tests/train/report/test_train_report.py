@@ -18,6 +18,7 @@ from report_cases import HISTORY, NAMES, content_of, info_of, require_sound, sho
 from convert.dataset.read import read_dataset
 from train.config import TrainConfig
 from train.errors import TryAgainError
+from train.evaluation.calibration_file import read_calibration
 from train.evaluation.confusion import confusion_matrix
 from train.evaluation.evaluate import evaluate_run
 from train.evaluation.predictions import worst_records
@@ -60,13 +61,13 @@ def test_its_numbers_are_those_of_evaluate(run, browser):
     tiles = browser.evaluate(
         "[...document.querySelectorAll('.tiles .value')].map(t => t.innerText)"
     )
-    cut = evaluation.selection().at_precision(0.99)
+    cut = evaluation.evidence().acceptance(0.99)
     assert tiles == [
         percent(evaluation.exact),
         percent(evaluation.character_accuracy),
         percent(evaluation.top5_accuracy),
-        percent(cut.coverage if cut else 0),
-        percent(evaluation.label_calibration().error),
+        "–" if isinstance(cut, str) else percent(cut.coverage),
+        percent(evaluation.label_reliability().error),
     ]
     outputs = browser.evaluate(
         "[...document.querySelector('#mistakes tbody').rows].map(row => row.innerText.split('\\t'))"
@@ -314,15 +315,25 @@ def test_a_report_that_cannot_be_written_is_one_line(run, small_dataset, tmp_pat
     assert str(caught.value).startswith(f"{run[0]}/report.html: cannot be written: No space left")
 
 
-def test_a_run_killed_before_its_report_gets_one(whole_run, tmp_path):
+@pytest.mark.parametrize("lacks", ["its report", "its calibration"])
+def test_a_run_that_lacks_what_is_written_last_gets_it(lacks, whole_run, tmp_path):
     """Then the best weights read the validation split again: to the same numbers."""
     run = shutil.copytree(whole_run, tmp_path / "run")
     written = (run / "report.html").read_text(encoding="utf-8")
-    os.unlink(run / "report.html")
+    if lacks == "its report":  # it was killed before
+        os.unlink(run / "report.html")
+    else:  # it is of an older version
+        shutil.copyfile(run / "last.keras", run / "best.keras")
+        none = f"nothing was fitted yet; `train resume {run}` does it"
+        assert read_calibration(RunFolder.open(str(run))).reason == none
     os.unlink(run / "class_counts.json")
     said = []
     resume_training(str(run), {}, said.append)
-    assert said == [f"{run} is complete: 3 epochs are done"]
+    fitted = read_calibration(RunFolder.open(str(whole_run)))
+    assert said == [f"calibration: {fitted}", f"{run} is complete: 3 epochs are done"]
+    assert read_calibration(RunFolder.open(str(run))) == fitted
+    resume_training(str(run), {}, said.append)
+    assert said[2:] == said[1:2]  # nothing is left to do
     assert (run / "class_counts.json").exists()
     again = (run / "report.html").read_text(encoding="utf-8")
     tiles = [re.findall(r"<dd.*?</dd>", page[: page.index("</dl>")]) for page in (written, again)]

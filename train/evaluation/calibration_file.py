@@ -1,0 +1,64 @@
+"""The calibration of a run, kept inside best.keras.
+
+There it cannot be taken for that of other weights: whoever puts others in their place, a later
+epoch or a checkpoint's, removes it with them.
+"""
+
+from __future__ import annotations
+
+import json
+
+from convert.storage.regular_files import open_regular
+from train.errors import FormatError
+from train.evaluation.calibration import Calibration, parse_calibration
+from train.runs.archives import read_member
+from train.runs.folder import BEST, RunFolder
+
+MEMBER = "calibration.json"
+"""Its name inside best.keras."""
+
+_MOST_BYTES = 1 << 20  # 4 x 3 temperatures and 82 counts take two thousand
+
+
+def write_calibration(run: RunFolder, calibration: Calibration) -> None:
+    """Adds a calibration to a run's best.keras, which has none yet.
+
+    Raises:
+        TryAgainError: The disk is full or damaged.
+    """
+    run.add_to_model(BEST, MEMBER, json.dumps(calibration.to_json()) + "\n")
+
+
+def read_calibration(run: RunFolder) -> Calibration:
+    """Reads the calibration of a run's best weights.
+
+    Returns:
+        Without a scale if the run has not ended, or is older than calibrations.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+    path = run.file(BEST)
+    try:
+        with open(path, "rb", opener=open_regular) as file:
+            text = read_member(file, MEMBER, _MOST_BYTES)
+        if text is not None:
+            return parse_calibration(text, len(run.dataset_info().outputs))
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise FormatError(
+            f"{run.shown(BEST)}: its {MEMBER} cannot be read: {problem}. Restore it, or train "
+            "again."
+        ) from error
+    return Calibration(
+        records=0, reason=f"nothing was fitted yet; `train resume {run.address}` does it"
+    )
+
+
+def is_calibrated(run: RunFolder) -> bool:
+    """Returns whether nothing is left to fit for a run that has ended."""
+    try:
+        with open(run.file(BEST), "rb", opener=open_regular) as file:
+            return read_member(file, MEMBER, _MOST_BYTES) is not None
+    except (OSError, ValueError):
+        return True  # there is nothing to fit it to
