@@ -80,7 +80,9 @@ def test_every_flag_of_convert_is_described(verb):
     assert missing == []
 
 
-@pytest.mark.parametrize("verb", ["fit", "resume", "evaluate", "predict", "export", "bench"])
+@pytest.mark.parametrize(
+    "verb", ["fit", "resume", "evaluate", "audit", "predict", "export", "bench"]
+)
 def test_the_pages_say_what_help_says(verb):
     """`.ci/write_help.py` writes it."""
     lines = [f"$ train {verb} --help", *help_of("train", verb).rstrip().splitlines()]

@@ -92,8 +92,13 @@ class Judgement:
         wrong = 0.0
         for vocabulary, size in enumerate(sizes):
             here = [place for place, one in enumerate(vocabularies) if one == vocabulary]
-            columns = (self.labels, self.readings, self.beliefs, self.confidences)
-            wrong += wrong_labels(*(column[:, here].ravel() for column in columns), size)
+            wrong += wrong_labels(
+                self.labels[:, here].ravel(),
+                self.readings[:, here].ravel(),
+                self.beliefs[:, here].ravel(),
+                self.confidences[:, here].ravel(),
+                size,
+            )
         return round(wrong)
 
     def suspected(self, count: int) -> Array:

@@ -47,7 +47,8 @@ def findings_of(names=NAMES, records=12, twins=(), **more) -> Findings:
     judgement = Judgement(
         split=np.zeros(records, int), record=np.arange(records), row=10 * np.arange(records),
         labels=labels, readings=readings, confidences=confidences,
-        beliefs=np.where(labels == readings, confidences, 0.01), fold=np.zeros(records, int), power=np.ones(records),
+        beliefs=np.where(labels == readings, confidences, 0.01), fold=np.zeros(records, int),
+        power=np.ones(records),
     )  # fmt: skip
     given = {
         "run": "/tmp/runs/<i>7", "info": info, "sources": {"train": Source()}, "folds": 0,
