@@ -14,7 +14,8 @@ from convert.dataset.read import read_dataset
 from convert.errors import TooManyBadRowsError, UsageError
 from convert.job import convert_dataset
 from convert.job.label_notes import label_of
-from convert.plan.corrections import Corrections, read_corrections
+from convert.plan.corrections import Corrections
+from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.verify import VerifyConfig, verify_dataset
 from convert.write.inputs import open_manifest
