@@ -168,7 +168,7 @@ def _find(
     cache = run.config().get("cache") if is_own else None
     with contextlib.ExitStack() as stack:
         folds = [stack.enter_context(read_run(path)) for path in fold_paths]
-        judgement = judge_all(run, folds, dataset, cache)
+        judgement = judge_all(run, folds, dataset, cache, is_own=is_own)
     sources = {
         split: open_split(dataset, split, cache, config.manifest)
         for split in dataset.info.splits

@@ -305,6 +305,7 @@ def test_a_promise_is_printed_with_what_it_rests_on(run):
         info=INFO,
         worst=[],
         rows=[],
+        paths=[],
     )
     line = (
         "99% exact           from a confidence of 0.974881: 83.3% of records, 0 of 500 misread, so "
