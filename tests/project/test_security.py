@@ -7,10 +7,12 @@ import json
 import os
 import pickle
 import re
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 from checkpoint_cases import rewritten
 from convert_cases import ALL, command, convert, draw_sources, encoded, write_manifest
@@ -19,6 +21,7 @@ from irregular import KINDS
 from PIL import Image
 from train_cases import learn
 
+from convert.dataset.path_table import write_source_paths
 from convert.dataset.read import read_dataset
 from convert.errors import FormatError, ImageError, UsageError
 from convert.images import ImageOptions, render
@@ -26,6 +29,7 @@ from convert.images.sources.reader import SourceReader
 from convert.storage.regular_files import open_regular
 from train.cache.folder import CacheFolder
 from train.errors import CheckpointError, RecordError, ShardfeedError
+from train.input.open_source import open_source
 from train.runs.folder import BEST, FILES, RunFolder
 from train.runs.trained import open_trained
 
@@ -161,6 +165,24 @@ def run(tmp_path: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"dataset": "d", "dataset_id": "i"}))
     return tmp_path / "run"
+
+
+def test_paths_in_sources_parquet(dataset: Path, tmp_path: Path) -> None:
+    """The paths in `sources.parquet` are names to print: no file is opened by them."""
+    folder = shutil.copytree(dataset, tmp_path / "out")
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
+    paths = pa.array([str(tmp_path / "pipe"), "\x1b[2J/etc/passwd"] * 10, pa.large_string())
+    with (folder / "sources.parquet").open("wb") as file:
+        write_source_paths(file, paths, read_dataset(str(folder)).plan_id)
+    shard = next(folder.glob("*train*-of-?????"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    reader = open_source(str(folder), "train", 1).reader
+    with pytest.raises(RecordError) as caught:
+        reader.gather(np.arange(reader.num_records))
+    assert "\x1b" not in str(caught.value)
+    assert str(tmp_path / "pipe") in str(caught.value) or r"\x1b[2J/etc" in str(caught.value)
 
 
 def test_values_of_a_run(run: Path, tmp_path: Path) -> None:

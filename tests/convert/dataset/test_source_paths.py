@@ -173,6 +173,22 @@ def test_damage_is_told(dataset: Path, damage, problem: str, verdict: str) -> No
     assert line.startswith(f"{SOURCE_PATHS}: {verdict}")
 
 
+def test_no_flipped_bit_gives_a_row_another_path(dataset: Path) -> None:
+    whole = (dataset / SOURCE_PATHS).read_bytes()
+    expected = [f"i/{row}.png" for row in range(20)]
+    paths, found = read_source_paths(str(dataset)), 0
+    assert paths is not None
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        (dataset / SOURCE_PATHS).write_bytes(flipped)
+        try:
+            assert paths.of(range(20)) == expected
+        except FormatError:
+            found += 1
+    assert found > len(whole) / 2
+
+
 def test_the_paths_of_another_converter_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
