@@ -23,7 +23,7 @@ help: ## Lists the targets.
 setup: $(READY) ## Installs everything into .venv.
 
 # Pillow-SIMD first and never from a cache: a wheel that was built for another CPU would be used.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml setup.py constraints.txt
 	@missing=$$(.ci/system-packages --required); \
 	if [ -n "$$missing" ]; then \
 	    echo "shardfeed needs system packages; run: apt-get install --yes $$missing" >&2; exit 1; \

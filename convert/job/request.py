@@ -10,7 +10,8 @@ from convert.errors import UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
-from convert.plan.corrections import NO_CORRECTIONS, Corrections, read_corrections
+from convert.plan.corrections import NO_CORRECTIONS, Corrections
+from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.storage.places import filesystem_of, real_place
 from convert.write.inputs import (

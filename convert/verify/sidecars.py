@@ -17,7 +17,7 @@ from convert.dataset.info import (
     SUCCESS,
     DatasetInfo,
 )
-from convert.dataset.source_paths import FileDigest
+from convert.dataset.path_table import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
 from convert.plan.rejected_rows import Quarantined

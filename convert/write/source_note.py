@@ -20,8 +20,8 @@ import google_crc32c
 
 from convert.dataset.folder import Folder
 from convert.dataset.info import SOURCE
+from convert.dataset.path_table import FileDigest
 from convert.dataset.read import open_folder
-from convert.dataset.source_paths import FileDigest
 from convert.errors import FormatError, ImageError, UsageError
 from convert.images.sources.file_versions import Origin, Stamp, contents_digest, versions_digest
 from convert.images.sources.prefetch import READ_THREADS

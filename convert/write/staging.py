@@ -31,7 +31,7 @@ from convert.dataset.info import (
     DatasetInfo,
     Shard,
 )
-from convert.dataset.source_paths import FileDigest, write_source_paths
+from convert.dataset.path_table import FileDigest, write_source_paths
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import FormatError, TryAgainError
 from convert.images.formats.jpeg.decoder import JPEG_DECODER_VERSION

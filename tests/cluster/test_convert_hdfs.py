@@ -24,6 +24,7 @@ from hdfs_cases import (
 )
 
 from convert.config import ConvertConfig
+from convert.dataset.source_paths import read_source_paths
 from convert.errors import TryAgainError, UsageError
 from convert.job import convert_dataset
 from convert.storage.hdfs import client as hdfs_client
@@ -59,6 +60,9 @@ def test_hdfs_holds_the_bytes_of_a_local_conversion(hdfs, sources, expected, enc
     done = command(f"{hdfs}/in/m.csv", f"{hdfs}/out/ds", *words(encoding))
     assert remote_digests(f"{hdfs}/out/ds") == expected[encoding]
     assert beside(f"{hdfs}/out/ds") == []
+    paths = read_source_paths(f"{hdfs}/out/ds")
+    assert paths is not None
+    assert paths.of([59, 7, 60]) == ["i/59.png", "i/7.png", ""]
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["dataset"] == f"{hdfs}/out/ds"
     assert (summary["records"], summary["quarantined"]) == (NUM_ROWS - 1, 1)

@@ -81,7 +81,7 @@ def test_every_flag_of_convert_is_described(verb):
 
 
 @pytest.mark.parametrize(
-    "verb", ["fit", "resume", "evaluate", "compare", "predict", "export", "bench"]
+    "verb", ["fit", "resume", "evaluate", "audit", "compare", "predict", "export", "bench"]
 )
 def test_the_pages_say_what_help_says(verb):
     """`.ci/write_help.py` writes it."""

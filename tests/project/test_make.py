@@ -16,7 +16,8 @@ COMPILER = '#!/bin/sh\nexec grep --quiet --fixed-strings --file="$(dirname "$0")
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What `make setup` looks at, and a compiler that finds the headers listed beside it."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", ".ci/system-packages"):
+    copied = "Makefile", "pyproject.toml", "setup.py", "constraints.txt", ".ci/system-packages"
+    for name in copied:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
     compiler = tmp_path / "bin" / "cc"

@@ -6,7 +6,7 @@ import tomllib
 
 from conftest import ROOT
 
-PACKAGES = ("convert", "train")
+PACKAGES = ("convert", "train", "shardfeed")
 
 
 def test_all_that_is_needed_is_packaged() -> None:

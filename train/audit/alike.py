@@ -12,7 +12,7 @@ stroke more does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ _CLEARLY = 8  # levels of 255: noise of a flat ground stays below
 _MOST_BITS = _WORDS - 1  # more could differ in each of the words
 _NEIGHBOURS = 16
 _MOST_LEVELS = 48  # half of what the faintest strokes of captchas differ from their ground
-_MOST_PAIRS = 10_000  # whose pixels are compared; the most alike first
+_MOST_PAIRS = 10_000  # whose pixels are compared: the most alike
 _CHUNK_BYTES = 16 << 20  # of pixels, read at once
 
 
@@ -128,7 +128,7 @@ def find_twins(looks: Looks, labels: Array, read: Callable[[int], Array]) -> lis
     near = [pair for pair in _near_pairs(looks.hashes, labels) if pair not in equal]
     near = [
         pair
-        for pair in near[:_MOST_PAIRS]
+        for pair in near
         if looks.digests[pair[0]] != looks.digests[pair[1]] and are_alike(*map(read, pair))
     ]
     return [
@@ -137,30 +137,33 @@ def find_twins(looks: Looks, labels: Array, read: Callable[[int], Array]) -> lis
     ]
 
 
-def _equal_pairs(digests: Array, labels: Array) -> Iterator[tuple[int, int]]:
-    """Yields neighbours of equal digests and different labels, in an order of both."""
+def _equal_pairs(digests: Array, labels: Array) -> list[tuple[int, int]]:
+    """Returns neighbours of equal digests and different labels, in an order of both."""
     order = np.lexsort((*labels.T, digests))
     first, second = order[:-1], order[1:]
     is_pair = (digests[first] == digests[second]) & (labels[first] != labels[second]).any(axis=1)
-    yield from _pairs(first[is_pair], second[is_pair])
+    return [(min(pair), max(pair)) for pair in zip(*_lists(first, second, is_pair), strict=True)]
 
 
 def _near_pairs(hashes: Array, labels: Array) -> list[tuple[int, int]]:
     """Returns pairs of nearly equal hashes and different labels, the most alike first."""
-    found: dict[tuple[int, int], int] = {}
+    num_records = len(hashes)
+    pairs, bits = np.empty(0, np.int64), np.empty(0, np.int64)
     for word in range(_WORDS):
-        order = np.lexsort((*np.roll(hashes, -word, axis=1).T[::-1],))
-        for step in range(1, min(_NEIGHBOURS, len(order) - 1) + 1):
+        order = np.lexsort(np.roll(hashes, -word, axis=1).T[::-1])
+        for step in range(1, min(_NEIGHBOURS, num_records - 1) + 1):
             first, second = order[:-step], order[step:]
             is_near = hashes[first, word] == hashes[second, word]
             first, second = first[is_near], second[is_near]
-            bits = np.bitwise_count(hashes[first] ^ hashes[second]).sum(axis=1)
-            is_pair = (bits <= _MOST_BITS) & (labels[first] != labels[second]).any(axis=1)
-            pairs = _pairs(first[is_pair], second[is_pair])
-            found.update(zip(pairs, bits[is_pair].tolist(), strict=True))
-    return sorted(found, key=lambda pair: (found[pair], pair))
+            differ = np.bitwise_count(hashes[first] ^ hashes[second]).sum(axis=1)
+            is_pair = (differ <= _MOST_BITS) & (labels[first] != labels[second]).any(axis=1)
+            codes = np.minimum(first, second) * num_records + np.maximum(first, second)
+            pairs, places = np.unique(np.append(pairs, codes[is_pair]), return_index=True)
+            bits = np.append(bits, differ[is_pair])[places]
+            best = np.argsort(bits, kind="stable")[:_MOST_PAIRS]
+            pairs, bits = pairs[best], bits[best]
+    return [divmod(pair, num_records) for pair in pairs.tolist()]
 
 
-def _pairs(first: Array, second: Array) -> list[tuple[int, int]]:
-    both = np.sort(np.stack([first, second], axis=1), axis=1)
-    return [(int(a), int(b)) for a, b in both]
+def _lists(first: Array, second: Array, chosen: Array) -> tuple[list[int], list[int]]:
+    return first[chosen].tolist(), second[chosen].tolist()

@@ -127,7 +127,9 @@ def audit_run(run: RunFolder, config: AuditConfig, say: Say = lambda line: None)
         folder = _make_folder(run, None if is_own else dataset.info)
         paths: list[str] = []
         if config.folds:
-            paths = train_folds(run, folder, config.folds, dataset.path, config.model, say)
+            paths = train_folds(
+                run, folder, config.folds, dataset.path, config.model, config.augment, say
+            )
         found = _find(run, paths, dataset, config, is_own=is_own)
         _write(os.path.join(folder, TABLE), table(found))
         _write(os.path.join(folder, PAGE), page(found, config.pictures))
@@ -166,7 +168,7 @@ def _find(
     cache = run.config().get("cache") if is_own else None
     with contextlib.ExitStack() as stack:
         folds = [stack.enter_context(read_run(path)) for path in fold_paths]
-        judgement = judge_all(run, folds, dataset, cache)
+        judgement = judge_all(run, folds, dataset, cache, is_own=is_own)
     sources = {
         split: open_split(dataset, split, cache, config.manifest)
         for split in dataset.info.splits

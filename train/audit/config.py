@@ -20,6 +20,7 @@ class AuditConfig:
         pictures: Doubtful records on the page at most. In [1, 2,000].
         manifest: The dataset's manifest, which names images where the dataset does not.
         model: `module:function` of the user's, named again to be imported. None: a network of ours.
+        augment: The same for the function that changes training images. Only for `folds`.
     """
 
     dataset: str | None = None
@@ -27,6 +28,7 @@ class AuditConfig:
     pictures: int = 200
     manifest: str | None = None
     model: str | None = None
+    augment: str | None = None
 
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1:

@@ -10,18 +10,24 @@ from typing import Any
 import keras
 
 from convert.storage.places import filesystem_of
-from train.config import TrainConfig, is_custom
+from train.config import TrainConfig
 from train.errors import UsageError
 from train.runs.folder import RunFolder
 from train.runs.new_folder import CONFIG
-from train.training.resume import resume_training
+from train.training.resume import require_named, resume_training
 from train.training.start import train_model
 
 Say = Callable[[str], None]
 
 
 def train_folds(
-    run: RunFolder, folder: str, count: int, dataset: str, model: str | None, say: Say
+    run: RunFolder,
+    folder: str,
+    count: int,
+    dataset: str,
+    model: str | None,
+    augment: str | None,
+    say: Say,
 ) -> list[str]:
     """Trains a run for each fold, or goes on with it; one that is complete stays as it is.
 
@@ -31,23 +37,21 @@ def train_folds(
         count: How many. At least 2.
         dataset: The run's own dataset.
         model: The user's function that builds the network, named again. None: a network of ours.
+        augment: The same for the function that changes training images.
         say: Called with one line for each thing a user may want to know meanwhile.
 
     Returns:
         Their folders.
 
     Raises:
-        UsageError: The run was made with --overfit, or its network must be named again.
+        UsageError: The run was made with --overfit, or a function of the user's must be named
+            again.
         ShardfeedError: As a training would.
         StoppedError: SIGTERM or Ctrl-C came; the same audit goes on.
     """
     options = run.config()
-    own = str(options.get("model"))
-    if is_custom(own) and model != own:
-        raise UsageError(
-            f"{run.address}: its model is built by {own}, which is imported only if it is named. "
-            f"If you trust it, repeat --model {own}."
-        )
+    named = {"model": model, "augment": augment}
+    require_named(options, [name for name in named if named[name] == options.get(name)], run)
     if options.get("overfit") is not None:
         raise UsageError(
             f"{run.address}: was trained with --overfit on a few records, so there is nothing to "
@@ -98,8 +102,7 @@ def _train(config: TrainConfig, say: Say) -> None:
     keras.utils.clear_session()  # frees the network before
     if filesystem_of(config.run).exists(os.path.join(config.run, CONFIG)):
         changes = {"dataset": config.dataset}
-        if is_custom(config.model):
-            changes["model"] = config.model
+        changes |= {"model": config.model, "augment": config.augment}
         resume_training(config.run, changes, tell)
     else:
         train_model(config, tell)

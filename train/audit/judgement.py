@@ -28,9 +28,11 @@ class Judgement:
         row: Its manifest row, int64, shape (records,).
         labels: Classes that are given, int32, shape (records, outputs).
         readings: Likeliest classes, int32, shape (records, outputs).
-        beliefs: Probability of the classes that are given ("self-confidence"), float32 in [0, 1],
-            shape (records, outputs).
-        confidences: Probability of the likeliest classes, of the same shape.
+        beliefs: Calibrated probability of the classes that are given ("self-confidence"), float32
+            in [0, 1], shape (records, outputs).
+        confidences: That of the likeliest classes, of the same shape.
+        power: Of the product of the confidences, which is that of the whole reading, float64, shape
+            (records,).
         fold: Which fold's run has judged it, from 1; 0: the run itself. int64, shape (records,).
     """
 
@@ -41,6 +43,7 @@ class Judgement:
     readings: Array
     beliefs: Array
     confidences: Array
+    power: Array
     fold: Array
 
     @classmethod
@@ -76,7 +79,7 @@ class Judgement:
     @property
     def sureness(self) -> Array:
         """How sure the model is of its reading of a whole label, shape (records,)."""
-        product: Array = self.confidences.prod(axis=1)
+        product: Array = self.confidences.prod(axis=1) ** self.power
         return product
 
     def num_wrong(self, vocabularies: Sequence[int], sizes: Sequence[int]) -> int:
@@ -89,8 +92,13 @@ class Judgement:
         wrong = 0.0
         for vocabulary, size in enumerate(sizes):
             here = [place for place, one in enumerate(vocabularies) if one == vocabulary]
-            columns = (self.labels, self.readings, self.beliefs, self.confidences)
-            wrong += wrong_labels(*(column[:, here].ravel() for column in columns), size)
+            wrong += wrong_labels(
+                self.labels[:, here].ravel(),
+                self.readings[:, here].ravel(),
+                self.beliefs[:, here].ravel(),
+                self.confidences[:, here].ravel(),
+                size,
+            )
         return round(wrong)
 
     def suspected(self, count: int) -> Array:

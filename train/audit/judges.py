@@ -9,7 +9,9 @@ import numpy as np
 
 from convert.dataset.read import OpenDataset
 from train.audit.judgement import Judgement
-from train.evaluation.evaluate import BATCH_SIZE, read_logits
+from train.evaluation.calibration import FITTED_SPLIT, Scale, calibrated
+from train.evaluation.calibration_file import read_calibration
+from train.evaluation.evaluate import BATCH_SIZE, in_chunks
 from train.input.open_source import open_batches
 from train.input.options import SourceArguments
 from train.records.batches import BatchSource
@@ -45,6 +47,8 @@ def judge_all(
     folds: Sequence[RunFolder],
     dataset: OpenDataset,
     cache: str | None,
+    *,
+    is_own: bool = True,
 ) -> Judgement:
     """Judges every record: those of a fold by the fold's run, all others by the run.
 
@@ -53,42 +57,47 @@ def judge_all(
         folds: The runs of all folds, in their order; none: the run judges all.
         dataset: The records, of the run's outputs; with folds, the run's own dataset.
         cache: As in `train.SourceOptions`.
+        is_own: Whether the dataset is the run's own.
 
     Raises:
         FormatError: A model cannot be read.
         RecordError: A record is damaged.
     """
-    parts, model = [], run.load_model()
+    parts = []
     splits = list(dataset.info.splits)
     for number, split in enumerate(splits):
         if dataset.info.num_records(split) and not (folds and split == TRAINED_ON):
             source = open_split(dataset, split, cache)
             records = np.arange(source.reader.num_records)
-            parts.append(_judge(model, source, number, records, 0))
+            is_fitted = is_own and split == FITTED_SPLIT
+            parts.append(_judge(run, source, number, records, 0, is_fitted=is_fitted))
     for index, one in enumerate(folds):
         choose = Fold(index, len(folds)).members
         members = choose(dataset.info.num_records(TRAINED_ON))
         if len(members):
             source = open_batches(_asked(dataset, TRAINED_ON, cache), choose)
             number = splits.index(TRAINED_ON)
-            parts.append(_judge(one.load_model(), source, number, members, index + 1))
+            parts.append(_judge(one, source, number, members, index + 1, is_fitted=False))
     return Judgement.join(parts)
 
 
 def _judge(
-    model: keras.Model, source: BatchSource, split: int, records: Array, fold: int
+    run: RunFolder, source: BatchSource, split: int, records: Array, fold: int, *, is_fitted: bool
 ) -> Judgement:
     """Judges all records of a source.
 
     Args:
-        model: Predicts {output name: logits}.
+        run: Its best weights judge.
         source: The records, unshuffled.
         split: Number of their split.
         records: Their numbers in it, int64, shape (records,).
-        fold: The fold whose run the model is of, from 1; 0: of the run itself.
+        fold: The fold that the run is of, from 1; 0: it is the run itself.
+        is_fitted: Whether the run was calibrated on these records.
     """
-    found = [_read(model, source, step) for step in range(source.num_steps)]
+    model, scales = run.load_model(), read_calibration(run).scales(is_fitted=is_fitted)
+    found = [_read(model, source, step, scales) for step in range(source.num_steps)]
     labels, readings, beliefs, confidences = map(np.concatenate, zip(*found, strict=True))
+    powers = np.array([scale.power for scale in scales] or [1.0])
     return Judgement(
         split=np.full(len(records), split),
         record=records,
@@ -97,17 +106,42 @@ def _judge(
         readings=readings,
         beliefs=beliefs,
         confidences=confidences,
+        power=powers[np.arange(len(records)) % len(powers)],
         fold=np.full(len(records), fold),
     )
 
 
-def _read(model: keras.Model, source: BatchSource, step: int) -> tuple[Array, ...]:
+def _read(
+    model: keras.Model, source: BatchSource, step: int, scales: Sequence[Scale]
+) -> tuple[Array, ...]:
     """Returns labels, readings and the probabilities of both, each of shape (batch, outputs)."""
     images, *columns = source.batch(0, step)
     logits = model.predict_on_batch(images)
+    numbers = step * source.batch_size + np.arange(len(images))
+    temperatures = np.array([scale.temperatures for scale in scales] or [[1.0] * len(columns)])
     results = [
-        read_logits(np.asarray(logits[name]), labels)
-        for name, labels in zip(source.output_names, columns, strict=True)
+        in_chunks(
+            _believe,
+            np.asarray(logits[name]),
+            columns[place],
+            temperatures[numbers % len(temperatures), place].astype(np.float32),
+        )
+        for place, name in enumerate(source.output_names)
     ]
-    readings, confidences, losses = (np.stack(r, axis=1) for r in zip(*results, strict=True))
-    return np.stack(columns, axis=1), readings, np.exp(-losses), confidences
+    readings, beliefs, confidences = (np.stack(r, axis=1) for r in zip(*results, strict=True))
+    return np.stack(columns, axis=1), readings, beliefs, confidences
+
+
+def _believe(logits: Array, labels: Array, temperatures: Array) -> tuple[Array, ...]:
+    """Returns the likeliest classes, and the probabilities of the labels and of these.
+
+    Args:
+        logits: float32, shape (batch, classes).
+        labels: int32, shape (batch,).
+        temperatures: float32, shape (batch,).
+    """
+    readings = logits.argmax(axis=1).astype(np.int32)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))  # over the peak: no overflow
+    probabilities = calibrated(powers, temperatures[:, None])
+    rows = np.arange(len(logits))
+    return readings, probabilities[rows, labels], probabilities[rows, readings]

@@ -42,6 +42,11 @@ def add_parser(verbs: Verbs) -> None:
     add("--manifest", metavar="FILE", help="the dataset's manifest, if the dataset has no paths")
     add_json(parser)
     add_model(parser)
+    parser.add_argument(
+        "--augment",
+        metavar="MODULE:FUNCTION",
+        help="the run's own augmentation, for --folds: imports the module",
+    )
     parser.set_defaults(verb=_audit)
 
 
@@ -52,6 +57,7 @@ def _audit(namespace: argparse.Namespace) -> int:
         pictures=namespace.pictures,
         manifest=namespace.manifest,
         model=namespace.model,
+        augment=namespace.augment,
     )
     from train.runs.open import read_run
 

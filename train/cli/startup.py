@@ -46,6 +46,12 @@ def import_keras() -> None:
     except (ImportError, ValueError) as error:
         backend = os.environ.get("KERAS_BACKEND")
         if not backend:
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if (missing or "").partition(".")[0] == "tensorflow":
+                raise UsageError(
+                    "TensorFlow is not installed. Install it with `pip install tensorflow`, or set "
+                    "KERAS_BACKEND=jax if JAX is."
+                ) from error
             raise
         raise UsageError(
             f"KERAS_BACKEND={backend}: Keras cannot load it: {error}. Install it, or set another "

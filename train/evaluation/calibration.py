@@ -35,7 +35,7 @@ def calibrated(probabilities: Any, temperature: Any, xp: Any = np) -> Any:
     Returns:
         Of the same type and shape, in [0, 1].
     """
-    # Of the largest: a power of 1 / 21,000 may be too small for a float32.
+    # Of the largest: a power of 1 / 50,000 may be too small for a float32.
     shares = probabilities / xp.max(probabilities, axis=-1, keepdims=True)
     powers = shares ** (1 / temperature)
     return powers / xp.sum(powers, axis=-1, keepdims=True)

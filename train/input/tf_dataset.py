@@ -88,8 +88,17 @@ def as_tf_dataset(
         epochs: Epochs that one iteration goes through.
         start_step: Batches that the first iteration leaves out. In [0, num_steps].
         clock: Measures the time that the consumer waits.
+
+    Raises:
+        UsageError: TensorFlow is not installed.
     """
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "TensorFlow is not installed. Install it with `pip install tensorflow`, or use "
+            "load_numpy."
+        ) from error
 
     check_start_step(source, start_step)
     # Each new iteration over the dataset asks once, and gets the next number.

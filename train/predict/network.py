@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import keras
@@ -31,6 +30,36 @@ class Reading:
     confidences: Floats
 
 
+class _Likeliest(keras.Model):
+    """From images to the likeliest classes and their confidences, for each output.
+
+    No functional model: its operations would have names of their own, which those of a saved
+    network may have already.
+
+    Args:
+        network: From images to {output name: probabilities}.
+        top_k: As for `BatchReader`.
+        scale: As for `BatchReader`.
+    """
+
+    def __init__(self, network: keras.Model, top_k: int, scale: Scale | None) -> None:
+        super().__init__(name="likeliest")
+        self._network, self._top_k = network, top_k
+        self._temperatures = None if scale is None else tuple(scale.temperatures)
+
+    def call(self, images: Any) -> list[Any]:
+        """Returns confidences and classes in turn, each of shape (batch, k)."""
+        best = []
+        # Chosen here, inside the graph: 4 x 21,000 classes of each image need not come out of it.
+        for index, output in enumerate(self._network(images, training=False).values()):
+            confidences, classes = ops.top_k(output, min(self._top_k, output.shape[-1]))
+            if self._temperatures is not None:
+                sharpened = calibrated(output, self._temperatures[index], ops)
+                confidences = ops.take_along_axis(sharpened, classes, axis=-1)
+            best += [confidences, classes]
+        return best
+
+
 class BatchReader:
     """Reads batches with a graph that is built for one size of them, once.
 
@@ -44,17 +73,7 @@ class BatchReader:
     def __init__(
         self, model: keras.Model, batch_size: int, top_k: int, scale: Scale | None = None
     ) -> None:
-        probabilities = with_probabilities(model)
-        temperatures = scale.temperatures if scale else repeat(None)
-        best = []
-        # Chosen inside the network: 4 x 21,000 classes of each image need not come out of it.
-        for output, temperature in zip(probabilities.output.values(), temperatures, strict=False):
-            confidences, classes = ops.top_k(output, min(top_k, output.shape[-1]))
-            if temperature is not None:
-                sharpened = calibrated(output, temperature, ops)
-                confidences = ops.take_along_axis(sharpened, classes, axis=-1)
-            best += [confidences, classes]
-        self._model = keras.Model(probabilities.input, best)
+        self._model = _Likeliest(with_probabilities(model), top_k, scale)
         self._batch_size = batch_size
         self._built = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -55,7 +55,7 @@ def resume_training(
     """
     with resumed_run(path, say) as run:
         stored = run.config()
-        _require_named(stored, changes, run)
+        require_named(stored, changes, run)
         config = _config(stored, changes, run)
         with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
             return _resume(run, config, stored, datasets, say)
@@ -151,14 +151,20 @@ def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolde
     return asked
 
 
-def _require_named(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> None:
-    """Raises unless a function of the user's is named again: a file may not choose what runs."""
+def require_named(stored: Mapping[str, Any], given: Collection[str], run: RunFolder) -> None:
+    """Raises unless a function of the user's is named again: a file may not choose what runs.
+
+    Args:
+        stored: Content of the run's config.json.
+        given: Names of the options that the user repeated.
+        run: The run.
+    """
     for option, does in (
         ("model", "model is built"),
         ("augment", "training images are changed"),
     ):
         name = stored.get(option)
-        if is_custom(name) and option not in changes:
+        if is_custom(name) and option not in given:
             raise UsageError(
                 f"{run.address}: its {does} by {name}, which is imported only if it is named. "
                 f"If you trust it, repeat --{option} {name}."

@@ -1,5 +1,6 @@
 """`sources.parquet` names the image of each manifest row, and is no part of the dataset's bytes."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 from convert_cases import convert, draw_sources, png, write_manifest
 from verify_cases import flip, problems
 
-from convert.dataset import source_paths
 from convert.dataset.info import SOURCE, SOURCE_PATHS
+from convert.dataset.path_table import FileDigest, PathTable, write_source_paths
 from convert.dataset.read import open_dataset
-from convert.dataset.source_paths import SourcePaths, read_source_paths, write_source_paths
+from convert.dataset.source_paths import SourcePaths, read_source_paths
 from convert.errors import FormatError
+from convert.storage.local import LocalFileSystem
+from convert.write.staging import Staging
 
 REMOVE = "Remove it: the dataset is whole without, but then only rows are named, no files."
 
@@ -47,7 +50,8 @@ def test_every_row_of_the_manifest_has_its_path(dataset: Path) -> None:
 
 def test_other_programs_read_it_as_a_table_in_the_order_of_the_rows(dataset: Path) -> None:
     table = pq.read_table(dataset / SOURCE_PATHS)
-    assert table.schema.names == ["path"]
+    assert table.schema.names == ["row", "path"]
+    assert table.column("row").to_pylist() == list(range(20))
     assert table.column("path")[7].as_py() == "i/7.png"
 
 
@@ -85,10 +89,8 @@ def test_many_paths_are_written_and_read_by_parts(
     paths, sizes = written(dataset, num_rows)
     assert max(sizes) < sum(sizes) / 5
     read = []
-    group_of = source_paths._Opened.group
-    monkeypatch.setattr(
-        source_paths._Opened, "group", lambda file, g: read.append(g) or group_of(file, g)
-    )
+    group_of = PathTable.group
+    monkeypatch.setattr(PathTable, "group", lambda file, g: read.append(g) or group_of(file, g))
     rows = [99_999, 16_384, 0, 16_383, 99_000]
     assert paths.of(rows) == [f"{row:x}" * 9 for row in rows]
     assert read == [0, 1, 6]
@@ -122,12 +124,20 @@ def of_another_plan(path: Path) -> None:
         write_source_paths(file, texts, "0" * 64)
 
 
-def of_another_schema(path: Path) -> None:
-    plan_id = open_dataset(str(path.parent)).info.plan_id
-    table = pa.table({"path": pa.array([b"a"])}).replace_schema_metadata(
-        {"shardfeed.plan_id": plan_id}
-    )
-    pq.write_table(table, path)
+def of_the_plan(*fields: pa.Field):
+    """Returns a function that writes one row, of number 1, under the dataset's plan id."""
+
+    def write(path: Path) -> None:
+        plan_id = open_dataset(str(path.parent)).info.plan_id
+        schema = pa.schema(fields, {"shardfeed.plan_id": plan_id})
+        values = {"row": [1], "path": ["a"]}
+        pq.write_table(pa.table(values, schema), path)
+
+    return write
+
+
+ROW = pa.field("row", pa.int64(), nullable=False)
+PATH = pa.field("path", pa.string(), nullable=False)
 
 
 def as_a_link(path: Path) -> None:
@@ -142,7 +152,12 @@ def as_a_link(path: Path) -> None:
         (replace_by(b""), "is damaged", "its size or digest is not that in"),
         (replace_by(b"PAR1" * 50), "is damaged", "its size or digest is not that in"),
         (of_another_plan, "is not of this dataset", "its size or digest is not that in"),
-        (of_another_schema, "is not as convert wrote it", "its size or digest is not that in"),
+        (of_the_plan(ROW, PATH), "is damaged", "its size or digest is not that in"),
+        (
+            of_the_plan(ROW, PATH.with_nullable(True)),
+            "is not as convert wrote it",
+            "its size or digest is not that in",
+        ),
         (as_a_link, "cannot be read: a link, expected a file", "a link, expected a file"),
     ],
 )
@@ -152,10 +167,26 @@ def test_damage_is_told(dataset: Path, damage, problem: str, verdict: str) -> No
     paths = read_source_paths(str(dataset))
     assert paths is not None
     with pytest.raises(FormatError) as error:
-        paths.of([3])
+        paths.of([0])
     assert str(error.value) == f"{path}: {problem}. {REMOVE}"
     (line,) = problems(dataset)
     assert line.startswith(f"{SOURCE_PATHS}: {verdict}")
+
+
+def test_the_paths_of_another_converter_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On HDFS, where several may be at work; theirs may come from another version of pyarrow."""
+    monkeypatch.setattr(LocalFileSystem, "is_local", False)
+    staging = Staging(str(tmp_path / "out"), "0" * 64)
+    staging.prepare()
+    theirs, ours = (Path(staging.dataset, SOURCE_PATHS), tmp_path / "part")
+    theirs.write_bytes(b"theirs")
+    ours.write_bytes(b"ours")
+    found = staging._publish_paths(str(ours), FileDigest(4, "ours"))
+    assert found == FileDigest(6, hashlib.sha256(b"theirs").hexdigest())
+    assert theirs.read_bytes() == b"theirs"
+    assert not ours.exists()
 
 
 def test_verify_misses_a_file_that_has_a_digest(dataset: Path) -> None:

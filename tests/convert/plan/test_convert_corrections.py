@@ -14,7 +14,8 @@ from convert.dataset.read import read_dataset
 from convert.errors import TooManyBadRowsError, UsageError
 from convert.job import convert_dataset
 from convert.job.label_notes import label_of
-from convert.plan.corrections import Corrections, read_corrections
+from convert.plan.corrections import Corrections
+from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.verify import VerifyConfig, verify_dataset
 from convert.write.inputs import open_manifest
@@ -146,7 +147,7 @@ def test_texts_of_another_length_than_the_columns(tmp_path: Path) -> None:
             "path,text,decision\na,b,maybe\n",
             ": line 2: the decision 'maybe' is none of label, suggestion, neither.",
         ),
-        ('path,text\n"a,b\n', ": line 3: unexpected end of data."),
+        ('path,text\n"a,b\n', ": line 2: unexpected end of data."),
         (b"path,text\n\xff,b\n", ": cannot be read: it is not UTF-8 text."),
         (None, ": no such file. Check the path."),
     ],

@@ -108,6 +108,9 @@ def test_images_may_move(roots: Path, way: str) -> None:
     ]
     assert run(roots, "C")[1] == []
     assert digests(roots / "out") == before
+    (roots / "out/sources.parquet").unlink()  # its digest was kept
+    (problem,) = verify_dataset(VerifyConfig(dataset=str(roots / "out"), workers=1)).problems
+    assert problem.file == "sources.parquet"
 
 
 def test_dataset_and_images_may_move_together(roots: Path) -> None:

@@ -293,3 +293,12 @@ def test_a_damaged_calibration_is_one_line(untrained_run, sources, tmp_path):
         f"{run.path}/best.keras: its calibration.json cannot be read: it does not say how many "
         "records it is of. Restore it, or train again."
     )
+
+
+def test_a_trained_run_is_calibrated_from_end_to_end(run, small_dataset, tmp_path):
+    """Its network has operations of its own, whose names no other may take."""
+    folder = RunFolder.open(str(run[0]))
+    images = open_source(str(small_dataset), "validation", 30).batch(0, 0)[0]
+    _, rows = predict(folder, tmp_path, split="validation", format="jsonl")
+    expected = sure_of(probabilities_of(folder, images), read_calibration(folder).scale)
+    assert [row["confidence"] for row in rows] == pytest.approx(expected, abs=2e-6, rel=1e-3)

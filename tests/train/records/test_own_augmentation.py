@@ -10,11 +10,12 @@ import pytest
 from train_cases import learn, train
 
 from train import load_numpy
+from train.audit.fold_runs import train_folds
 from train.config import TrainConfig
 from train.errors import UsageError
 from train.records.augment import STRENGTHS, augment
 from train.records.draws import Draws
-from train.runs.checkpoints.checkpoint import _digest
+from train.runs.checkpoints.checkpoint import content_digest
 from train.runs.folder import RunFolder
 from train.training.job import Job
 from train.training.resume import resume_training
@@ -155,7 +156,11 @@ def test_a_resume_imports_no_function_that_is_not_named_again(tiny_dataset, tmp_
         f"{run}: its training images are changed by tests_augment:darken, which is imported only "
         "if it is named. If you trust it, repeat --augment tests_augment:darken."
     )
-    assert "tests_augment" not in sys.modules
+    with pytest.raises(UsageError) as refused_too:
+        folder = RunFolder.open(str(run))
+        train_folds(folder, str(tmp_path / "folds"), 2, str(tiny_dataset), None, None, print)
+    assert str(refused_too.value) == str(refused.value)
+    assert "tests_augment" not in sys.modules and not (tmp_path / "folds").exists()
     changes = {"epochs": 2, "augment": "tests_augment:darken"}
     assert resume_training(str(run), changes).epochs == 2
 
@@ -175,6 +180,6 @@ def test_a_run_of_an_earlier_version_goes_on(then, now, tiny_dataset, tmp_path):
         content = json.loads(path.read_text())
         del content["sha256"]
         content["options"]["augment"] = then
-        path.write_text(json.dumps({**content, "sha256": _digest(content)}))
+        path.write_text(json.dumps({**content, "sha256": content_digest(content)}))
     assert run.config()["augment"] == now
     assert resume_training(str(tmp_path / "run"), {"epochs": 2}).epochs == 2

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import SAMPLE
+from convert_cases import ALL, convert, draw_sources, write_manifest
 
 from convert.dataset.read import read_dataset
 from convert.dataset.record import FOOTER_BYTES, layout_of_record, padded_varints
@@ -48,6 +49,25 @@ def test_the_message_names_the_source(dataset, small_manifest, sample_rows):
         f"{dataset / SHARD}: record 5 (manifest row {row}, {sample_rows[row]['path']}) "
         f"is damaged: its CRC is wrong. {REPAIR}"
     )
+
+
+def test_each_of_several_datasets_names_its_own_sources(tmp_path):
+    for name in ("a", "b"):
+        draw_sources(tmp_path / name, 20)
+        rows = [[f"{name}/i/{row}.png", f"{row % 2}"] for row in range(20)]
+        manifest = write_manifest(tmp_path / f"{name}.csv", ["path", "y0"], rows)
+        convert(manifest, tmp_path / f"of {name}", split=ALL)
+    (tmp_path / "of b/sources.parquet").rename(tmp_path / "kept")
+    folders = [str(tmp_path / f"of {name}") for name in ("a", "b")]
+    records = np.array([25, 3, 39, 0])
+    found = open_source(folders, "train", 1).reader
+    rows = found.rows(records).tolist()
+    assert found.sources(records) == ["", f"a/i/{rows[1]}.png", "", f"a/i/{rows[3]}.png"]
+    (tmp_path / "kept").rename(tmp_path / "of b/sources.parquet")
+    names = [f"{name}/i/{row}.png" for name, row in zip("baba", rows, strict=True)]
+    assert found.sources(records) == names
+    (tmp_path / "of b/sources.parquet").write_bytes(b"damaged")  # a name is no reason to stop
+    assert found.sources(records)[1:] == [names[1], "", names[3]]
 
 
 def test_another_manifest_is_refused(dataset):
@@ -147,7 +167,7 @@ def test_a_label_out_of_range_is_found_in_any_case(dataset, verify):
     with (dataset / SHARD).open("r+b") as file:
         file.seek(3 * STRIDE + layout.label_offset)
         file.write(b"\xff\xff\x80\x80\x00")
-    with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+\) (has a label|is dam)"):
+    with pytest.raises(RecordError, match=r"record 3 \(manifest row \d+, .*\.png\) (has|is dam)"):
         reader(dataset, verify_records=verify).gather(np.arange(25, 50))
 
 
@@ -166,8 +186,8 @@ def test_a_label_out_of_range_among_encoded_ones(encoded_datasets, tmp_path):
         with pytest.raises(RecordError) as raised:
             reader(dataset, verify_records=verify).gather(np.array([3, 2]))
         assert str(raised.value) == (
-            f"{shard}: record 2 (manifest row 0) has a label out of range: y1 is 200, "
-            f"of {num_classes} classes. {REPAIR}"
+            f"{shard}: record 2 (manifest row 0, strips/000/000000.png) has a label out of "
+            f"range: y1 is 200, of {num_classes} classes. {REPAIR}"
         )
 
 

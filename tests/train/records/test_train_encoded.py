@@ -63,7 +63,8 @@ def test_a_flipped_byte_is_found(copy: Path) -> None:
     with pytest.raises(RecordError) as caught:
         read_all(copy)
     assert str(caught.value) == (
-        f"{shard}: record {number} (manifest row {row}) is damaged: its CRC is wrong. {REPAIR}"
+        f"{shard}: record {number} (manifest row {row}, strips/000/{row:06}.png) is damaged: its "
+        f"CRC is wrong. {REPAIR}"
     )
 
 

@@ -19,7 +19,7 @@ from train.training.job import Job
 def test_folds_are_equal_parts_of_all_records(num_records, count):
     folds = [Fold(index, count) for index in range(count)]
     members = [fold.members(num_records).tolist() for fold in folds]
-    assert sorted(sum(members, [])) == [*range(num_records)]
+    assert sorted(record for part in members for record in part) == [*range(num_records)]
     assert {len(part) for part in members} <= {num_records // count, -(-num_records // count)}
     for fold, part in zip(folds, members, strict=True):
         assert sorted([*part, *fold.others(num_records)]) == [*range(num_records)]
@@ -64,11 +64,8 @@ def test_what_is_read_ahead_holds_the_records(small_dataset):
 
 def test_a_training_leaves_its_part_out(small_dataset):
     def rows(leave_out):
-        job = Job.open(
-            TrainConfig(
-                dataset=str(small_dataset), **{**BASE, "batch_size": 9}, leave_out=leave_out
-            )
-        )
+        options = {**BASE, "batch_size": 9, "leave_out": leave_out}
+        job = Job.open(TrainConfig(dataset=str(small_dataset), **options))
         records = job.training.order.records(5, 0, job.training.order.num_records)
         assert job.validation.reader.num_records == 30
         return job.training.reader.rows(records).tolist()

@@ -65,8 +65,8 @@ def test_a_label_that_is_no_class_is_found_before_the_first_step(dataset, split)
     with pytest.raises(RecordError) as caught:
         Job.open(config)
     assert str(caught.value) == (
-        f"{path}: record {place} (manifest row {row}) has a label out of range: {names[1]} is "
-        f"{sizes[1]}, of {sizes[1]} classes. {REPAIR}"
+        f"{path}: record {place} (manifest row {row}, strips/000/{row:06}.png) has a label out of "
+        f"range: {names[1]} is {sizes[1]}, of {sizes[1]} classes. {REPAIR}"
     )
     Job.open(replace(config, on_bad_record="skip"))  # others stand in for it
 

@@ -90,9 +90,11 @@ def test_a_flipped_byte_is_found_and_named(dataset, place):
     reader.gather(np.arange(25, 32))
     with pytest.raises(RecordError) as raised:
         reader.gather(np.arange(30, 34))
-    row = rows[number] if place != 63 else raised.value.args[0].split("row ")[1].split(")")[0]
+    where = f"{rows[number]}, strips/000/{rows[number]:06}.png"
+    if place == 63:  # the row itself
+        where = raised.value.args[0].split("row ")[1].split(")")[0]
     assert str(raised.value) == (
-        f"{dataset / SHARD}: record 7 (manifest row {row}) is damaged: its CRC is wrong. {REPAIR}"
+        f"{dataset / SHARD}: record 7 (manifest row {where}) is damaged: its CRC is wrong. {REPAIR}"
     )
     assert reader.failure is raised.value
 
@@ -110,8 +112,8 @@ def test_a_label_out_of_range_is_found(dataset):
     with pytest.raises(RecordError) as raised:
         open_reader(dataset).gather(np.array([27]))
     assert str(raised.value) == (
-        f"{dataset / SHARD}: record 2 (manifest row 3) has a label out of range: y3 is 100, "
-        f"of 100 classes. {REPAIR}"
+        f"{dataset / SHARD}: record 2 (manifest row 3, strips/000/000003.png) has a label out of "
+        f"range: y3 is 100, of 100 classes. {REPAIR}"
     )
 
 

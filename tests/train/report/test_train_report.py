@@ -66,7 +66,7 @@ def test_its_numbers_are_those_of_evaluate(run, browser):
         percent(evaluation.exact),
         percent(evaluation.character_accuracy),
         percent(evaluation.top5_accuracy),
-        percent(0 if isinstance(cut, str) else cut.coverage),
+        "–" if isinstance(cut, str) else percent(cut.coverage),
         percent(evaluation.label_reliability().error),
     ]
     outputs = browser.evaluate(
@@ -123,7 +123,7 @@ def test_a_report_is_no_larger_than_a_picture(run):
 
 def test_names_are_text_whatever_they_say(browser, tmp_path):
     text = shown(browser, content_of(), tmp_path)
-    for name in (*NAMES[:3], "<i>7", "/tmp/<u>strips", "<3>", "<b>y0"):
+    for name in (*NAMES[:3], "<i>7", "/tmp/<u>strips", "<3>", "<b>y0", "strips/<b>"):
         assert name in text
     assert "blank" in text  # the class without a name
     assert "␣" in text
