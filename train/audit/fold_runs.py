@@ -86,7 +86,8 @@ def fold_options(
     }
     epochs = round(known["epochs"] * count / (count - 1))
     own = {"dataset": dataset, "run": path, "epochs": epochs, "leave_out": f"{number}/{count}"}
-    return TrainConfig(**{**known, "max_minutes": None, **own})
+    # Weights of another run may have seen what the fold leaves out.
+    return TrainConfig(**{**known, "max_minutes": None, "weights": None, **own})
 
 
 def _train(config: TrainConfig, say: Say) -> None:

@@ -56,8 +56,10 @@ def test_the_table(runs, capfd):
 
 
 def test_equal_runs_and_those_without_validation(tmp_path, capfd):
+    """Also where one was made by a version that named an option otherwise."""
     short = [row[: -len(",2.5,0.5,0.25")] for row in ROWS[:1]]
-    paths = [run_at(tmp_path / name, short, HEAD) for name in "ab"]
+    named = {"a": True, "b": "default"}
+    paths = [run_at(tmp_path / n, short, HEAD, augment=value) for n, value in named.items()]
     assert run_main("compare", *paths) == 0
     out = capfd.readouterr().out.splitlines()
     assert out[1].split() == ["a", "–", "–", "–", "1", "1", "10", "40", "s", "100"]

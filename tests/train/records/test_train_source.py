@@ -208,11 +208,11 @@ def test_datasets_that_cannot_be_mixed(small_dataset, encoded_datasets):
         open_source([encoded_datasets["raw"], encoded_datasets["png"]], "train", 4)
     assert str(raised.value) == (
         f"{encoded_datasets['png']}: its encoding png is not that of "
-        f"{encoded_datasets['raw']}: raw."
+        f"{encoded_datasets['raw']}: raw. Convert it with --encoding raw."
     )
     with pytest.raises(UsageError) as raised:
         open_source([small_dataset, encoded_datasets["raw"]], "train", 4)
-    assert "is not that of" in str(raised.value) or "are not those of" in str(raised.value)
+    assert "is not that of" in str(raised.value) or "the first ones of" in str(raised.value)
 
 
 def test_no_dataset():
