@@ -45,7 +45,7 @@ class _Likeliest(keras.Model):
     def __init__(self, network: keras.Model, top_k: int, scale: Scale | None) -> None:
         super().__init__(name="likeliest")
         self._network, self._top_k = network, top_k
-        self._temperatures = scale and tuple(scale.temperatures)
+        self._temperatures = None if scale is None else tuple(scale.temperatures)
 
     def call(self, images: Any) -> list[Any]:
         """Returns confidences and classes in turn, each of shape (batch, k)."""
