@@ -67,11 +67,11 @@ function show() {
 
 function decide(card, decision) {
   const record = card.dataset.record;
-  const before = decisions.get(record);
-  if (decision === null || before?.decision === decision) {
+  if (decision === null) {
     decisions.delete(record);
   } else if (card.querySelector(`[data-decision="${decision}"]`)) {
-    decisions.set(record, { decision, text: "", label: label(card) });
+    const text = decisions.get(record)?.text ?? "";
+    decisions.set(record, { decision, text, label: label(card) });
   }
   show();
   keep();
@@ -118,8 +118,9 @@ function download() {
 for (const card of cards) {
   for (const button of card.querySelectorAll("[data-decision]")) {
     button.addEventListener("click", () => {
-      decide(card, button.dataset.decision);
-      if (button.dataset.decision === "neither") {
+      const isPressed = button.getAttribute("aria-pressed") === "true";
+      decide(card, isPressed ? null : button.dataset.decision);
+      if (!card.querySelector("input").hidden) {
         card.querySelector("input").focus();
       }
     });

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from report_cases import NAMES, info_of
 
+from convert.plan.corrections_file import read_corrections
 from train.audit.alike import Twins
 from train.audit.findings import Findings
 from train.audit.judgement import Judgement
@@ -129,6 +130,13 @@ def test_decisions_by_mouse_and_keys(browser, tmp_path):
     assert [row["path"] for row in rows] == [card["path"] for card in cards]
     assert [row["row"] for row in rows] == [card["row"] for card in cards]
     assert [row["label"] for row in rows] == [card["label"] for card in cards]
+    (tmp_path / "corrections.csv").write_text(browser.evaluate(TABLE), encoding="utf-8")
+    corrections = read_corrections(str(tmp_path / "corrections.csv"))  # as convert reads them
+    assert corrections.confirmed == 1
+    assert [(one.row, one.label, one.text) for one in corrections.entries] == [
+        (10, cards[1]["label"], cards[1]["suggestion"]),
+        (20, cards[2]["label"], '=a,"b'),
+    ]
     browser.open(path)  # they are kept
     assert text(browser, "#count") == "3 decided: 1 labels right, 1 readings right, 1 neither"
     assert save(browser) == rows
