@@ -141,7 +141,7 @@ def test_killed_before_the_report(store, there, machine, tiny_dataset, whole_run
     machine("other")
     said = []
     resume_training(ADDRESS, {}, said.append)
-    assert said == [f"{ADDRESS} is complete: 3 epochs are done"]
+    assert said[-1] == f"{ADDRESS} is complete: 3 epochs are done"
     assert (there / "report.html").exists()
     assert_whole(whole_run, there)
 
