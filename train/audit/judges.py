@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,8 @@ def judge_all(
         FormatError: A model cannot be read.
         RecordError: A record is damaged.
     """
+    # TensorFlow warns of a graph for each network, which is what folds need.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     parts = []
     splits = list(dataset.info.splits)
     for number, split in enumerate(splits):

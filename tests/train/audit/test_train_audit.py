@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,13 @@ import numpy as np
 import pytest
 from conftest import SAMPLE
 from convert_cases import convert
-from train_cases import BASE, learn, run_main, train
+from train_cases import BASE, learn, train
 
 from train.audit.alike import looks_of
 from train.audit.audit import audit_run
 from train.audit.config import AuditConfig
 from train.audit.fold_runs import fold_options
-from train.errors import MismatchError, UsageError
+from train.errors import FormatError, MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
 from train.records.folds import Fold
 from train.runs.folder import RunFolder
@@ -177,7 +176,7 @@ def test_folds_are_trained_once(folded):
 
 def test_killed_amid_a_fold_it_goes_on(folded, trained, tmp_path):
     run, said = copied(trained, tmp_path), []
-    done = forked.run(KILLED, "3", "audit", run.path, "--folds", "2", patience=600)
+    done = forked.run(KILLED, "4", "audit", run.path, "--folds", "2", patience=600)
     assert done.returncode == -9, done.stderr
     first, second = (Path(run.file("audit")) / f"fold-{k}-of-2" for k in (1, 2))
     assert (first / "report.html").exists()
@@ -240,13 +239,10 @@ def test_another_dataset_in_the_place_of_the_runs(untrained_run, tmp_path):
         audit_run(run, AuditConfig())
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(untrained_run, tmp_path, capsys):
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_stands_in_the_folders_place(untrained_run, tmp_path, kind):
     run = copied(untrained_run, tmp_path)
-    Path(run.file("audit")).symlink_to(tmp_path)
-    assert run_main("audit", run.path) == 1
-    assert "audit" in capsys.readouterr().err
-    os.unlink(run.file("audit"))
-    Path(run.file("audit")).write_text("", encoding="utf-8")
-    assert run_main("audit", run.path) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("train: error: ")
+    place = Path(run.file("audit"))
+    place.symlink_to(tmp_path) if kind == "link" else place.write_text("", encoding="utf-8")
+    with pytest.raises(FormatError, match="audit: "):
+        audit_run(run, AuditConfig())

@@ -15,6 +15,7 @@ from train.audit.alike import Twins
 from train.audit.findings import Findings
 from train.audit.judgement import Judgement
 from train.audit.page import page
+from train.audit.table import table
 
 TABLE = "window.saved"  # what the page would have downloaded
 
@@ -206,3 +207,10 @@ def test_only_its_own_script_runs():
         r"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-\S{44}'",
         policy.replace("&#39;", "'"),
     )
+
+
+def test_no_cell_of_the_table_is_a_formula():
+    lines = table(findings_of(("=a", "b"))).splitlines()
+    labels = {line.split(",")[4] for line in lines[1:]}
+    assert labels
+    assert all(label.startswith(("'=a", "b")) for label in labels)
