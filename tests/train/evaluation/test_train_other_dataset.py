@@ -168,9 +168,11 @@ def replaced_meanwhile(place):
 @pytest.mark.parametrize(("verb", "module"), [*MODULES, ("resume", "train.training.job")])
 def test_the_runs_own_dataset_is_replaced_while_it_is_read(place, verb, module, monkeypatch):
     """The error is that of the same command, run again: another dataset, exit code 2."""
+    opener = "open_source"
     if verb == "resume":
         complete_options(place)
-    monkeypatch.setattr(f"{module}.open_source", replaced_meanwhile(place))
+        opener = "open_batches"
+    monkeypatch.setattr(f"{module}.{opener}", replaced_meanwhile(place))
     errors = []
     for _ in range(2):
         with pytest.raises(MismatchError) as caught:
