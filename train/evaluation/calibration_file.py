@@ -1,4 +1,4 @@
-"""The calibration of a run, kept inside best.keras.
+"""The calibration of a run, kept inside best.keras: JSON, as the comment of the zip.
 
 There it cannot be taken for that of other weights: whoever puts others in their place, a later
 epoch or a checkpoint's, removes it with them.
@@ -11,13 +11,10 @@ import json
 from convert.storage.regular_files import open_regular
 from train.errors import FormatError
 from train.evaluation.calibration import Calibration, parse_calibration
-from train.runs.archives import read_member
+from train.runs.archives import read_comment
 from train.runs.folder import BEST, RunFolder
 
-MEMBER = "calibration.json"
-"""Its name inside best.keras."""
-
-_MOST_BYTES = 1 << 20  # 4 x 3 temperatures and 82 counts take two thousand
+_MOST_BYTES = 65_535  # of a zip's comment; 4 x 3 temperatures and 82 counts take two thousand
 
 
 def write_calibration(run: RunFolder, calibration: Calibration) -> None:
@@ -26,7 +23,11 @@ def write_calibration(run: RunFolder, calibration: Calibration) -> None:
     Raises:
         TryAgainError: The disk is full or damaged.
     """
-    run.add_to_model(BEST, MEMBER, json.dumps(calibration.to_json()) + "\n")
+    text = json.dumps(calibration.to_json()).encode()
+    if len(text) > _MOST_BYTES:
+        few = Calibration(records=calibration.records, reason="there are too many outputs")
+        text = json.dumps(few.to_json()).encode()
+    run.add_to_model(BEST, text)
 
 
 def read_calibration(run: RunFolder) -> Calibration:
@@ -41,13 +42,13 @@ def read_calibration(run: RunFolder) -> Calibration:
     path = run.file(BEST)
     try:
         with open(path, "rb", opener=open_regular) as file:
-            text = read_member(file, MEMBER, _MOST_BYTES)
-        if text is not None:
+            text = read_comment(file)
+        if text:
             return parse_calibration(text, len(run.dataset_info().outputs))
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or error
         raise FormatError(
-            f"{run.shown(BEST)}: its {MEMBER} cannot be read: {problem}. Restore it, or train "
+            f"{run.shown(BEST)}: its calibration cannot be read: {problem}. Restore it, or train "
             "again."
         ) from error
     return Calibration(
@@ -59,6 +60,6 @@ def is_calibrated(run: RunFolder) -> bool:
     """Returns whether nothing is left to fit for a run that has ended."""
     try:
         with open(run.file(BEST), "rb", opener=open_regular) as file:
-            return read_member(file, MEMBER, _MOST_BYTES) is not None
+            return bool(read_comment(file))
     except (OSError, ValueError):
         return True  # there is nothing to fit it to

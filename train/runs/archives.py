@@ -99,18 +99,14 @@ def require_real_model(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def read_member(file: BinaryIO, name: str, most_bytes: int) -> bytes | None:
-    """Returns what a member of a .keras file holds; None if it has none of this name.
+def read_comment(file: BinaryIO) -> bytes:
+    """Returns the comment of a .keras file, at most 65,535 bytes; empty if it has none.
 
     Raises:
-        ValueError: It is no such file, or the member is larger than allowed.
+        ValueError: It is no such file.
     """
     with _opened(file) as archive:
-        if name not in archive.namelist():
-            return None
-        if archive.getinfo(name).file_size > most_bytes:
-            raise ValueError(f"its {name} is larger than {most_bytes:,} bytes")
-        return archive.read(name)
+        return archive.comment
 
 
 @contextlib.contextmanager

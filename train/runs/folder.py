@@ -8,7 +8,7 @@ RUN/
   bad_records.jsonl  records that others replaced, with --on-bad-record skip
   checkpoints/       where a resume begins
   events/            for TensorBoard: curves, histograms, pictures
-  best.keras         the weights of the best epoch on the validation split, and calibration.json
+  best.keras         the weights of the best epoch on the validation split, and how sure they are
   last.keras         the weights of the last epoch
   last_raw.keras     the same before averaging; both above are averages, unless --ema is 0
   diverged.npz       the batch with which the loss became infinite or not a number
@@ -210,12 +210,19 @@ class RunFolder:
         with self._replacing(name) as part:
             shutil.copyfile(path, part)
 
-    def add_to_model(self, name: str, member: str, text: str) -> None:
-        """Adds a text to a saved model's file, which Keras passes over."""
+    def add_to_model(self, name: str, text: bytes) -> None:
+        """Adds a text to a saved model's file, as the comment of the zip.
+
+        No member: for the sake of one more Keras unpacks the file into a temporary folder.
+
+        Args:
+            name: The model's file.
+            text: At most 65,535 bytes, as zip files have it.
+        """
         with self._replacing(name) as part:
             shutil.copyfile(self.file(name), part)
             with zipfile.ZipFile(part, "a") as archive:
-                archive.writestr(member, text)
+                archive.comment = text
 
     def remove(self, name: str) -> None:
         """Removes one of the run's files, if it is there."""

@@ -202,7 +202,7 @@ def test_the_served_example_prepares_the_same(
 
 def _served(how: dict, monkeypatch: pytest.MonkeyPatch) -> Callable:
     """Returns the served example's function that prepares a file."""
-    about = json.dumps({"image": how, "outputs": []})
+    about = json.dumps({"image": how, "outputs": [], "calibration": None})
     meta = SimpleNamespace(custom_metadata_map={"shardfeed": about})
     session = SimpleNamespace(get_modelmeta=lambda: meta)
     runtime = SimpleNamespace(InferenceSession=lambda path: session)

@@ -76,18 +76,27 @@ def resumed(run, **changes):
     return said
 
 
+OF_MODELS = (
+    "epochs", "learning_rate", "weight_decay", "warmup", "label_smoothing", "clip_norm",
+    "gradient_accumulation", "ema", "class_balance", "model", "width", "precision", "head", "seed",
+)  # fmt: skip
+
+
 class OneModel:
     """Stands for `Job.model` where a new model for each of many runs would take minutes."""
 
     def __init__(self) -> None:
-        self._model = None
+        self._built = {}
 
     def __call__(self, job: Job) -> keras.Model:
-        if self._model is None:
-            self._model = build_compiled(job.config, job.info, job.training.num_steps)
-            self._fresh = read_state(self._model)
-        write_state(self._model, self._fresh, (*WEIGHTS, *METRICS))
-        return self._model
+        options = [getattr(job.config, name) for name in OF_MODELS]
+        key = str((options, job.info.classes, job.info.image_shape, job.training.num_steps))
+        if key not in self._built:
+            model = build_compiled(job.config, job.info, job.training.num_steps)
+            self._built[key] = model, read_state(model)
+        model, fresh = self._built[key]
+        write_state(model, fresh, (*WEIGHTS, *METRICS))
+        return model
 
 
 def newest(run: Path) -> Checkpoint:

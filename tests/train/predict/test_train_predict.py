@@ -286,11 +286,11 @@ def test_no_promise_without_evidence(untrained_run, calibrated_run, sources, tmp
 
 def test_a_damaged_calibration_is_one_line(untrained_run, sources, tmp_path):
     run = RunFolder(str(shutil.copytree(untrained_run.path, tmp_path / "run")))
-    run.add_to_model("best.keras", "calibration.json", '{"records": "many"}')
+    run.add_to_model("best.keras", b'{"records": "many"}')
     with pytest.raises(FormatError) as caught:
         predict(run, tmp_path, images=(sources[0],))
     assert str(caught.value) == (
-        f"{run.path}/best.keras: its calibration.json cannot be read: it does not say how many "
+        f"{run.path}/best.keras: its calibration cannot be read: it does not say how many "
         "records it is of. Restore it, or train again."
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from train.errors import CheckpointError, FormatError
-from train.evaluation.seen_images import _read_seen
+from train.evaluation.seen_images import seen_digests
 from train.model.variables import require_state
 from train.runs.archives import (
     read_array,
@@ -220,7 +220,7 @@ def test_vast_digests_are_not_known(tmp_path):
     (tmp_path / "training_images.npy").write_bytes(npy((10**12,), "'<u8'"))
     run = RunFolder(str(tmp_path))
     run.config = lambda: {"dataset": "gone", "dataset_id": "0"}
-    assert _read_seen(run) is None
+    assert seen_digests(run) is None
 
 
 def test_the_process_of_a_vast_claim_stays_small(tmp_path):

@@ -64,5 +64,5 @@ print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
 
 
 def test_the_average_is_that_of_numpy():
-    done = on_jax(SCRIPT.with_name("averaged_training.py"))
+    done = on_jax(SCRIPT.parent / "training" / "averaged_training.py")
     assert done.stdout == "jax 8\n", done.stderr
