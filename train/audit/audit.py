@@ -25,14 +25,14 @@ from train.audit.table import table
 from train.errors import UsageError
 from train.evaluation.evaluate import require_fit
 from train.evaluation.seen_images import seen_digests
-from train.runs.dataset_identity import dataset_of, reading
+from train.runs.dataset_identity import dataset_of, own_ids, reading
 from train.runs.file_kinds import require_plain
-from train.runs.folder import RunFolder
+from train.runs.folder import AUDIT, RunFolder
 from train.runs.open import read_run
 
 Say = Callable[[str], None]
 
-AUDIT, TABLE, PAGE = "audit", "audit.csv", "audit.html"
+TABLE, PAGE = "audit.csv", "audit.html"
 """The folder in a run's folder, and the files in it."""
 
 _REMEDY = "Name the original, or this one to audit it all the same: `train audit RUN DATASET`."
@@ -50,6 +50,7 @@ class AuditResult:
 
     found: Findings
     folder: str
+    can_fold: bool
 
     def lines(self) -> list[str]:
         """Returns the findings for people."""
@@ -60,10 +61,8 @@ class AuditResult:
         elif found.is_seen is None:
             judged += "; which of them the run was trained on is not known"
         elif found.num_seen:
-            judged += (
-                f", {found.num_seen:,} of them by the run that was trained on them; "
-                "--folds 3 lets others judge these"
-            )
+            judged += f", {found.num_seen:,} of them by the run that was trained on them"
+            judged += "; --folds 3 lets others judge these" if self.can_fold else ""
         return [
             judged,
             f"{found.num_suspected:,} labels are suspected to be wrong, "
@@ -118,13 +117,19 @@ def audit_run(run: RunFolder, config: AuditConfig, say: Say = lambda line: None)
     """
     with reading(lambda: dataset_of(run, config.dataset, _REMEDY)) as dataset:
         require_fit(dataset.path, dataset.info, run.dataset_info())
-        is_own = dataset.info.dataset_id == run.config()["dataset_id"]
+        own = own_ids(run.config())
+        is_own = dataset.info.dataset_id in own
+        if config.folds and len(own) > 1:
+            raise UsageError(
+                f"{run.address}: was trained on {len(own)} datasets, and --folds leaves out "
+                "records of one. Leave --folds out, or audit a run of this dataset alone."
+            )
         if config.folds and not is_own:
             raise UsageError(
                 f"{dataset.path}: is not the run's own dataset, and --folds judges what a run is "
                 "trained on. Leave --folds out."
             )
-        folder = _make_folder(run, None if is_own else dataset.info)
+        folder = _make_folder(run, None if is_own and len(own) == 1 else dataset.info)
         paths: list[str] = []
         if config.folds:
             paths = train_folds(
@@ -133,7 +138,8 @@ def audit_run(run: RunFolder, config: AuditConfig, say: Say = lambda line: None)
         found = _find(run, paths, dataset, config, is_own=is_own)
         _write(os.path.join(folder, TABLE), table(found))
         _write(os.path.join(folder, PAGE), page(found, config.pictures))
-    return AuditResult(found=found, folder=folder)
+    can_fold = is_own and len(own) == 1 and run.config().get("weights") is None
+    return AuditResult(found=found, folder=folder, can_fold=can_fold)
 
 
 def _make_folder(run: RunFolder, other: DatasetInfo | None) -> str:
@@ -141,7 +147,7 @@ def _make_folder(run: RunFolder, other: DatasetInfo | None) -> str:
 
     Args:
         run: The run.
-        other: The dataset, if it is not the run's own; it gets a folder of its own.
+        other: The dataset, if it is not the run's only one; it gets a folder of its own.
     """
     folder = run.shown(AUDIT)
     if not is_remote(folder):
@@ -168,7 +174,7 @@ def _find(
     cache = run.config().get("cache") if is_own else None
     with contextlib.ExitStack() as stack:
         folds = [stack.enter_context(read_run(path)) for path in fold_paths]
-        judgement = judge_all(run, folds, dataset, cache, is_own=is_own)
+        judgement = judge_all(run, folds, dataset, cache)
     sources = {
         split: open_split(dataset, split, cache, config.manifest)
         for split in dataset.info.splits

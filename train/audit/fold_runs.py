@@ -57,6 +57,12 @@ def train_folds(
             f"{run.address}: was trained with --overfit on a few records, so there is nothing to "
             "leave out. Audit a run of the whole training split, or without --folds."
         )
+    if options.get("weights") is not None:
+        raise UsageError(
+            f"{run.address}: began with the weights of {options['weights']}, which may have seen "
+            "what a fold leaves out, and is too short to begin without. Audit it without --folds, "
+            "or a run that began at random weights."
+        )
     paths = []
     for number in range(1, count + 1):
         path = os.path.join(folder, f"fold-{number}-of-{count}")
@@ -80,14 +86,13 @@ def fold_options(
         path: The fold's folder.
     """
     known = {
-        field.name: options[field.name]
+        field.name: options.get(field.name, field.default)
         for field in fields(TrainConfig)
-        if field.name in options or field.default is MISSING
+        if field.default is not MISSING
     }
     epochs = round(known["epochs"] * count / (count - 1))
     own = {"dataset": dataset, "run": path, "epochs": epochs, "leave_out": f"{number}/{count}"}
-    # Weights of another run may have seen what the fold leaves out.
-    return TrainConfig(**{**known, "max_minutes": None, "weights": None, **own})
+    return TrainConfig(**{**known, "max_minutes": None, "more_datasets": (), **own})
 
 
 def _train(config: TrainConfig, say: Say) -> None:
@@ -101,8 +106,9 @@ def _train(config: TrainConfig, say: Say) -> None:
 
     keras.utils.clear_session()  # frees the network before
     if filesystem_of(config.run).exists(os.path.join(config.run, CONFIG)):
-        changes = {"dataset": config.dataset}
-        changes |= {"model": config.model, "augment": config.augment}
+        # What may have changed since in the run itself, by a resume.
+        names = ("dataset", "model", "augment", "epochs", "patience", "target")
+        changes = {name: getattr(config, name) for name in names}
         resume_training(config.run, changes, tell)
     else:
         train_model(config, tell)

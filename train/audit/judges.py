@@ -10,8 +10,8 @@ import numpy as np
 
 from convert.dataset.read import OpenDataset
 from train.audit.judgement import Judgement
-from train.evaluation.calibration import FITTED_SPLIT, Scale, calibrated
-from train.evaluation.calibration_file import read_calibration
+from train.evaluation.calibration import Scale, calibrated
+from train.evaluation.calibration_file import read_calibration, scales_for
 from train.evaluation.evaluate import BATCH_SIZE, in_chunks
 from train.input.open_source import open_batches
 from train.input.options import SourceArguments
@@ -48,8 +48,6 @@ def judge_all(
     folds: Sequence[RunFolder],
     dataset: OpenDataset,
     cache: str | None,
-    *,
-    is_own: bool = True,
 ) -> Judgement:
     """Judges every record: those of a fold by the fold's run, all others by the run.
 
@@ -58,7 +56,6 @@ def judge_all(
         folds: The runs of all folds, in their order; none: the run judges all.
         dataset: The records, of the run's outputs; with folds, the run's own dataset.
         cache: As in `train.SourceOptions`.
-        is_own: Whether the dataset is the run's own.
 
     Raises:
         FormatError: A model cannot be read.
@@ -72,20 +69,26 @@ def judge_all(
         if dataset.info.num_records(split) and not (folds and split == TRAINED_ON):
             source = open_split(dataset, split, cache)
             records = np.arange(source.reader.num_records)
-            is_fitted = is_own and split == FITTED_SPLIT
-            parts.append(_judge(run, source, number, records, 0, is_fitted=is_fitted))
+            scales = scales_for(run, read_calibration(run), dataset.info.dataset_id, split)
+            parts.append(_judge(run, source, number, records, 0, scales))
     for index, one in enumerate(folds):
         choose = Fold(index, len(folds)).members
         members = choose(dataset.info.num_records(TRAINED_ON))
         if len(members):
             source = open_batches(_asked(dataset, TRAINED_ON, cache), choose)
             number = splits.index(TRAINED_ON)
-            parts.append(_judge(one, source, number, members, index + 1, is_fitted=False))
+            scales = read_calibration(one).scales()
+            parts.append(_judge(one, source, number, members, index + 1, scales))
     return Judgement.join(parts)
 
 
 def _judge(
-    run: RunFolder, source: BatchSource, split: int, records: Array, fold: int, *, is_fitted: bool
+    run: RunFolder,
+    source: BatchSource,
+    split: int,
+    records: Array,
+    fold: int,
+    scales: Sequence[Scale],
 ) -> Judgement:
     """Judges all records of a source.
 
@@ -95,9 +98,9 @@ def _judge(
         split: Number of their split.
         records: Their numbers in it, int64, shape (records,).
         fold: The fold that the run is of, from 1; 0: it is the run itself.
-        is_fitted: Whether the run was calibrated on these records.
+        scales: Calibrate its confidences; see `Calibration.scales`.
     """
-    model, scales = run.load_model(), read_calibration(run).scales(is_fitted=is_fitted)
+    model = run.load_model()
     found = [_read(model, source, step, scales) for step in range(source.num_steps)]
     labels, readings, beliefs, confidences = map(np.concatenate, zip(*found, strict=True))
     powers = np.array([scale.power for scale in scales] or [1.0])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from train.config import OF_PLACES, TrainConfig, renamed
+from train.config import OF_PLACES, TrainConfig
 from train.errors import FormatError, UsageError
 from train.pages.chart import KINDS
 from train.runs.dataset_identity import own_ids
@@ -81,7 +81,7 @@ def _read(run: RunFolder, name: str) -> Compared:
     history = [{name: float(text) for name, text in row.items()} for row in run.history()]
     if not history:
         raise FormatError(f"{run.address}: has no finished epoch yet, so nothing to compare.")
-    config = renamed(run.config())
+    config = run.config()
     known = {field.name for field in fields(TrainConfig)} - set(OF_PLACES)
     options = {name: value for name, value in config.items() if name in known}
     options["dataset"] = " ".join([config["dataset"], *config.get("more_datasets", [])])

@@ -67,6 +67,7 @@ class Calibration:
             odd ones: so the split that fitted can be judged by what has not seen it.
         evidence: What each half says of thresholds.
         reason: Why nothing was fitted; else empty.
+        parts: Records of each dataset in the split, where it is that of several.
     """
 
     records: int
@@ -74,16 +75,20 @@ class Calibration:
     halves: Sequence[Scale] = ()
     evidence: Evidence | None = None
     reason: str = ""
+    parts: Sequence[int] = ()
 
-    def scales(self, *, is_fitted: bool) -> Sequence[Scale]:
+    def scales(self, fitted: int | None = None) -> Sequence[Scale]:
         """Returns the scales of records; that of record i is number i modulo their count.
 
         Args:
-            is_fitted: Whether the records are those that it was fitted on.
+            fitted: Number of the dataset, from 0, if the records are those of it that the
+                calibration was fitted on. None: they are others.
         """
         if self.scale is None:
             return ()
-        return self.halves if is_fitted else (self.scale,)
+        if fitted is None:
+            return (self.scale,)
+        return self.halves[::-1] if sum(self.parts[:fitted]) % 2 else self.halves
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `parse_calibration` reads."""
@@ -122,9 +127,16 @@ def parse_calibration(text: bytes, num_outputs: int) -> Calibration:
     halves = content.get("halves")
     if not isinstance(halves, list) or len(halves) != 2:
         raise ValueError(f"its `halves` are {quoted(halves)}")
-    scale, *parts = (_scale(each, num_outputs) for each in (content["scale"], *halves))
+    scale, *fitted = (_scale(each, num_outputs) for each in (content["scale"], *halves))
+    parts = content.get("parts", [])
+    if not isinstance(parts, list) or not all(map(is_whole, parts)):
+        raise ValueError(f"its `parts` are {quoted(parts)}")
     return Calibration(
-        records=content["records"], scale=scale, halves=parts, evidence=_evidence(content)
+        records=content["records"],
+        scale=scale,
+        halves=fitted,
+        evidence=_evidence(content),
+        parts=tuple(parts),
     )
 
 

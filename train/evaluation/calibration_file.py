@@ -7,11 +7,13 @@ epoch or a checkpoint's, removes it with them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from convert.storage.regular_files import open_regular
 from train.errors import FormatError
-from train.evaluation.calibration import Calibration, parse_calibration
+from train.evaluation.calibration import FITTED_SPLIT, Calibration, Scale, parse_calibration
 from train.runs.archives import read_comment
+from train.runs.dataset_identity import own_ids
 from train.runs.folder import BEST, RunFolder
 
 _MOST_BYTES = 65_535  # of a zip's comment; 4 x 3 temperatures and 82 counts take two thousand
@@ -54,6 +56,15 @@ def read_calibration(run: RunFolder) -> Calibration:
     return Calibration(
         records=0, reason=f"nothing was fitted yet; `train resume {run.address}` does it"
     )
+
+
+def scales_for(
+    run: RunFolder, calibration: Calibration, dataset_id: str, split: str
+) -> Sequence[Scale]:
+    """Returns the scales of a dataset's records, in their order; see `Calibration.scales`."""
+    own = own_ids(run.config())
+    is_fitted = split == FITTED_SPLIT and dataset_id in own
+    return calibration.scales(own.index(dataset_id) if is_fitted else None)
 
 
 def is_calibrated(run: RunFolder) -> bool:

@@ -12,7 +12,7 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from train.errors import UsageError
 from train.evaluation.calibration import FITTED_SPLIT, Calibration, Scale, calibrated
-from train.evaluation.calibration_file import read_calibration
+from train.evaluation.calibration_file import read_calibration, scales_for
 from train.evaluation.predictions import (
     WORST,
     Evaluation,
@@ -236,7 +236,7 @@ def _evaluate_on(
         info = replace(info, outputs=trained.outputs, vocabularies=trained.vocabularies)
     counts = read_class_counts(run)
     model, calibration = run.load_model(), read_calibration(run)
-    scales = calibration.scales(is_fitted=is_own and split == FITTED_SPLIT)
+    scales = scales_for(run, calibration, dataset.info.dataset_id, split)
     evaluation = evaluate_source(model, source, blanks_of(info), scales=scales)
     worst = worst_records(evaluation, num_worst)
     numbers = np.array(worst, np.int64)

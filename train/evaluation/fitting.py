@@ -43,13 +43,14 @@ _SURE = 1e-12  # the nearest to 0 and 1 whose logarithms are taken
 
 
 def calibrate_run(
-    run: RunFolder, validation: BatchSource | None
+    run: RunFolder, validation: BatchSource | None, parts: Sequence[int] = ()
 ) -> tuple[Calibration, Evaluation | None]:
     """Fits the calibration of a run's best weights and adds it to best.keras.
 
     Args:
         run: The run; it has at least one epoch.
         validation: Its validation split, unshuffled, or None.
+        parts: Records of each dataset in it, where it is that of several.
 
     Returns:
         The calibration, and what the weights read in the split if it was fitted.
@@ -73,6 +74,7 @@ def calibrate_run(
         calibration, evaluation = fit_calibration(
             run.load_model(), validation, blanks_of(run.dataset_info())
         )
+        calibration = replace(calibration, parts=tuple(parts))
     write_calibration(run, calibration)
     return calibration, evaluation
 

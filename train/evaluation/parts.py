@@ -38,6 +38,7 @@ def by_part(evaluation: Evaluation, parts: Sequence[Part]) -> Iterator[tuple[Par
     start = 0
     for part in parts:
         rows = slice(start, start + part.records)
+        shift = start % len(evaluation.powers)
         start += part.records
         yield (
             part,
@@ -48,5 +49,6 @@ def by_part(evaluation: Evaluation, parts: Sequence[Part]) -> Iterator[tuple[Par
                 confidences=evaluation.confidences[rows],
                 ranks=evaluation.ranks[rows],
                 losses=evaluation.losses[rows],
+                powers=[*evaluation.powers[shift:], *evaluation.powers[:shift]],
             ),
         )

@@ -100,7 +100,7 @@ def seen_digests(run: RunFolder) -> Digests | None:
         if found.dtype == np.dtype("<u8") and found.ndim == 1:
             return found.astype(np.uint64)
     config = run.config()
-    if config.get("more_datasets"):
+    if config.get("more_datasets") or config.get("leave_out"):
         return None
     with contextlib.suppress(ShardfeedError):
         dataset = open_dataset(config["dataset"])

@@ -69,7 +69,7 @@ class Recogniser(keras.Model):
     def restart_average(self) -> None:
         """Makes the average equal to the weights, as it is before the first step."""
         for averaged, current in self._pairs:
-            averaged.assign(current)
+            averaged.assign(ops.copy(current))  # JAX would share what a step gives up
 
     def train_step(self, *args: Any) -> Any:
         """Takes a step and moves the average; signature and result are those of the backend."""

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 HISTORY, LOG = "history.csv", "log.txt"
 BEST, LAST, LAST_RAW = "best.keras", "last.keras", "last_raw.keras"
-EVENTS, CHECKPOINTS, DIVERGED = "events", "checkpoints", "diverged.npz"
+EVENTS, CHECKPOINTS, DIVERGED, AUDIT = "events", "checkpoints", "diverged.npz", "audit"
 BAD_RECORDS, CLASS_COUNTS = "bad_records.jsonl", "class_counts.json"
 SEEN, REPORT = "training_images.npy", "report.html"
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from convert.storage.places import is_remote
 from train.errors import UsageError
-from train.runs.folder import CHECKPOINTS, EVENTS, FILES
+from train.runs.folder import AUDIT, CHECKPOINTS, EVENTS, FILES
 
-_RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS)
+_RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS, AUDIT)
 
 
 def require_no_input(paths: Iterable[str], run: str, dataset: str) -> None:

@@ -73,9 +73,10 @@ def open_trained(path: str) -> Iterator[OldNetwork]:
 def _open_file(path: str) -> OldNetwork:
     if is_remote(path):
         raise UsageError(f"{path}: name its run, or copy the file to this machine.")
-    network = load_network(path, path, "Name a run, or a file that `train` made.")
+    shown, path = path, os.path.realpath(path)  # which a link may name
+    network = load_network(path, shown, "Name a run, or a file that `train` made.")
     if not isinstance(getattr(network, "output", None), dict):
-        raise FormatError(f"{path}: its output is no dict by output name, so it is none of ours.")
+        raise FormatError(f"{shown}: its output is no dict by output name, so it is none of ours.")
     classes = _described(path)
     if classes is None and os.path.basename(path) in MODELS:
         folder = os.path.dirname(path) or "."

@@ -109,6 +109,14 @@ class Job:
         )
 
     @property
+    def validation_records(self) -> list[int]:
+        """Records of each dataset in the validation split, where it is that of several."""
+        if not self.parts:
+            return []
+        found = {part.number: part.records for part in self.parts}
+        return [found.get(number, 0) for number in range(1, len(self.datasets) + 1)]
+
+    @property
     def parts(self) -> list[Part]:
         """The validation split's parts, where it is that of several datasets."""
         if len(self.datasets) == 1 or self.config.overfit is not None:

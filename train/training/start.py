@@ -97,15 +97,16 @@ def finish_run(
         say: Prints a line that stays.
         evaluation: What these weights read on validation, if it is known.
     """
-    calibration, calibrated = calibrate_run(run, job.validation)
+    calibration, calibrated = calibrate_run(run, job.validation, job.validation_records)
     say(f"calibration: {calibration}")
     read = calibrated or evaluation
     write_report(run, model, best, job.training.reader, job.validation, read, job.parts)
     for part in job.parts:
         exact, characters = (
-            best[f"{part.prefix}_{name}"] for name in ("exact", "character_accuracy")
+            best.get(f"{part.prefix}_{name}") for name in ("exact", "character_accuracy")
         )
-        say(f"{part.path}: exact {exact:.1%}, characters {characters:.1%} on validation")
+        if exact is not None and characters is not None:
+            say(f"{part.path}: exact {exact:.1%}, characters {characters:.1%} on validation")
     run.upload()
 
 

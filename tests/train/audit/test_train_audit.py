@@ -23,6 +23,7 @@ from train.errors import FormatError, MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
 from train.records.folds import Fold
 from train.runs.folder import RunFolder
+from train.training.resume import resume_training
 
 SUPPORT = Path(__file__).parents[2] / "support"
 KILLED = (
@@ -174,6 +175,16 @@ def test_folds_are_trained_once(folded):
     assert rows_of(run.path) == before
 
 
+@pytest.mark.long
+def test_folds_follow_a_run_that_was_trained_on(folded, tmp_path):
+    run, said = copied(folded[0], tmp_path), []
+    resume_training(run.path, {"epochs": 3})
+    result = audit_run(run, AuditConfig(folds=2), said.append)
+    for number in (1, 2):
+        fold = RunFolder.open(f"{result.folder}/fold-{number}-of-2")
+        assert (fold.config()["epochs"], len(fold.history())) == (6, 6)
+
+
 def test_killed_amid_a_fold_it_goes_on(folded, trained, tmp_path):
     run, said = copied(trained, tmp_path), []
     done = forked.run(KILLED, "4", "audit", run.path, "--folds", "2", patience=600)
@@ -216,12 +227,16 @@ def test_folds_take_as_many_steps_as_the_run():
         "there",
     )
     assert (config.max_minutes, config.seed, config.width) == (None, 7, BASE["width"])
+    del options["epochs"]  # by another program
+    assert fold_options(options, 2, 3, "new", "there").epochs == 30
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"overfit": 8}, "was trained with --overfit on a few records"),
+        ({"weights": "old"}, "began with the weights of old, which may have seen what a fold"),
+        ({"dataset_ids": ["a", "b"]}, "was trained on 2 datasets, and --folds leaves out records"),
         ({"model": "mine:build"}, "its model is built by mine:build, which is imported only if"),
     ],
 )

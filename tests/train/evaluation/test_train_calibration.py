@@ -144,10 +144,10 @@ def test_each_half_is_judged_by_the_other():
     of_even, of_odd = (scale.temperatures[0] for scale in found.halves)
     assert of_even == pytest.approx(0.5, rel=0.15)
     assert of_odd > 2 > found.halves[0].temperatures[0]
-    again = evaluate_source(source, source, [None] * 2, scales=found.scales(is_fitted=True))
+    again = evaluate_source(source, source, [None] * 2, scales=found.scales(0))
     assert np.array_equal(again.label_confidences, judged.label_confidences)
     assert found.evidence == judged.evidence()
-    assert found.scales(is_fitted=False) == (found.scale,)
+    assert found.scales() == (found.scale,)
     one = evaluate_source(source, source, [None] * 2, scales=[found.halves[0]])
     assert np.array_equal(one.confidences[::2], judged.confidences[::2])
     assert (one.confidences[1::2] > judged.confidences[1::2]).mean() > 0.9
@@ -168,7 +168,7 @@ def test_where_nothing_can_be_fitted_it_says_why(records, overfit, reason, monke
     run.config = lambda: {"overfit": overfit}
     source = None if records is None else Oracle(*drawn(0, records, [1.0]))
     found, evaluation = calibrate_run(run, source)
-    assert (found.scale, evaluation, found.scales(is_fitted=True)) == (None, None, ())
+    assert (found.scale, evaluation, found.scales(0)) == (None, None, ())
     assert str(found) == f"none: {reason}"
     assert written == [(run, found)]
     assert parse_calibration(json.dumps(found.to_json()).encode(), 1) == found

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 
+from convert.dataset.read import read_dataset
 from train.errors import CheckpointError, FormatError
 from train.evaluation.seen_images import seen_digests
 from train.model.variables import require_state
@@ -220,6 +221,16 @@ def test_vast_digests_are_not_known(tmp_path):
     (tmp_path / "training_images.npy").write_bytes(npy((10**12,), "'<u8'"))
     run = RunFolder(str(tmp_path))
     run.config = lambda: {"dataset": "gone", "dataset_id": "0"}
+    assert seen_digests(run) is None
+
+
+def test_what_a_run_left_out_it_has_not_seen(tiny_dataset, tmp_path):
+    """Where the list of its images is gone, the dataset cannot stand for it."""
+    run = RunFolder(str(tmp_path))
+    known = {"dataset": str(tiny_dataset), "dataset_id": read_dataset(str(tiny_dataset)).dataset_id}
+    run.config = lambda: known
+    assert len(seen_digests(run)) == 90
+    run.config = lambda: {**known, "leave_out": "1/3"}
     assert seen_digests(run) is None
 
 

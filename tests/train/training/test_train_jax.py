@@ -49,6 +49,19 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tiny_dataset, tmp_path):
     assert '"backend": "jax"' in environment
 
 
+@pytest.mark.long
+def test_a_run_that_begins_with_other_weights(tiny_dataset, tmp_path):
+    """On JAX a step gives its buffers up: the average must not share them with the weights."""
+    words = [tiny_dataset, *words_of({**FLAGS, "epochs": 1})]
+    for more in (
+        ["--run", tmp_path / "old"],
+        ["--run", tmp_path / "new", "--weights", tmp_path / "old"],
+    ):
+        done = on_jax("-m", "train", *words, *more)
+        assert done.returncode == 0, done.stderr
+    assert "weights of " in done.stderr
+
+
 def test_fit_is_not_fed_by_tensorflow(tiny_dataset):
     """Where the backend is another, nothing of ours may load it."""
     code = """

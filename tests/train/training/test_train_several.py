@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SAMPLE
 from resume_cases import FLAGS, assert_same, config, content, resumed, words_of
@@ -17,6 +18,7 @@ from convert.job import convert_dataset
 from train.config import YOUNGER, TrainConfig
 from train.errors import MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
+from train.evaluation.parts import Part, by_part
 from train.input.open_source import common_info
 from train.runs.folder import REPORT, RunFolder
 from train.runs.history import Journal
@@ -136,6 +138,16 @@ def test_evaluation_names_one_of_them(both, tiny_dataset, other):
     found = evaluate_run(run, str(other))
     assert found.is_own
     assert found.evaluation.exact == pytest.approx(best["validation_2_exact"])
+    sizes = [30, found.evaluation.labels.shape[0]]
+    assert found.calibration.parts == tuple(sizes)
+    odd = replace(found.calibration, parts=(31, 7))
+    assert [odd.scales(number) for number in (0, 1)] == [odd.halves, odd.halves[::-1]]
+    rows = slice(31, None)  # where the second begins, the other half's scale is first
+    whole = replace(found.evaluation, powers=[2.0, 3.0])
+    parts = [Part(number=1, path="a", records=31), Part(number=2, path="b", records=sizes[1] - 31)]
+    (_, first), (_, second) = by_part(whole, parts)
+    assert (first.powers, second.powers) == ([2.0, 3.0], [3.0, 2.0])
+    np.testing.assert_array_equal(second.label_confidences, whole.label_confidences[rows])
 
 
 def test_each_record_comes_once_where_there_are_no_shares(tiny_dataset, other):

@@ -40,6 +40,12 @@ def test_the_first_weights_are_the_others(whole_run, tiny_dataset):
     assert (job.options["weights"], job.options["weights_digest"]) == (str(whole_run), digest)
 
 
+def test_a_link_to_a_file(whole_run, tiny_dataset, tmp_path):
+    (tmp_path / "link.keras").symlink_to(whole_run / "best.keras")
+    _, line, _ = begun(tiny_dataset, str(tmp_path / "link.keras"))
+    assert line.startswith(f"weights of {tmp_path}/link.keras: ")
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(whole_run, tiny_dataset, tmp_path_factory, one_model):
     """A run with the weights of `old`, and that run's folder."""
