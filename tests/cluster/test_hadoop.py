@@ -23,7 +23,7 @@ def test_daemons_die_with_the_process_that_started_them(hadoop, tmp_path):
         "time.sleep(600)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
-    folder = Path(__file__).parents[1] / "support"
+    folder = Path(__file__).parents[1] / "support" / "cluster"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         daemon = Path("/proc", process.stdout.readline().strip())
         wait_until(lambda: b"java" in (daemon / "cmdline").read_bytes().split(b"\0")[0])

@@ -15,7 +15,7 @@ from convert_cases import PATIENCE, draw_sources
 from train.cli import main
 
 ROOT = Path(__file__).parents[3]
-NUM_MOMENTS = 40
+NUM_MOMENTS = 12
 NUM_FORKED = 160 if os.environ.get("CI") == "true" else 4
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.

@@ -81,7 +81,8 @@ def test_its_numbers_are_those_of_evaluate(run, browser):
     rows = browser.evaluate(
         "[...document.querySelectorAll('#misread small')].map(s => s.innerText)"
     )
-    assert rows[:10] == [f"row {row:,}" for row in result.rows]
+    named = zip(result.rows, result.paths, strict=True)
+    assert rows[:10] == [f"row {row:,} · {path}" for row, path in named]
 
 
 def test_pictures_where_nothing_is_misread_are_the_least_certain(run, small_dataset):
