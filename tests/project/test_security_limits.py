@@ -72,20 +72,24 @@ def test_outputs(tmp_path: Path, tiny_dataset: Path) -> None:
     replaced."""
     from train.predict.config import PredictConfig
     from train.predict.output import check_output
+    from train.runs.folder import RunFolder
 
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run/audit/fold-1-of-2").mkdir(parents=True)
+    run = RunFolder(str(tmp_path / "run"))
+    run.config = lambda: {"dataset": "gone", "more_datasets": [str(tiny_dataset)]}
     other, image = tmp_path / "other.csv", tmp_path / "image.png"
     other.write_text("mine")
     Image.new("RGB", (12, 8)).save(image)
 
     def check(path: Path, overwrite: bool) -> None:
         config = PredictConfig(images=(str(image),), output=str(path), overwrite=overwrite)
-        check_output(config, str(tmp_path / "run"), str(tiny_dataset))
+        check_output(config, run)
 
     with pytest.raises(UsageError, match="or replace it with --overwrite"):
         check(other, False)
     check(other, True)
-    for place in (image, tmp_path / "run/best.keras", tiny_dataset / "dataset.json"):
+    audit = tmp_path / "run/audit/fold-1-of-2/best.keras"
+    for place in (image, tmp_path / "run/best.keras", audit, tiny_dataset / "dataset.json"):
         with pytest.raises(UsageError, match="Name another --output"):
             check(place, True)
     draw_sources(tmp_path, 2)

@@ -99,7 +99,7 @@ class _Exporter:
         self._stem = config.stem(run.path)
         self._about = real_place(f"{self._stem}.json")
         paths = [self._about, *map(self._path, config.formats)]
-        require_no_input(paths, run.path, config.dataset or run.config()["dataset"])
+        require_no_input(paths, run, config.dataset)
         model = run.load_model()  # before its digest is made: it may be a file without an end
         self._description = describe(run)
         self._was_there = {  # looked at before the first is written: it will be described

@@ -21,19 +21,19 @@ from convert.storage.regular_files import open_regular
 from train.errors import UsageError
 from train.predict.config import PredictConfig
 from train.predict.paths import STDIN
+from train.runs.folder import RunFolder
 from train.runs.protected_files import require_no_input
 
 _TABLE_STARTS = (b"path,text,confidence,error,confidences", b'{"path": ')
 """How a result begins, by which one of an earlier call is known: as CSV, as JSON Lines."""
 
 
-def check_output(config: PredictConfig, run: str, dataset: str) -> None:
+def check_output(config: PredictConfig, run: RunFolder) -> None:
     """Checks that a result replaces nothing but an older one.
 
     Args:
         config: What to read, and where the result goes.
-        run: The run's folder.
-        dataset: The dataset that is read, or that the run was trained on.
+        run: The run.
 
     Raises:
         UsageError: An input stands there, or a file that is no result and may not be replaced.
@@ -41,7 +41,7 @@ def check_output(config: PredictConfig, run: str, dataset: str) -> None:
     path = config.output
     if path is None:
         return
-    require_no_input([path], run, dataset)
+    require_no_input([path], run, config.dataset)
     if os.path.islink(path) and not os.path.exists(path):
         raise UsageError(f"{path}: a link that leads nowhere. Name another --output.")
     if not os.path.exists(path):

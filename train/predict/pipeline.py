@@ -63,7 +63,7 @@ def predict_images(
         FormatError: The model or the dataset cannot be read.
         TryAgainError: The output cannot be written.
     """
-    check_output(config, run.path, config.dataset or run.config()["dataset"])
+    check_output(config, run)
     info = run.dataset_info()
     with _opened(run, config, info) as inputs:
         return _predict(run, config, info, inputs, say)

@@ -7,30 +7,33 @@ from collections.abc import Iterable
 
 from convert.storage.places import is_remote
 from train.errors import UsageError
-from train.runs.folder import AUDIT, CHECKPOINTS, EVENTS, FILES
+from train.runs.folder import AUDIT, CHECKPOINTS, EVENTS, FILES, RunFolder
 
 _RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS, AUDIT)
 
 
-def require_no_input(paths: Iterable[str], run: str, dataset: str) -> None:
+def require_no_input(paths: Iterable[str], run: RunFolder, dataset: str | None) -> None:
     """Checks that outputs replace nothing that they are made from, not even if asked to.
 
     Args:
         paths: Where outputs go.
-        run: The run's folder.
-        dataset: The dataset's folder, or its address.
+        run: The run.
+        dataset: The dataset that is read, or its address. None: those of the run.
 
     Raises:
         UsageError: One is a file of the run, or in the dataset.
     """
+    config = run.config()
+    own = [config["dataset"], *config.get("more_datasets", ())]
     for path in paths:
-        if _below(path, run).split(os.sep)[0] in _RUN_NAMES:
+        if _below(path, run.path).split(os.sep)[0] in _RUN_NAMES:
             raise UsageError(f"{path}: is a file of the run itself. Name another --output.")
-        if not is_remote(dataset) and _below(path, dataset).split(os.sep)[0] != os.pardir:
-            raise UsageError(
-                f"{path}: is inside the dataset {dataset}, where only convert writes. "
-                "Name another --output."
-            )
+        for one in own if dataset is None else [dataset]:
+            if not is_remote(one) and _below(path, one).split(os.sep)[0] != os.pardir:
+                raise UsageError(
+                    f"{path}: is inside the dataset {one}, where only convert writes. "
+                    "Name another --output."
+                )
 
 
 def _below(path: str, folder: str) -> str:
