@@ -185,6 +185,7 @@ def test_folds_follow_a_run_that_was_trained_on(folded, tmp_path):
         assert (fold.config()["epochs"], len(fold.history())) == (6, 6)
 
 
+@pytest.mark.long
 def test_killed_amid_a_fold_it_goes_on(folded, trained, tmp_path):
     run, said = copied(trained, tmp_path), []
     done = forked.run(KILLED, "4", "audit", run.path, "--folds", "2", patience=600)
