@@ -12,7 +12,7 @@ from convert.dataset.read import OpenDataset
 from train.audit.judgement import Judgement
 from train.evaluation.calibration import Scale, calibrated
 from train.evaluation.calibration_file import read_calibration, scales_for
-from train.evaluation.evaluate import BATCH_SIZE, in_chunks
+from train.evaluation.evaluate import BATCH_SIZE, look_at_batch
 from train.input.open_source import open_batches
 from train.input.options import SourceArguments
 from train.records.batches import BatchSource
@@ -63,27 +63,27 @@ def judge_all(
     """
     # TensorFlow warns of a graph for each network, which is what folds need.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    parts = []
+    model, calibration, parts = run.load_model(), read_calibration(run), []
     splits = list(dataset.info.splits)
     for number, split in enumerate(splits):
         if dataset.info.num_records(split) and not (folds and split == TRAINED_ON):
             source = open_split(dataset, split, cache)
             records = np.arange(source.reader.num_records)
-            scales = scales_for(run, read_calibration(run), dataset.info.dataset_id, split)
-            parts.append(_judge(run, source, number, records, 0, scales))
+            scales = scales_for(run, calibration, dataset.info.dataset_id, split)
+            parts.append(_judge(model, source, number, records, 0, scales))
     for index, one in enumerate(folds):
         choose = Fold(index, len(folds)).members
         members = choose(dataset.info.num_records(TRAINED_ON))
         if len(members):
             source = open_batches(_asked(dataset, TRAINED_ON, cache), choose)
             number = splits.index(TRAINED_ON)
-            scales = read_calibration(one).scales()
-            parts.append(_judge(one, source, number, members, index + 1, scales))
+            model, scales = one.load_model(), read_calibration(one).scales()
+            parts.append(_judge(model, source, number, members, index + 1, scales))
     return Judgement.join(parts)
 
 
 def _judge(
-    run: RunFolder,
+    model: keras.Model,
     source: BatchSource,
     split: int,
     records: Array,
@@ -93,15 +93,16 @@ def _judge(
     """Judges all records of a source.
 
     Args:
-        run: Its best weights judge.
+        model: Predicts {output name: logits}.
         source: The records, unshuffled.
         split: Number of their split.
         records: Their numbers in it, int64, shape (records,).
-        fold: The fold that the run is of, from 1; 0: it is the run itself.
+        fold: The fold whose run it is of, from 1; 0: of the run itself.
         scales: Calibrate its confidences; see `Calibration.scales`.
     """
-    model = run.load_model()
-    found = [_read(model, source, step, scales) for step in range(source.num_steps)]
+    found = [
+        look_at_batch(model, source, step, scales, _believe) for step in range(source.num_steps)
+    ]
     labels, readings, beliefs, confidences = map(np.concatenate, zip(*found, strict=True))
     powers = np.array([scale.power for scale in scales] or [1.0])
     return Judgement(
@@ -117,37 +118,16 @@ def _judge(
     )
 
 
-def _read(
-    model: keras.Model, source: BatchSource, step: int, scales: Sequence[Scale]
-) -> tuple[Array, ...]:
-    """Returns labels, readings and the probabilities of both, each of shape (batch, outputs)."""
-    images, *columns = source.batch(0, step)
-    logits = model.predict_on_batch(images)
-    numbers = step * source.batch_size + np.arange(len(images))
-    temperatures = np.array([scale.temperatures for scale in scales] or [[1.0] * len(columns)])
-    results = [
-        in_chunks(
-            _believe,
-            np.asarray(logits[name]),
-            columns[place],
-            temperatures[numbers % len(temperatures), place].astype(np.float32),
-        )
-        for place, name in enumerate(source.output_names)
-    ]
-    readings, beliefs, confidences = (np.stack(r, axis=1) for r in zip(*results, strict=True))
-    return np.stack(columns, axis=1), readings, beliefs, confidences
-
-
-def _believe(logits: Array, labels: Array, temperatures: Array) -> tuple[Array, ...]:
+def _believe(logits: Array, labels: Array, *temperatures: Array) -> tuple[Array, ...]:
     """Returns the likeliest classes, and the probabilities of the labels and of these.
 
     Args:
         logits: float32, shape (batch, classes).
         labels: int32, shape (batch,).
-        temperatures: float32, shape (batch,).
+        temperatures: Calibrate them, float32, shape (batch,). None: nothing does.
     """
     readings = logits.argmax(axis=1).astype(np.int32)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))  # over the peak: no overflow
-    probabilities = calibrated(powers, temperatures[:, None])
+    probabilities = calibrated(powers, temperatures[0][:, None] if temperatures else 1.0)
     rows = np.arange(len(logits))
     return readings, probabilities[rows, labels], probabilities[rows, readings]

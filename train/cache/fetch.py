@@ -8,10 +8,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from convert.dataset.folder import Folder
-from convert.dataset.info import Shard
 from convert.dataset.mapping import REPAIR
 from convert.os_errors import kind_of
 from train.cache.counts import CacheCounts
@@ -21,6 +18,7 @@ from train.cache.partial_file import Part
 from train.cache.reservations import Member
 from train.errors import FormatError, RecordError, ShardfeedError, TryAgainError
 from train.records.prefetch import read_ahead
+from train.records.reading.shards import ShardFile
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # nobody tells when another process has made room
@@ -37,22 +35,10 @@ _GONE = (
 RankOf = Callable[[str], float | None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """A shard where it comes from.
+class Item(ShardFile):
+    """A shard where it comes from."""
 
-    Attributes:
-        folder: The dataset's folder, held.
-        shard: What the dataset says of it.
-    """
-
-    folder: Folder
-    shard: Shard
-
-    @property
-    def path(self) -> str:
-        """Its file there, for messages."""
-        return self.folder.file(self.shard.file)
+    __slots__ = ()
 
     @property
     def name(self) -> str:

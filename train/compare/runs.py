@@ -10,7 +10,7 @@ from typing import Any
 from train.config import OF_PLACES, TrainConfig
 from train.errors import FormatError, UsageError
 from train.pages.chart import KINDS
-from train.runs.dataset_identity import own_ids
+from train.runs.dataset_identity import own_ids, own_paths
 from train.runs.folder import RunFolder
 from train.runs.history import Journal
 from train.runs.new_folder import name_of
@@ -84,7 +84,7 @@ def _read(run: RunFolder, name: str) -> Compared:
     config = run.config()
     known = {field.name for field in fields(TrainConfig)} - set(OF_PLACES)
     options = {name: value for name, value in config.items() if name in known}
-    options["dataset"] = " ".join([config["dataset"], *config.get("more_datasets", [])])
+    options["dataset"] = " ".join(own_paths(config))
     options[DATASET_ID] = " ".join(one[:8] for one in own_ids(config))
     return Compared(
         address=run.address, name=name, options=options, history=history, best=Journal(history).best

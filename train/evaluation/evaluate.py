@@ -79,7 +79,33 @@ def evaluate_source(
 def _evaluate_batch(
     model: keras.Model, source: BatchSource, step: int, scales: Sequence[Scale]
 ) -> tuple[Floats, ...]:
-    """Returns labels, classes, confidences, losses and ranks of a batch, and forgets its logits."""
+    """Returns labels, classes, confidences, losses and ranks of a batch."""
+    labels, classes, confidences, losses, before = look_at_batch(
+        model, source, step, scales, _judge
+    )
+    return labels, classes, confidences, losses.mean(axis=1), before
+
+
+def look_at_batch(
+    model: keras.Model,
+    source: BatchSource,
+    step: int,
+    scales: Sequence[Scale],
+    look: Callable[..., tuple[Floats, ...]],
+) -> tuple[Floats, ...]:
+    """Returns the labels of a batch and what a function makes of its logits, and forgets these.
+
+    Args:
+        model: Predicts {output name: logits}.
+        source: The records, unshuffled.
+        step: Number of the batch.
+        scales: As for `evaluate_source`.
+        look: Takes an output's logits and labels and, if there are scales, the temperature of each
+            record; returns arrays of shape (records,).
+
+    Returns:
+        Each of shape (batch, outputs).
+    """
     images, *columns = source.batch(0, step)
     labels = np.stack(columns, axis=1)
     logits = model.predict_on_batch(images)
@@ -87,15 +113,14 @@ def _evaluate_batch(
     temperatures = np.array([scale.temperatures for scale in scales], np.float32)
     results = [
         in_chunks(
-            _judge,
+            look,
             np.asarray(logits[name]),
             labels[:, i],
             *([temperatures[numbers % len(scales), i]] if scales else []),
         )
         for i, name in enumerate(source.output_names)
     ]
-    classes, confidences, losses, before = (np.stack(r, axis=1) for r in zip(*results, strict=True))
-    return labels, classes, confidences, losses.mean(axis=1), before
+    return labels, *(np.stack(result, axis=1) for result in zip(*results, strict=True))
 
 
 def _judge(logits: Floats, labels: Indices, *temperatures: Floats) -> tuple[Floats, ...]:

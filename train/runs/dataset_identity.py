@@ -29,8 +29,8 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
         UsageError: The run has several, and none was named.
     """
     config = run.config()
-    if given is None and config.get("more_datasets"):
-        paths = (config["dataset"], *config["more_datasets"])
+    paths = own_paths(config)
+    if given is None and len(paths) > 1:
         raise UsageError(
             f"{run.address}: was trained on {len(paths)} datasets: {', '.join(paths)}. "
             "Name the one that is meant."
@@ -40,6 +40,11 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
     if given is None and dataset.info.dataset_id != config["dataset_id"]:
         raise other_dataset(run, path, dataset.info, remedy)
     return dataset
+
+
+def own_paths(config: Mapping[str, Any]) -> list[str]:
+    """Returns the paths of the datasets that a run was trained on, as `own_ids`."""
+    return [config["dataset"], *config.get("more_datasets", ())]
 
 
 def own_ids(config: Mapping[str, Any]) -> list[str]:

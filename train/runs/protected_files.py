@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from convert.storage.places import is_remote
 from train.errors import UsageError
+from train.runs.dataset_identity import own_paths
 from train.runs.folder import AUDIT, CHECKPOINTS, EVENTS, FILES, RunFolder
 
 _RUN_NAMES = (*FILES, CHECKPOINTS, EVENTS, AUDIT)
@@ -23,12 +24,11 @@ def require_no_input(paths: Iterable[str], run: RunFolder, dataset: str | None) 
     Raises:
         UsageError: One is a file of the run, or in the dataset.
     """
-    config = run.config()
-    own = [config["dataset"], *config.get("more_datasets", ())]
+    datasets = own_paths(run.config()) if dataset is None else [dataset]
     for path in paths:
         if _below(path, run.path).split(os.sep)[0] in _RUN_NAMES:
             raise UsageError(f"{path}: is a file of the run itself. Name another --output.")
-        for one in own if dataset is None else [dataset]:
+        for one in datasets:
             if not is_remote(one) and _below(path, one).split(os.sep)[0] != os.pardir:
                 raise UsageError(
                     f"{path}: is inside the dataset {one}, where only convert writes. "
