@@ -14,15 +14,12 @@ from types import SimpleNamespace
 import pytest
 from browser import Browser, open_browser
 from cache_cases import far_disk, many_shards  # noqa: F401
-from convert_cases import BOX, SIZE, convert, write_manifest
+from convert_cases import convert_strips, write_manifest
 from hadoop_fixtures import hadoop, hdfs  # noqa: F401
 from hypothesis import settings
 from remote_cases import store, there  # noqa: F401
 from spark_cases import spark  # noqa: F401
 from train_cases import train_from_exec
-
-from convert import ConvertConfig
-from convert.job import convert_dataset
 
 # As the command does, before TensorFlow is loaded: runs in this process are compared with others.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -97,16 +94,7 @@ def small_manifest(tmp_path_factory, sample_rows) -> Path:
 def small_dataset(tmp_path_factory, small_manifest) -> Path:
     """90 records to train on in four shards, 30 to validate on."""
     path = tmp_path_factory.mktemp("small") / "strips"
-    config = ConvertConfig(
-        manifest=str(small_manifest),
-        dataset=str(path),
-        root=str(SAMPLE),
-        crop=(186, 0, 300, 30),
-        size=(128, 32),
-        shard_bytes=25 * 12379,
-        workers=1,
-    )
-    convert_dataset(config)
+    convert_strips(small_manifest, path, shard_bytes=25 * 12379)
     return path
 
 
@@ -121,9 +109,8 @@ def forty_rows(tmp_path_factory, sample_rows) -> Path:
 def encoded_datasets(forty_rows, tmp_path_factory) -> dict[str, Path]:
     """The same 40 rows in each encoding, in several shards."""
     folder = tmp_path_factory.mktemp("encoded")
-    options = {"root": str(SAMPLE), "crop": BOX, "size": SIZE, "shard_bytes": 150_000}
     for encoding in ("raw", "png", "jpeg"):
-        convert(forty_rows, folder / encoding, encoding=encoding, **options)
+        convert_strips(forty_rows, folder / encoding, encoding=encoding, shard_bytes=150_000)
     return {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
 
 
@@ -141,16 +128,7 @@ def run(small_dataset, tmp_path_factory):
 def tiny_dataset(tmp_path_factory, small_manifest) -> Path:
     """The small dataset with a quarter of its pixels."""
     path = tmp_path_factory.mktemp("tiny") / "strips"
-    config = ConvertConfig(
-        manifest=str(small_manifest),
-        dataset=str(path),
-        root=str(SAMPLE),
-        crop=(186, 0, 300, 30),
-        size=(64, 16),
-        shard_bytes=100_000,
-        workers=1,
-    )
-    convert_dataset(config)
+    convert_strips(small_manifest, path, size=(64, 16), shard_bytes=100_000)
     return path
 
 

@@ -88,6 +88,12 @@ def convert(manifest: Path, dataset: Path, **more: Any) -> ConvertResult:
     return convert_dataset(options_of(manifest, dataset, **more))
 
 
+def convert_strips(manifest: Path, dataset: Path, **more: Any) -> ConvertResult:
+    """Converts strips of the sample, cropped to their four characters."""
+    sample = ROOT / "data" / "sample"
+    return convert(manifest, dataset, root=str(sample), **{"crop": BOX, "size": SIZE, **more})
+
+
 def plan_of(manifest: Path, given: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Plan:
     """Plans a conversion."""
     config = options_of(manifest, **more)

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from convert_cases import convert_strips
 
-from convert import ConvertConfig
 from convert.dataset.local_folder import LocalFolder
-from convert.job import convert_dataset
 from train.input.open_source import open_source
 
-SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 STRIDE = 12_379
 SHARD = 10 * STRIDE
 
@@ -23,16 +21,7 @@ SHARD = 10 * STRIDE
 def many_shards(tmp_path_factory, small_manifest) -> Path:
     """90 records to train on in nine shards, 30 to validate on in three."""
     path = tmp_path_factory.mktemp("many") / "strips"
-    config = ConvertConfig(
-        manifest=str(small_manifest),
-        dataset=str(path),
-        root=str(SAMPLE),
-        crop=(186, 0, 300, 30),
-        size=(128, 32),
-        shard_bytes=SHARD,
-        workers=1,
-    )
-    convert_dataset(config)
+    convert_strips(small_manifest, path, shard_bytes=SHARD)
     return path
 
 

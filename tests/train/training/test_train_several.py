@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLE
+from convert_cases import convert_strips
 from resume_cases import FLAGS, assert_same, config, content, resumed, words_of
 from test_train_resume import script
 
-from convert import ConvertConfig
 from convert.dataset.read import open_dataset
-from convert.job import convert_dataset
 from train.config import YOUNGER, TrainConfig
 from train.errors import MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
@@ -31,11 +29,8 @@ from train.training.start import train_model
 def other(tmp_path_factory, small_manifest):
     """Images and classes of the tiny dataset, split in another way."""
     path = tmp_path_factory.mktemp("other") / "strips"
-    options = ConvertConfig(
-        manifest=str(small_manifest), dataset=str(path), root=str(SAMPLE), crop=(186, 0, 300, 30),
-        size=(64, 16), seed=1, workers=1, split=(("train", 0.2), ("validation", 0.8)),
-    )  # fmt: skip
-    convert_dataset(options)
+    split = (("train", 0.2), ("validation", 0.8))
+    convert_strips(small_manifest, path, size=(64, 16), seed=1, split=split)
     return path
 
 
