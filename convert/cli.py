@@ -120,8 +120,9 @@ _LABELS: _Flags = (
     ("--add-classes", "append labels that the vocabulary lacks to its classes", _SWITCH),
     (
         "--corrections",
-        "labels that replace those of the label file: the decisions of `train audit`",
-        {"metavar": "FILE"},
+        "labels that replace those of the label file: the decisions of `train audit`; "
+        "repeatable, in the order of the audits",
+        {"metavar": "FILE", "action": "append"},
     ),
 )
 _IMAGES: _Flags = (
