@@ -175,7 +175,11 @@ _SHARDS: _Flags = (
 )
 _VERIFY: _Flags = (
     _DATASET,
-    ("--manifest", "the dataset's manifest: messages then name paths", {"metavar": "FILE"}),
+    (
+        "--manifest",
+        "compare rows and labels with this manifest, and name paths",
+        {"metavar": "FILE"},
+    ),
     _ROOT,
     _ALLOW,
     ("--deep", "decode the sources again and compare every pixel", _SWITCH),

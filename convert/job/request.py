@@ -58,7 +58,7 @@ class Request:
         return plan
 
     def tell(self, plan: Plan, say: Callable[[str], None]) -> None:
-        """Says how the manifest was understood, once nothing can be wrong in it any more.
+        """Says how the manifest was understood, after all checks of it have passed.
 
         Raises:
             TooManyBadRowsError: It rules out more rows than `max_bad_fraction`.

@@ -30,7 +30,12 @@ _NUMBERS = (
     ("clip_norm", "NORM", float, "largest global norm of a gradient"),
     ("gradient_accumulation", "N", int, "batches whose mean gradient makes one step"),
     ("ema", "MOMENTUM", float, "momentum of the moving average of the weights; 0: no average"),
-    ("class_balance", "SHARE", float, "1: as if all classes were equally frequent"),
+    (
+        "class_balance",
+        "SHARE",
+        float,
+        "how far rare classes weigh more: 0 not at all, 1 as if all were equally frequent",
+    ),
     ("width", "FACTOR", float, "multiplies the network's numbers of channels"),
     ("seed", "N", int, "seed of weights, order, dropout and augmentation"),
     ("window", "N", int, "records shuffled as one"),

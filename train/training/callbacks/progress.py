@@ -28,7 +28,7 @@ class ProgressLine:
         self._bar: ProgressBar | None = None
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Opens the epoch's bar; a session's first step is long in coming."""
+        """Opens the epoch's bar before its first step, which in a new session takes long."""
         self._epoch = epoch
         self._bar = ProgressBar(
             self._steps,

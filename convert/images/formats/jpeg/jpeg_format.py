@@ -1,4 +1,4 @@
-"""JPEG files: their segments and scans are bounded, their damage found, by libjpeg-turbo decoded.
+"""JPEG files: bounds their segments and scans, finds damage, decodes them with libjpeg-turbo.
 
 Source of the numbers: ITU-T T.81, table B.1.
 """
