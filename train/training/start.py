@@ -8,7 +8,7 @@ import keras
 
 from train.config import TrainConfig
 from train.errors import StoppedError
-from train.evaluation.fitting import calibrate_run
+from train.evaluation.fit_calibration import calibrate_run
 from train.evaluation.predictions import Evaluation
 from train.memory import window_warning
 from train.report.write import write_report
