@@ -17,7 +17,7 @@ from train.model.philox import add, philox
 from train.records.changes import GAIN_BITS, STREAM, Changes, fraction_bits
 from train.records.draws import BLOCK_WORDS, NOISE
 
-_BYTE_SHIFTS = np.arange(0, 32, 8, dtype=np.uint32)  # the lowest byte first, as NumPy's draws have it
+_BYTE_SHIFTS = np.arange(0, 32, 8, dtype=np.uint32)  # the lowest byte first, as in `Draws.noise`
 _ROUNDING = 1 << (GAIN_BITS - 1)
 
 

@@ -16,12 +16,11 @@ from train.records.changes import (
     GAIN_BITS,
     STREAM,
     Changes,
-    Ints,
     Strength,
     draw_changes,
     fraction_bits,
 )
-from train.records.draws import Bytes, Draws
+from train.records.draws import Bytes, Draws, Ints
 
 Levels = np.ndarray[Any, np.dtype[np.int16]]
 Indices = np.ndarray[Any, np.dtype[np.intp]]
