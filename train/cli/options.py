@@ -12,6 +12,7 @@ from train.config import (
     FINE_TUNING,
     TARGETS,
     Augmentation,
+    AugmentOn,
     Head,
     ModelName,
     OnBadRecord,
@@ -49,6 +50,7 @@ _NUMBERS = (
 _CHOICES = (
     ("precision", Precision, "number format that layers compute in"),
     ("head", Head, "classifier for all outputs, or one each"),
+    ("augment_on", AugmentOn, "what changes the images; auto: device on an accelerator, else host"),
     ("verify_records", VerifyRecords, "when to compare a record's CRC"),
     ("on_bad_record", OnBadRecord, "stop at a bad record, or use another one in its place"),
 )

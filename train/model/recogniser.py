@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from train.model.augmentation import augmented
 from train.model.metrics import blank_index
 from train.model.weight_average import WeightAverage
 
@@ -69,6 +70,7 @@ class Recogniser(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Takes a step and moves the average; signature and result are those of the backend."""
+        args = *args[:-1], augmented(args[-1])  # the last one is the batch
         if keras.backend.backend() != "jax":
             logs = super().train_step(*args)
             if self.averaging is not None:

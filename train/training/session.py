@@ -178,7 +178,7 @@ def _fit_epochs(
     """Trains the epochs [start, stop), the first of them from a step on."""
     training, clock = session.job.training, session.meter.clock
     session.model.fit(
-        feed(training, epoch=start, start_step=start_step, clock=clock),
+        feed(session.job.fed, epoch=start, start_step=start_step, clock=clock),
         initial_epoch=start,
         epochs=stop,
         # Where the end of the data would be a surprise, TensorFlow begins one step too many: it

@@ -118,10 +118,11 @@ def _opening(job: Job, run: RunFolder) -> str:
         if job.validation
         else "no validation split, so the last epoch counts as the best"
     )
+    on_device = "" if job.fed.device_strength is None else "; augmented on the device"
     several = f"of {len(job.datasets)} datasets " if len(job.datasets) > 1 else ""
     return (
         f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} "
         f"{several}to train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
-        f"{job.config.epochs} epochs of {job.training.num_steps} steps"
+        f"{job.config.epochs} epochs of {job.training.num_steps} steps{on_device}"
     )
