@@ -59,7 +59,7 @@ class _Launcher:
 
 # A launcher that another one starts comes before that one: `srun torchrun`, mpirun in a job.
 _LAUNCHERS = (
-    _Launcher(name="hand", marks=(RANK,), size=SIZE, rank=RANK),
+    _Launcher(name="by hand", marks=(RANK,), size=SIZE, rank=RANK),
     _Launcher(
         name="Kubernetes",
         marks=("JOB_COMPLETION_INDEX",),
@@ -126,7 +126,7 @@ def joined_place() -> Place | None:
         coordinator=global_state.coordinator_address or "",
         rank=global_state.process_id,
         size=global_state.num_processes,
-        launcher="Ray" if "ray" in sys.modules else "hand",
+        launcher="Ray" if "ray" in sys.modules else "by hand",
         joined=True,
     )
 
