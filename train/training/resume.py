@@ -12,6 +12,7 @@ from convert.storage.places import absolute
 from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom, renamed
 from train.errors import CheckpointError, FormatError, MismatchError, UsageError
 from train.evaluation.calibration_file import is_calibrated
+from train.hosts.team import Team
 from train.model.build import resolved_head
 from train.model.precision import resolved_precision
 from train.model.variables import require_state
@@ -33,7 +34,10 @@ Say = Callable[[str], None]
 
 
 def resume_training(
-    path: str, changes: Mapping[str, Any], say: Say = lambda line: None
+    path: str,
+    changes: Mapping[str, Any],
+    say: Say = lambda line: None,
+    team: Team | None = None,
 ) -> TrainResult:
     """Goes on with a run until nothing is left to do.
 
@@ -42,6 +46,7 @@ def resume_training(
         changes: {option: value} for options that were asked for. Those in `config.CHANGEABLE` may
             differ from the run's, all others must be equal.
         say: Called with one line for each thing a user may want to know meanwhile.
+        team: The processes that train it together. None: this one alone.
 
     Raises:
         MismatchError: The dataset or an option is not the run's.

@@ -10,6 +10,7 @@ from train.config import TrainConfig
 from train.errors import StoppedError
 from train.evaluation.fitting import calibrate_run
 from train.evaluation.predictions import Evaluation
+from train.hosts.team import Team
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoints.checkpoint import Checkpoint
@@ -26,12 +27,17 @@ from train.training.session import resumable, train_session
 __all__ = ["TrainResult", "train_model"]
 
 
-def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: None) -> TrainResult:
+def train_model(
+    config: TrainConfig,
+    say: Callable[[str], None] = lambda line: None,
+    team: Team | None = None,
+) -> TrainResult:
     """Trains a model on a dataset, into a new run folder.
 
     Args:
         config: What and how.
         say: Called with one line for each thing a user may want to know meanwhile.
+        team: The processes that train it together. None: this one alone.
 
     Raises:
         UsageError: An option or the dataset's splits do not fit.

@@ -1,0 +1,122 @@
+"""`--hosts auto`: the verbs that train do so as one process of several."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from train.cli.startup import import_keras, say
+from train.errors import ShardfeedError, UsageError
+from train.hosts.place import Place, require_place, unused_launcher
+from train.hosts.supervisor import is_member, supervise, this_command
+
+if TYPE_CHECKING:
+    from train.hosts.team import Team
+    from train.training.result import TrainResult
+
+Say = Callable[[str], None]
+Train = Callable[[Say, "Team | None"], "TrainResult"]
+"""Trains; the arguments are what prints a line, and the team, if there is one."""
+
+
+class Finish(Protocol):
+    """Trains and prints the results."""
+
+    def __call__(self, train: Callable[[], TrainResult], say: Say, *, as_json: bool) -> int:
+        """Returns the exit code."""
+
+
+def add_hosts(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of training on several hosts."""
+    parser.add_argument(
+        "--hosts",
+        choices=("auto",),
+        help="train one run together with the processes that Slurm, Kubernetes or another launcher "
+        "has started on other hosts (default: by itself)",
+    )
+
+
+def train_on_hosts(
+    namespace: argparse.Namespace, run: str | None, train: Train, finish: Finish
+) -> int:
+    """Trains by itself, or as one process of several where `--hosts` says so.
+
+    Args:
+        namespace: The command line.
+        run: The run's folder. None: the next number.
+        train: Trains; called when Keras is loaded.
+        finish: Prints the results.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: Nothing tells this process's place, or Keras is not to run on JAX.
+    """
+    if namespace.hosts is None:
+        _warn_of_launcher()
+        import_keras()
+        return finish(lambda: train(say, None), say, as_json=namespace.json)
+    place = require_place(os.environ)
+    if place.joined:
+        return _train_in_team(place, train, finish, as_json=namespace.json)
+    _require_jax()
+    if is_member():
+        return _train_in_team(place, train, finish, as_json=namespace.json)
+    resume = f"train resume {shlex.quote(run or 'RUN')} --hosts auto"
+    return supervise(this_command(), place, resume)
+
+
+def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool) -> int:
+    """Joins the other processes and trains; only the first one prints."""
+    from train.hosts.team import join
+
+    with _ended_at_once():
+        team = join(place)
+    import_keras()
+    if team.rank == 0:
+        return finish(lambda: train(say, team), say, as_json=as_json)
+    try:
+        return finish(lambda: train(_nothing, team), _nothing, as_json=False)
+    except ShardfeedError as error:
+        print(f"train: error: process {place.rank} of {place.size}: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _nothing(line: str) -> None:
+    """Prints nothing: the first process says it."""
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Lets signals end the process while it waits for others: no handler of Python runs there."""
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in earlier:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _require_jax() -> None:
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend != "jax":
+        got = "nothing" if backend is None else backend
+        raise UsageError(f"--hosts auto trains on JAX: set KERAS_BACKEND=jax, got {got}.")
+
+
+def _warn_of_launcher() -> None:
+    place = unused_launcher(os.environ)
+    if place is not None and place.rank == 0:
+        say(
+            f"warning: {place.size} processes were started ({place.launcher}), and each trains a "
+            "run of its own; with --hosts auto all train one"
+        )
