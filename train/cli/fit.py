@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from convert.command.streams import print_result
-from train.cli.hosts import Say, add_hosts, train_on_hosts
+from train.cli.hosts import Say, add_hosts, require_sense, train_on_hosts
 from train.cli.options import add_options, given_options
 from train.cli.startup import Verbs, add_json, import_keras, say
 from train.config import TrainConfig
-from train.errors import StoppedError, UsageError
+from train.errors import StoppedError
 
 if TYPE_CHECKING:
     from train.hosts.team import Team
@@ -37,23 +37,23 @@ def add_parser(verbs: Verbs) -> None:
     add_json(parser)
     add_hosts(parser)
     add_options(parser)
-    parser.set_defaults(verb=_fit)
+    parser.set_defaults(verb=_fit, resumes=False)
 
 
 def _fit(namespace: argparse.Namespace) -> int:
-    config = TrainConfig.given(given_options(namespace))
-    if namespace.dry_run:
-        if namespace.hosts is not None:
-            raise UsageError("--dry-run takes its steps on one host: leave out --hosts.")
-        import_keras()
-        return _dry_run(config, as_json=namespace.json)
+    options = given_options(namespace)
+    config = TrainConfig.given(options)
 
     def train(say: Say, team: Team | None) -> TrainResult:
         from train.training.start import train_model
 
         return train_model(config, say, team)
 
-    return train_on_hosts(namespace, config.run, train, finish)
+    require_sense(namespace)
+    if namespace.dry_run:
+        import_keras()
+        return _dry_run(config, as_json=namespace.json)
+    return train_on_hosts(namespace, options, train, finish)
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""`--hosts auto`: the verbs that train do so as one process of several."""
+"""Training on several hosts: as one process of several, or with Spark, which starts them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
+from train.cli.spark import train_with_spark
 from train.cli.startup import import_keras, say
 from train.errors import ShardfeedError, UsageError
 from train.hosts.place import Place, require_place, unused_launcher
@@ -40,16 +41,28 @@ def add_hosts(parser: argparse.ArgumentParser) -> None:
         help="train one run together with the processes that Slurm, Kubernetes or another launcher "
         "has started on other hosts (default: by itself)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "spark"),
+        default="local",
+        help="where it trains: here (default), or on hosts of a Spark cluster",
+    )
+    parser.add_argument(
+        "--num-hosts", metavar="N", type=int, help="hosts to train on, with --engine spark"
+    )
+    parser.add_argument(
+        "--master", metavar="URL", help="Spark's cluster (default: that of spark-submit)"
+    )
 
 
 def train_on_hosts(
-    namespace: argparse.Namespace, run: str | None, train: Train, finish: Finish
+    namespace: argparse.Namespace, options: Mapping[str, Any], train: Train, finish: Finish
 ) -> int:
     """Trains by itself, or as one process of several where `--hosts` says so.
 
     Args:
         namespace: The command line.
-        run: The run's folder. None: the next number.
+        options: Those of `TrainConfig` that it names, with `run`, and for a new run `dataset`.
         train: Trains; called when Keras is loaded.
         finish: Prints the results.
 
@@ -59,6 +72,8 @@ def train_on_hosts(
     Raises:
         UsageError: Nothing tells this process's place, or Keras is not to run on JAX.
     """
+    if namespace.engine == "spark":
+        return train_with_spark(namespace, options)
     if namespace.hosts is None:
         _warn_of_launcher()
         import_keras()
@@ -69,7 +84,7 @@ def train_on_hosts(
     _require_jax()
     if is_member():
         return _train_in_team(place, train, finish, as_json=namespace.json)
-    resume = f"train resume {shlex.quote(run or 'RUN')} --hosts auto"
+    resume = f"train resume {shlex.quote(options.get('run', 'RUN'))} --hosts auto"
     return supervise(this_command(), place, resume)
 
 
@@ -111,6 +126,22 @@ def _require_jax() -> None:
     if backend != "jax":
         got = "nothing" if backend is None else backend
         raise UsageError(f"--hosts auto trains on JAX: set KERAS_BACKEND=jax, got {got}.")
+
+
+def require_sense(namespace: argparse.Namespace) -> None:
+    """Raises `UsageError` for flags of several hosts that exclude each other."""
+    spark = namespace.engine == "spark"
+    if getattr(namespace, "dry_run", False) and (namespace.hosts or spark):
+        raise UsageError("--dry-run takes its steps on one host: leave out --hosts and --engine.")
+    if spark and namespace.hosts:
+        raise UsageError("--engine spark starts the hosts itself: leave out --hosts.")
+    if spark and (namespace.num_hosts or 0) < 1:
+        raise UsageError(
+            f"--engine spark needs --num-hosts N, at least 1, got {namespace.num_hosts}."
+        )
+    for flag, value in (("--num-hosts", namespace.num_hosts), ("--master", namespace.master)):
+        if value is not None and not spark:
+            raise UsageError(f"{flag} needs --engine spark, got --engine {namespace.engine}.")
 
 
 def _warn_of_launcher() -> None:

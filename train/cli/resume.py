@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from train.cli.fit import finish
-from train.cli.hosts import Say, add_hosts, train_on_hosts
+from train.cli.hosts import Say, add_hosts, require_sense, train_on_hosts
 from train.cli.options import add_options, given_options
 from train.cli.startup import Verbs, add_json
 
@@ -33,14 +33,18 @@ def add_parser(verbs: Verbs) -> None:
     add_json(parser)
     add_hosts(parser)
     add_options(parser, resumed=True)
-    parser.set_defaults(verb=_resume)
+    parser.set_defaults(verb=_resume, resumes=True)
 
 
 def _resume(namespace: argparse.Namespace) -> int:
-    changes = {name: value for name, value in given_options(namespace).items() if name != "run"}
+    options = given_options(namespace)
+    changes = {name: value for name, value in options.items() if name != "run"}
+    require_sense(namespace)
     from train.runs.open import require_run
 
-    if namespace.hosts is None:  # else it may be on the first host alone
+    if (
+        namespace.hosts is None and namespace.engine == "local"
+    ):  # else it may be on the first host alone
         require_run(namespace.run)  # quickly, before Keras is loaded
 
     def train(say: Say, team: Team | None) -> TrainResult:
@@ -48,4 +52,4 @@ def _resume(namespace: argparse.Namespace) -> int:
 
         return resume_training(namespace.run, changes, say, team)
 
-    return train_on_hosts(namespace, namespace.run, train, finish)
+    return train_on_hosts(namespace, options, train, finish)

@@ -12,6 +12,9 @@ from train.errors import UsageError
 SIZE, RANK, ADDRESS = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAX_COORDINATOR_ADDRESS"
 """The variables to set where no launcher tells a place."""
 
+LAUNCHER = "SHARDFEED_LAUNCHER"
+"""The name of a launcher that sets these three."""
+
 LOOKED_FOR = (
     f"{SIZE}, {RANK} and {ADDRESS} (by hand), JOB_COMPLETION_INDEX (Kubernetes), "
     "OMPI_COMM_WORLD_RANK (Open MPI), RANK with MASTER_ADDR (torchrun), SLURM_STEP_NODELIST "
@@ -108,7 +111,10 @@ def place_of(environ: Mapping[str, str]) -> Place | None:
     size = _number(environ, launcher.size, launcher, 1, None)
     rank = _number(environ, launcher.rank, launcher, 0, size)
     return Place(
-        coordinator=_coordinator(environ, launcher), rank=rank, size=size, launcher=launcher.name
+        coordinator=_coordinator(environ, launcher),
+        rank=rank,
+        size=size,
+        launcher=environ.get(LAUNCHER, launcher.name),
     )
 
 

@@ -53,7 +53,7 @@ def supervise(command: Sequence[str], place: Place, resume: str) -> int:
             env={**os.environ, MEMBER: str(to_tell)},
             pass_fds=[to_tell],
             start_new_session=True,  # a terminal's Ctrl-C comes once: from here
-            preexec_fn=_end_with(os.getpid()),
+            preexec_fn=end_with_parent(),
         )
         os.close(to_tell)
         signals.started(child)
@@ -100,6 +100,18 @@ def end_as_member(work: Callable[[], int]) -> NoReturn:
     os._exit(code)
 
 
+def end_with_parent() -> Callable[[], None]:
+    """Returns what a child of this thread does first: it has its parent's end told by SIGTERM."""
+    parent, libc = os.getpid(), ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(os.EX_TEMPFAIL)
+
+    return prepare
+
+
 def _judged(ended: int, place: Place, resume: str) -> int:
     """Returns the exit code for a child's end, and says how to go on where another try helps."""
     number = -ended if ended < 0 else ended - 128
@@ -112,18 +124,6 @@ def _judged(ended: int, place: Place, resume: str) -> int:
         )
         return os.EX_TEMPFAIL
     return 128 - ended if ended < 0 else ended
-
-
-def _end_with(parent: int) -> Callable[[], None]:
-    """Returns what a child does first: it has itself told of its parent's end by SIGTERM."""
-    libc = ctypes.CDLL(None)
-
-    def prepare() -> None:
-        libc.prctl(_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(os.EX_TEMPFAIL)
-
-    return prepare
 
 
 class _Signals:

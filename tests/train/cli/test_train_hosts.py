@@ -48,7 +48,7 @@ def test_on_another_backend(backend, got, launched, capfd) -> None:
 def test_a_dry_run_is_of_one_host(launched, capfd) -> None:
     launched()
     assert run_main("strips", "--hosts", "auto", "--dry-run") == 2
-    expected = "--dry-run takes its steps on one host: leave out --hosts."
+    expected = "--dry-run takes its steps on one host: leave out --hosts and --engine."
     assert capfd.readouterr().err == f"train: error: {expected}\n"
 
 
