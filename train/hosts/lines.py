@@ -98,11 +98,12 @@ class LineSender:
         if self._socket is not None:
             self._socket.close()
 
-    def send(self, line: str) -> None:
-        """Sends a line."""
+    def send(self, line: str) -> bool:
+        """Sends a line; returns whether it could be sent."""
         if self._socket is not None:
             try:
                 self._socket.sendall(line.encode(errors="replace") + b"\n")
             except OSError:
                 self._socket.close()
                 self._socket = None
+        return self._socket is not None

@@ -6,10 +6,12 @@ its job: so a shuffle stands behind it.
 
 from __future__ import annotations
 
+import re
 import sys
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from convert.command.printed import without_controls
@@ -30,10 +32,7 @@ if TYPE_CHECKING:
     from pyspark import SparkConf, SparkContext
 
 # Spark looks every 15 s, 40 times, whether all tasks of the stage have a place: ten minutes.
-_LOOKS = {
-    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
-    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "12",
-}
+_LOOKS = "spark.scheduler.barrier.maxConcurrentTasksCheck"
 _DYNAMIC = "spark.dynamicAllocation.enabled"
 
 
@@ -63,7 +62,7 @@ def train_on_spark(
         TryAgainError: Spark gave up, or has no room for all of them.
     """
     require_spark(master)
-    context, is_ours = start_context(master, _prepare)
+    context, is_ours = start_context(master, partial(_prepare, master))
     try:
         _require_fitting(context, [run, *datasets])
         hadoop = hadoop_settings(context)
@@ -89,11 +88,13 @@ def train_on_spark(
     return min(ended, key=lambda one: (one.code == 0, one.rank))
 
 
-def _prepare(conf: SparkConf) -> None:
+def _prepare(master: str | None, conf: SparkConf) -> None:
     """Completes the settings of a cluster that this process joins."""
     conf.set("spark.app.name", "train")
-    for name, value in _LOOKS.items():
-        conf.setIfMissing(name, value)
+    if re.match(r"local(\[|$)", master or conf.get("spark.master") or ""):  # it does not grow
+        conf.setIfMissing(f"{_LOOKS}.maxFailures", "0")
+    conf.setIfMissing(f"{_LOOKS}.interval", "5s")
+    conf.setIfMissing(f"{_LOOKS}.maxFailures", "24")
     cores = conf.get("spark.executor.cores")
     if cores is not None:  # one task fills an executor
         conf.setIfMissing("spark.task.cpus", cores)

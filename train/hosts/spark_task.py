@@ -112,9 +112,9 @@ def _train(
     reader = threading.Thread(target=lambda: printed.extend(out))
     reader.start()
     for line in err:
-        print(line, end="", file=sys.stderr, flush=True)  # the executor's log has all
-        if rank == 0 or line.startswith(_OURS):
-            sender.send(line.rstrip("\n"))
+        wanted = rank == 0 or line.startswith(_OURS)
+        if not (wanted and sender.send(line.rstrip("\n"))):
+            print(line, end="", file=sys.stderr, flush=True)  # into the executor's log
     reader.join()
     return Trained(rank=rank, code=process.wait(), stdout="".join(printed))
 
