@@ -289,4 +289,7 @@ def stand_in_for_training(told: str) -> None:
     place("keras")
     place("train.hosts.team", join=lambda place: place)
     place("train.training.start", train_model=lambda c, say, team: train("fit", c.run, say, team))
-    place("train.training.resume", resume_training=lambda *given: train("resume", given[0], *given[2:]))
+    place(
+        "train.training.resume",
+        resume_training=lambda *given: train("resume", given[0], *given[2:]),
+    )
