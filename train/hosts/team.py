@@ -54,6 +54,8 @@ def join(place: Place) -> Team:
     import jax
 
     patience = Patience()
+    if place.joined:
+        return Members(place, patience)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us
     jax.config.update("jax_check_proxy_envs", False)  # a warning, where nothing is wrong
