@@ -130,8 +130,10 @@ class Members(Team):
             if self.is_first:
                 value = act()
                 self._store.key_value_set(key, json.dumps(value))
-                return value
-            return json.loads(self._await(key))
+            else:
+                value = json.loads(self._await(key))
+        self._watch.begin()
+        return value
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
@@ -163,6 +165,7 @@ class Members(Team):
         padded = np.zeros(width, np.uint8)
         padded[: len(value)] = np.frombuffer(value, np.uint8)
         rows = multihost_utils.process_allgather(padded).reshape(self.size, width)
+        self._watch.begin()  # an epoch has ended, or its validation
         return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
 
     def share_arrays(self, arrays: Arrays, like: Arrays) -> Arrays:
