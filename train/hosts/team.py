@@ -95,7 +95,7 @@ class Members(Team):
     def __init__(self, place: Place, patience: Patience) -> None:
         from jax._src import distributed  # no public name leads to the store
 
-        super().__init__(place.rank, place.size, f"{place.size} processes of {place.launcher}")
+        super().__init__(place.rank, place.size, f"{place.size} processes ({place.launcher})")
         self._store: Any = distributed.global_state.client
         self._acts = 0
         self._points = 0
@@ -105,6 +105,7 @@ class Members(Team):
         self._lock = threading.Lock()
         self._watch = StepWatch(patience.step)
         self._ended = threading.Event()
+        self._has_joined = not place.joined  # else whoever joined leaves
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -247,7 +248,8 @@ class Members(Team):
             self._await_all("done")
             self._ended.set()
         watcher.join()
-        jax.distributed.shutdown()
+        if self._has_joined:
+            jax.distributed.shutdown()
 
     def _fail(self, error: Exception) -> NoReturn:
         """Tells what went wrong, and ends all ranks: those that compute would wait for ever."""
