@@ -142,7 +142,7 @@ def _explained(
             "for as many executors (--num-executors), or for fewer hosts, or try again when the "
             "cluster is less busy."
         )
-    told = explained(error)
+    told = explained(error, "train")
     if isinstance(told, UsageError):
         return told
     again = " ".join(["train", *resume])

@@ -67,7 +67,7 @@ def test_a_parent_starts_the_same_command(words, resume, launched, monkeypatch) 
     monkeypatch.setattr("train.cli.hosts.supervise", lambda *given: seen.append(given) or 75)
     monkeypatch.setattr("train.cli.hosts.this_command", lambda: ["me"])
     assert run_main(*words, "--hosts", "auto") == 75
-    place = Place(coordinator="127.0.0.1:9", rank=1, size=2, launcher="by hand")
+    place = Place(coordinator="127.0.0.1:9", rank=1, size=2, launcher="hand")
     assert seen == [(["me"], place, resume)]
 
 
@@ -78,7 +78,7 @@ def test_a_launcher_that_is_not_used_is_warned_of_once(
     launched(None, JAX_PROCESS_ID=rank)
     assert run_main(tmp_path / "nowhere", *SMALL) == 1
     warning = (
-        "train: warning: 2 processes were started (by hand), and each trains a run of its own; "
+        "train: warning: 2 processes started by hand: each trains a run of its own; "
         "with --hosts auto all train one\n"
     )
     assert (warning in capfd.readouterr().err) is warned
