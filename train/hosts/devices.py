@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from train.errors import UsageError
+from train.hosts.solo import Team
 from train.runs.environment import num_devices
 
 _FEW_IMAGES = 16  # a device: below, a step is mostly the time that its parts take to start
@@ -55,8 +56,14 @@ def device_lines(batch_size: int, team: str = "") -> list[str]:
     return lines
 
 
-def sharing() -> contextlib.AbstractContextManager[None]:
-    """Lets models that are made inside train on all devices, each with its part of a batch."""
+def sharing(team: Team | None = None) -> contextlib.AbstractContextManager[None]:
+    """Lets models that are made inside train on all devices, each with its part of a batch.
+
+    Args:
+        team: The processes that have them. None: this one.
+    """
+    if team is not None:
+        team.connect()
     if num_devices() == 1:
         return contextlib.nullcontext()
     return _distributed(keras.distribution.DataParallel(auto_shard_dataset=False))

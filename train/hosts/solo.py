@@ -72,6 +72,9 @@ class Team:
         """Surrounds what rank 0 does alone while the others wait for its next step."""
         yield
 
+    def connect(self) -> None:
+        """Connects the devices; before that only the processes are."""
+
     def gather(self, value: bytes) -> list[bytes]:
         """Returns the values of all ranks, by rank."""
         return [value]

@@ -54,6 +54,8 @@ def join(place: Place) -> Team:
     import jax
 
     patience = Patience()
+    if place.joined:
+        return Members(place, patience)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us
     jax.config.update("jax_check_proxy_envs", False)  # a warning, where nothing is wrong
@@ -131,13 +133,25 @@ class Members(Team):
             yield
             self._store.key_value_delete(_BUSY)
 
+    def connect(self) -> None:
+        """Connects the devices; before that only the processes are."""
+        sys.stdout.flush()
+        stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # Gloo prints what it connects to
+        try:
+            self.gather(b"")
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
+            os.close(nowhere)
+
     def gather(self, value: bytes) -> list[bytes]:
         """Returns the values of all ranks, by rank."""
         from jax.experimental import multihost_utils
 
         # As bytes: floats would lose bits on the way.
         sizes = multihost_utils.process_allgather(np.array([len(value)], np.int32)).reshape(-1)
-        width = 1 << max(10, int(sizes.max() - 1).bit_length())  # few sizes to compile for
+        width = max(1 << 10, 1 << int(sizes.max()).bit_length())  # few sizes to compile for
         padded = np.zeros(width, np.uint8)
         padded[: len(value)] = np.frombuffer(value, np.uint8)
         rows = multihost_utils.process_allgather(padded).reshape(self.size, width)

@@ -65,7 +65,7 @@ def follow_resumed(changes: Mapping[str, Any], team: Team) -> TrainResult:
         checkpoint = Checkpoint(path="", position=position, models=())
     job = replace(Job.open(config, team=team), weights_digest=told["weights_digest"])
     require_alike(job, team)
-    with sharing():
+    with sharing(team):
         model = job.model()
         arrays = team.share_arrays({}, read_state(model)) if checkpoint else {}
         say = RunLog(run, lambda line: None)  # rank 0 has the run, and tells of it

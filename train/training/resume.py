@@ -103,7 +103,7 @@ def _resume(
     require_alike(job, team)
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
-    with sharing():
+    with sharing(team):
         model = job.model()
         if checkpoint is not None:
             require_state(model, checkpoint.require_headers())  # before memory is taken for them

@@ -51,7 +51,7 @@ def train_model(
     with team.guarded():
         job = Job.open(config, team=team)
         require_alike(job, team)
-        with sharing():
+        with sharing(team):
             return _train(job, say, team)
 
 
