@@ -144,17 +144,19 @@ def _chosen(root: ElementTree.Element) -> list[str]:
     return found
 
 
-def explained(error: Exception) -> ShardfeedError:
+def explained(error: Exception, command: str = "convert") -> ShardfeedError:
     """Translates an error of a Spark job into one of ours.
 
     Args:
         error: Of PySpark, Py4J or the connection to the driver's Java process.
+        command: What the executors run, of `pack.COMMANDS`.
     """
     why = cause(str(error))
+    pack = _PACK if command == "convert" else f"{_PACK} --with {command}"
     if why.startswith(("ModuleNotFoundError", "ImportError")):
-        return UsageError(f"an executor lacks what it needs: {why}. {_PACK}.")
+        return UsageError(f"an executor lacks what it needs: {why}. {pack}.")
     if "Python in worker has different version" in why:
-        return UsageError(f"the executors have another Python: {why}. {_PACK}.")
+        return UsageError(f"the executors have another Python: {why}. {pack}.")
     return TryAgainError(
         f"Spark gave up: {why}. Its logs may say why. "
         "Run the same command again: it goes on where it was."

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from train.cli.spark import train_with_spark
-from train.cli.startup import import_keras, say
+from train.cli.startup import import_keras, say, silence_libraries
 from train.errors import ShardfeedError, UsageError
 from train.hosts.place import Place, require_place, unused_launcher
 from train.hosts.supervisor import is_member, supervise, this_command
@@ -92,6 +92,7 @@ def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool)
     """Joins the other processes and trains; only the first one prints."""
     from train.hosts.team import join
 
+    silence_libraries()
     with _ended_at_once():
         team = join(place)
     import_keras()
@@ -100,7 +101,7 @@ def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool)
     try:
         return finish(lambda: train(_nothing, team), _nothing, as_json=False)
     except ShardfeedError as error:
-        print(f"train: error: process {place.rank} of {place.size}: {error}", file=sys.stderr)
+        print(f"train: error: rank {place.rank}: {error}", file=sys.stderr)
         return error.exit_code
 
 
@@ -147,7 +148,4 @@ def require_sense(namespace: argparse.Namespace) -> None:
 def _warn_of_launcher() -> None:
     place = unused_launcher(os.environ)
     if place is not None and place.rank == 0:
-        say(
-            f"warning: {place.size} processes were started ({place.launcher}), and each trains a "
-            "run of its own; with --hosts auto all train one"
-        )
+        say(f"warning: {place.team}: each trains a run of its own; with --hosts auto all train one")

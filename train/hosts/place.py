@@ -21,6 +21,9 @@ LOOKED_FOR = (
     "(Slurm, under srun), a process that has joined already (Ray)"
 )
 
+HAND = "hand"
+"""The launcher where somebody, or a program of his, sets these three."""
+
 _SLURM_PORTS = 1 << 12  # the last of all, as JAX chooses: jax/_src/clusters/slurm_cluster.py
 
 
@@ -42,6 +45,12 @@ class Place:
     launcher: str
     joined: bool = False
 
+    @property
+    def team(self) -> str:
+        """All processes, for people: `2 processes of Slurm`."""
+        by = "started by hand" if self.launcher == HAND else f"of {self.launcher}"
+        return f"{self.size} processes {by}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Launcher:
@@ -62,7 +71,7 @@ class _Launcher:
 
 # A launcher that another one starts comes before that one: `srun torchrun`, mpirun in a job.
 _LAUNCHERS = (
-    _Launcher(name="by hand", marks=(RANK,), size=SIZE, rank=RANK),
+    _Launcher(name=HAND, marks=(RANK,), size=SIZE, rank=RANK),
     _Launcher(
         name="Kubernetes",
         marks=("JOB_COMPLETION_INDEX",),
@@ -132,7 +141,7 @@ def joined_place() -> Place | None:
         coordinator=global_state.coordinator_address or "",
         rank=global_state.process_id,
         size=global_state.num_processes,
-        launcher="Ray" if "ray" in sys.modules else "by hand",
+        launcher="Ray" if "ray" in sys.modules else HAND,
         joined=True,
     )
 

@@ -20,6 +20,7 @@ from convert.engines.spark_context import (
     cause,
     explained,
     hadoop_settings,
+    is_submitted,
     require_spark,
     start_context,
 )
@@ -62,9 +63,9 @@ def train_on_spark(
         TryAgainError: Spark gave up, or has no room for all of them.
     """
     require_spark(master)
-    context, is_ours = start_context(master, partial(_prepare, master))
+    context, is_ours = start_context(master, partial(prepare, master))
     try:
-        _require_fitting(context, [run, *datasets])
+        require_fitting(context, [run, *datasets])
         hadoop = hadoop_settings(context)
         if words != resume and is_begun(run, hadoop):
             raise UsageError(f"{run}: exists already. Name a new folder with --run, or resume it.")
@@ -81,16 +82,17 @@ def train_on_spark(
             try:
                 ended = _run(context, task, num_hosts)
             except Exception as error:
-                raise _explained(error, context, num_hosts, resume) from error
+                raise told_of(error, context, num_hosts, resume) from error
     finally:
         if is_ours:
             context.stop()
     return min(ended, key=lambda one: (one.code == 0, one.rank))
 
 
-def _prepare(master: str | None, conf: SparkConf) -> None:
+def prepare(master: str | None, conf: SparkConf) -> None:
     """Completes the settings of a cluster that this process joins."""
-    conf.set("spark.app.name", "train")
+    if not is_submitted():
+        conf.set("spark.app.name", "train")
     if re.match(r"local(\[|$)", master or conf.get("spark.master") or ""):  # it does not grow
         conf.setIfMissing(f"{_LOOKS}.maxFailures", "0")
     conf.setIfMissing(f"{_LOOKS}.interval", "5s")
@@ -100,7 +102,7 @@ def _prepare(master: str | None, conf: SparkConf) -> None:
         conf.setIfMissing("spark.task.cpus", cores)
 
 
-def _require_fitting(context: SparkContext, addresses: Sequence[str]) -> None:
+def require_fitting(context: SparkContext, addresses: Sequence[str]) -> None:
     """Raises `UsageError` where hosts cannot train together."""
     if context.getConf().get(_DYNAMIC) == "true":
         raise UsageError(
@@ -131,7 +133,7 @@ def _run(context: SparkContext, task: TrainerTask, num_hosts: int) -> list[Train
         return pool.submit(job).result()
 
 
-def _explained(
+def told_of(
     error: Exception, context: SparkContext, num_hosts: int, resume: Sequence[str]
 ) -> ShardfeedError:
     """Translates an error of the job into one of ours."""
@@ -142,14 +144,12 @@ def _explained(
             "for as many executors (--num-executors), or for fewer hosts, or try again when the "
             "cluster is less busy."
         )
-    told = explained(error)
+    told = explained(error, "train")
     if isinstance(told, UsageError):
         return told
-    again = " ".join(["train", *resume])
-    return TryAgainError(
-        f"Spark gave up: {cause(str(error))}. Go on from the last checkpoint: `{again} --engine "
-        f"spark --num-hosts {num_hosts}`."
-    )
+    why = cause(str(error)).rpartition("TryAgainError: ")[2]
+    again = " ".join(["train", *resume, "--engine spark --num-hosts", str(num_hosts)])
+    return TryAgainError(f"Spark gave up: {why}. Go on from the last checkpoint: `{again}`.")
 
 
 def _is_local(context: SparkContext) -> bool:

@@ -76,7 +76,7 @@ class TrainerTask:
         with LineSender(self.lines) as sender, _configured(environment, self.hadoop):
             ended = _train(self.resume if begun else self.words, environment, rank, sender)
         if ended.code in _AGAIN:
-            raise TryAgainError(f"process {rank} of {len(infos)} ended with {ended.code}")
+            raise TryAgainError(f"rank {rank} ended with exit code {ended.code}")
         yield ended
 
 

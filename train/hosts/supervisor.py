@@ -87,6 +87,7 @@ def end_as_member(work: Callable[[], int]) -> NoReturn:
     """
     to_tell = int(os.environ[MEMBER])
     os.set_inheritable(to_tell, False)
+    _keep_stdout()
     try:
         code = work()
     except SystemExit as wrong:  # of the command line
@@ -112,13 +113,21 @@ def end_with_parent() -> Callable[[], None]:
     return prepare
 
 
+def _keep_stdout() -> None:
+    """Keeps stdout for results: JAX's Gloo prints there from C++ that it is connected."""
+    sys.stdout = open(os.dup(1), "w", encoding=sys.stdout.encoding)  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
 def _judged(ended: int, place: Place, resume: str) -> int:
     """Returns the exit code for a child's end, and says how to go on where another try helps."""
     number = -ended if ended < 0 else ended - 128
     if number in _GONE:
         print(
-            f"train: error: process {place.rank} of {place.size} ended by "
-            f"{signal.Signals(number).name}: {_GONE[signal.Signals(number)]}. "
+            f"train: error: rank {place.rank}: ended by {signal.Signals(number).name}: "
+            f"{_GONE[signal.Signals(number)]}. "
             f"Go on from the last checkpoint, on all hosts: `{resume}`.",
             file=sys.stderr,
         )

@@ -95,7 +95,7 @@ class Members(Team):
     def __init__(self, place: Place, patience: Patience) -> None:
         from jax._src import distributed  # no public name leads to the store
 
-        super().__init__(place.rank, place.size, f"{place.size} processes ({place.launcher})")
+        super().__init__(place.rank, place.size, place.team)
         self._store: Any = distributed.global_state.client
         self._acts = 0
         self._points = 0

@@ -53,8 +53,8 @@ def test_a_batch_that_does_not_divide(four, flag, batch_size, sizes):
 
 def test_what_is_told_of_devices(four, monkeypatch):
     assert device_lines(256) == ["4 devices: each makes 64 of a step's 256 images"]
-    assert device_lines(256, "2 processes (Slurm)") == [
-        "2 processes (Slurm), 4 devices: each makes 64 of a step's 256 images"
+    assert device_lines(256, "2 processes of Slurm") == [
+        "2 processes of Slurm, 4 devices: each makes 64 of a step's 256 images"
     ]
     assert device_lines(32)[1:] == [
         "8 images keep a device busy for less time than a step needs to start: --batch-size 64 or "

@@ -49,9 +49,9 @@ def without(environ: dict[str, str], name: str) -> dict[str, str]:
         ({}, None),
         ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, None),  # sbatch alone
         ({"RANK": "1", "WORLD_SIZE": "2"}, None),  # names that anybody may use
-        (HAND, ("h0:1234", 2, 3, "by hand")),
+        (HAND, ("h0:1234", 2, 3, "hand")),
         (INDEXED, ("h0:1234", 1, 3, "Kubernetes")),
-        ({**INDEXED, **HAND}, ("h0:1234", 2, 3, "by hand")),
+        ({**INDEXED, **HAND}, ("h0:1234", 2, 3, "hand")),
         (MPI, ("h0:1", 0, 3, "Open MPI")),
         ({**SLURM, **MPI}, ("h0:1", 0, 3, "Open MPI")),  # mpirun in a job of Slurm
         (TORCHRUN, ("h0:29501", 3, 4, "torchrun")),

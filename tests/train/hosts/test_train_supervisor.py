@@ -19,7 +19,7 @@ import signal, sys
 from train.hosts import supervisor
 from train.hosts.place import Place
 supervisor.END_SECONDS = float(sys.argv[2])
-place = Place(coordinator="h0:1", rank=1, size=2, launcher="by hand")
+place = Place(coordinator="h0:1", rank=1, size=2, launcher="hand")
 words = [sys.executable, "-c", sys.argv[1]]
 sys.exit(supervisor.supervise(words, place, "train resume runs/1 --hosts auto"))
 """
@@ -60,7 +60,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def again(name: str, why: str) -> str:
     return (
-        f"train: error: process 1 of 2 ended by {name}: {why}. Go on from the last checkpoint, on "
+        f"train: error: rank 1: ended by {name}: {why}. Go on from the last checkpoint, on "
         "all hosts: `train resume runs/1 --hosts auto`.\n"
     )
 
