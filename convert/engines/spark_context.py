@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from xml.etree import ElementTree
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
+    from pyspark import SparkConf, SparkContext
 
 _SUBMITTED = "PYSPARK_GATEWAY_PORT"  # set by spark-submit for the driver that it starts
 _LOOPBACK = "127.0.0.1"
@@ -60,11 +61,14 @@ def _active_context() -> SparkContext | None:
     return active
 
 
-def start_context(master: str | None) -> tuple[SparkContext, bool]:
+def start_context(
+    master: str | None, prepare: Callable[[SparkConf], None] | None = None
+) -> tuple[SparkContext, bool]:
     """Returns the context of this process, and whether it was started by this call.
 
     Args:
         master: Address of the cluster. None: that of `spark-submit`.
+        prepare: Completes the settings, which are then those of the cluster's files already.
 
     Raises:
         UsageError: Spark does not start.
@@ -81,7 +85,11 @@ def start_context(master: str | None) -> tuple[SparkContext, bool]:
             os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
     handler = signal.getsignal(signal.SIGINT)
     try:
+        if prepare is not None:
+            SparkContext._ensure_initialized()  # before it, no settings of files are known
         conf = SparkConf().setIfMissing("spark.app.name", "convert")
+        if prepare is not None:
+            prepare(conf)
         if master is not None:
             conf.setMaster(master)
             if master.startswith("local"):
@@ -136,24 +144,26 @@ def _chosen(root: ElementTree.Element) -> list[str]:
     return found
 
 
-def explained(error: Exception) -> ShardfeedError:
+def explained(error: Exception, command: str = "convert") -> ShardfeedError:
     """Translates an error of a Spark job into one of ours.
 
     Args:
         error: Of PySpark, Py4J or the connection to the driver's Java process.
+        command: What the executors run, of `pack.COMMANDS`.
     """
-    cause = _cause(str(error))
-    if cause.startswith(("ModuleNotFoundError", "ImportError")):
-        return UsageError(f"an executor lacks what it needs: {cause}. {_PACK}.")
-    if "Python in worker has different version" in cause:
-        return UsageError(f"the executors have another Python: {cause}. {_PACK}.")
+    why = cause(str(error))
+    pack = _PACK if command == "convert" else f"{_PACK} --with {command}"
+    if why.startswith(("ModuleNotFoundError", "ImportError")):
+        return UsageError(f"an executor lacks what it needs: {why}. {pack}.")
+    if "Python in worker has different version" in why:
+        return UsageError(f"the executors have another Python: {why}. {pack}.")
     return TryAgainError(
-        f"Spark gave up: {cause}. Its logs may say why. "
+        f"Spark gave up: {why}. Its logs may say why. "
         "Run the same command again: it goes on where it was."
     )
 
 
-def _cause(text: str) -> str:
+def cause(text: str) -> str:
     """Returns the line that matters of a Java error that may hold a Python traceback."""
     _, found, rest = text.partition("most recent failure: ")
     text = rest if found else text

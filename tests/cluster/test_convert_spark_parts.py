@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tarfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import train
 from convert import pack
 from convert.engines.spark_context import _chosen, explained, max_failures
 from convert.engines.spark_task import ShardTask
@@ -131,23 +133,29 @@ def test_only_what_a_client_of_hdfs_needs_is_sent_along() -> None:
 # Packing
 
 
-def test_what_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["convert", "train"])
+def test_what_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """With one small distribution instead of all: compressing them takes long."""
-    monkeypatch.setattr(pack, "_ROOTS", ("google-crc32c",))
-    monkeypatch.setattr(pack, "_OPTIONAL", ("pillow-simd", "pillow", "no-such-distribution"))
+    few = {
+        "roots": ("google-crc32c",),
+        "optional": ("pillow-simd", "pillow", "no-such-distribution"),
+    }
+    monkeypatch.setitem(pack.COMMANDS, command, replace(pack.COMMANDS[command], **few))
+    words = [str(tmp_path / "new"), "--python", "/opt/python3.11", "--with", command]
     with pytest.raises(SystemExit) as caught:
-        pack.main([str(tmp_path / "new"), "--python", "/opt/python3.11"])
+        pack.main(words)
     assert caught.value.code == 0
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
-        "convert_on_spark.py",
-        "environment.tar.gz",
-    ]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(
+        [f"{command}_on_spark.py", "environment.tar.gz"]
+    )
+    assert f"from {command}.cli" in (tmp_path / f"new/{command}_on_spark.py").read_text()
     with tarfile.open(tmp_path / "new/environment.tar.gz") as archive:
         names = set(archive.getnames())
         launcher = archive.extractfile("bin/python")
         assert launcher is not None
         assert launcher.read().decode().endswith('exec /opt/python3.11 "$@"\n')
     assert "site-packages/convert/engines/spark.py" in names
+    assert ("site-packages/train/report/report.html.jinja" in names) == (command == "train")
     assert "site-packages/google_crc32c/__init__.py" in names
     assert {"bin", "lib", "site-packages"} == {name.partition("/")[0] for name in names}
     libraries = {name for name in names if name.startswith("lib/")}
@@ -168,35 +176,44 @@ def imported(package: Path) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-def test_all_that_convert_imports_is_packed() -> None:
+@pytest.mark.parametrize("command", ["convert", "train"])
+def test_all_that_a_command_imports_is_packed(command: str) -> None:
     """Executors have nothing else. PySpark is the cluster's own, and py4j is in it."""
-    foreign = imported(Path(pack.__file__).parent) - sys.stdlib_module_names - {"convert"}
+    packages, of_others = {"convert", "train"}, {"pyspark", "py4j"}
+    foreign = imported(Path(pack.__file__).parent)
+    if command == "train":
+        foreign |= imported(Path(train.__file__).parent)
+        of_others |= {"tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"}
+    foreign -= sys.stdlib_module_names | packages
     assert {"PIL", "numpy", "pyarrow"} <= foreign
     owners = metadata.packages_distributions()
-    packed = pack._distributions()
+    packed = pack.distributions(pack.COMMANDS[command])
     missing = {
         name
-        for name in foreign - {"pyspark", "py4j"}
+        for name in foreign - of_others
         if name in owners  # else it is an extra that is not installed here
         and not any(pack.canonical(owner) in packed for owner in owners[name])
     }
     assert missing == set()
 
 
-def test_a_dependency_that_is_not_packed_is_left_out_on_purpose() -> None:
-    """Each of pyproject.toml is imported by `convert`, hence packed, or by `train` alone."""
+def test_every_dependency_but_tensorflow_is_packed() -> None:
     required = {
         pack.canonical(re.match(r"[\w.-]+", requirement)[0])
         for requirement in metadata.requires("shardfeed")
         if "extra ==" not in requirement
     }
-    of_train = {"tensorflow", "keras", "h5py", "tensorboardx", "crc32c", "jinja2"}
-    assert required - of_train <= {*pack._ROOTS, *pack._OPTIONAL}
+    command = pack.COMMANDS["train"]
+    named = {pack.canonical(name) for name in (*command.roots, *command.optional)}
+    assert required - {"tensorflow"} <= named
 
 
 @pytest.mark.parametrize(
     ("roots", "message"),
-    [(("no-such-distribution",), "no-such-distribution is missing: install shardfeed again")],
+    [
+        (("no-such-distribution",), "no-such-distribution is missing: install shardfeed again"),
+        (("jax",), "jax is missing: install jax"),
+    ],
 )
 def test_what_cannot_be_packed(
     tmp_path: Path,
@@ -205,7 +222,8 @@ def test_what_cannot_be_packed(
     roots: tuple[str, ...],
     message: str,
 ) -> None:
-    monkeypatch.setattr(pack, "_ROOTS", roots)
+    monkeypatch.setitem(pack.COMMANDS, "convert", replace(pack.COMMANDS["convert"], roots=roots))
+    monkeypatch.setattr(pack, "_is_installed", lambda name: False)
     with pytest.raises(SystemExit) as caught:
         pack.main([str(tmp_path / "new")])
     assert caught.value.code == 2
@@ -222,6 +240,16 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixt
     assert err.count("\n") == 1
 
 
-def test_the_line_to_submit_names_this_python() -> None:
-    line = pack.submit_line("packed")
-    assert f"--conf spark.pyspark.driver.python={sys.executable} " in line
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("convert", "packed/convert_on_spark.py MANIFEST DATASET --engine spark"),
+        (
+            "train",
+            "packed/train_on_spark.py DATASET --run hdfs://... --engine spark --num-hosts N",
+        ),
+    ],
+)
+def test_the_line_to_submit_names_this_python(command: str, words: str) -> None:
+    line = pack.submit_line("packed", command)
+    assert f"--conf spark.pyspark.driver.python={sys.executable} {words}" in line

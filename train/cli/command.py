@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,6 +13,7 @@ from convert.command.command_line import OneLineParser, run_verb
 from convert.command.streams import open_streams
 from convert.version import __version__
 from train.cli import audit, bench, compare, evaluate, export, fit, predict, resume
+from train.hosts.supervisor import end_as_member, is_member
 
 _VERBS = (fit, resume, evaluate, compare, audit, predict, export, bench)
 
@@ -46,4 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for verb in _VERBS:
         verb.add_parser(verbs)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run_verb("train", parser, "fit", set(verbs.choices), words))
+
+    def run() -> int:
+        return run_verb("train", parser, "fit", set(verbs.choices), words)
+
+    if is_member():
+        signal.signal(signal.SIGABRT, signal.SIG_DFL)  # its parent says it in one line
+        end_as_member(run)
+    sys.exit(run())

@@ -9,12 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from convert.command.streams import print_result
+from train.cli.hosts import Say, add_hosts, require_sense, train_on_hosts
 from train.cli.options import add_options, given_options
 from train.cli.startup import Verbs, add_json, import_keras, say
 from train.config import TrainConfig
 from train.errors import StoppedError
 
 if TYPE_CHECKING:
+    from train.hosts.team import Team
     from train.training.result import TrainResult
 
 
@@ -33,18 +35,25 @@ def add_parser(verbs: Verbs) -> None:
         help="take a few steps, print how long all would take, draw augmented images",
     )
     add_json(parser)
+    add_hosts(parser)
     add_options(parser)
-    parser.set_defaults(verb=_fit)
+    parser.set_defaults(verb=_fit, resumes=False)
 
 
 def _fit(namespace: argparse.Namespace) -> int:
-    config = TrainConfig.given(given_options(namespace))
-    import_keras()
-    if namespace.dry_run:
-        return _dry_run(config, as_json=namespace.json)
-    from train.training.start import train_model
+    options = given_options(namespace)
+    config = TrainConfig.given(options)
 
-    return finish(lambda: train_model(config, say), as_json=namespace.json)
+    def train(say: Say, team: Team | None) -> TrainResult:
+        from train.training.start import train_model
+
+        return train_model(config, say, team)
+
+    require_sense(namespace)
+    if namespace.dry_run:
+        import_keras()
+        return _dry_run(config, as_json=namespace.json)
+    return train_on_hosts(namespace, options, train, finish)
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
@@ -59,7 +68,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     return 0
 
 
-def finish(train: Callable[[], TrainResult], *, as_json: bool) -> int:
+def finish(train: Callable[[], TrainResult], say: Say, *, as_json: bool) -> int:
     """Trains and prints the results; returns the exit code."""
     try:
         result = train()

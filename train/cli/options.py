@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -128,6 +129,22 @@ def given_options(namespace: argparse.Namespace) -> dict[str, Any]:
         values["dataset"], *more = values["dataset"]
         values["more_datasets"] = tuple(more)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def words_of(options: Mapping[str, Any]) -> list[str]:
+    """Returns words that name options, of which `given_options` makes the same again.
+
+    Args:
+        options: {field of `TrainConfig`: value}, without datasets and run.
+    """
+    words = []
+    for name, value in options.items():
+        if value is True:
+            words += [_flag(name)]
+        else:
+            text = ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
+            words += [f"{_flag(name)}={text}"]
+    return words
 
 
 def _flag(name: str) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from train.cli.fit import finish
+from train.cli.hosts import Say, add_hosts, require_sense, train_on_hosts
 from train.cli.options import add_options, given_options
-from train.cli.startup import Verbs, add_json, import_keras, say
+from train.cli.startup import Verbs, add_json
+
+if TYPE_CHECKING:
+    from train.hosts.team import Team
+    from train.training.result import TrainResult
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -25,16 +31,25 @@ def add_parser(verbs: Verbs) -> None:
         help="the run's dataset, if it was moved; of several each, in their order",
     )
     add_json(parser)
+    add_hosts(parser)
     add_options(parser, resumed=True)
-    parser.set_defaults(verb=_resume)
+    parser.set_defaults(verb=_resume, resumes=True)
 
 
 def _resume(namespace: argparse.Namespace) -> int:
-    changes = {name: value for name, value in given_options(namespace).items() if name != "run"}
+    options = given_options(namespace)
+    changes = {name: value for name, value in options.items() if name != "run"}
+    require_sense(namespace)
     from train.runs.open import require_run
 
-    require_run(namespace.run)  # quickly, before Keras is loaded
-    import_keras()
-    from train.training.resume import resume_training
+    if (
+        namespace.hosts is None and namespace.engine == "local"
+    ):  # else it may be on the first host alone
+        require_run(namespace.run)  # quickly, before Keras is loaded
 
-    return finish(lambda: resume_training(namespace.run, changes, say), as_json=namespace.json)
+    def train(say: Say, team: Team | None) -> TrainResult:
+        from train.training.resume import resume_training
+
+        return resume_training(namespace.run, changes, say, team)
+
+    return train_on_hosts(namespace, options, train, finish)

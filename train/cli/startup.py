@@ -29,13 +29,20 @@ def say(line: str) -> None:
     say_as("train", line)
 
 
+def silence_libraries() -> None:
+    """Keeps TensorFlow's start-up lines from standing among ours; its errors are exceptions to us.
+
+    JAX, which sets this too when it is imported, lets some pass.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def import_keras() -> None:
     """Imports Keras and its backend without the lines that TensorFlow prints while it loads.
 
     TF_CPP_MIN_LOG_LEVEL does not silence those; errors are printed all the same.
     """
-    # TensorFlow's later start-up lines would stand among ours; its errors are exceptions to us.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    silence_libraries()
     # Left to itself TensorFlow uses oneDNN on some CPUs of Intel's only. On one of AMD's with AVX2
     # the default network trains 1.5 times as fast with it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,21 @@ def evaluate_source(
     for step in range(source.num_steps):
         parts.append(_evaluate_batch(model, source, step, scales))
         on_batch()
+    return joined(parts, blanks, scales)
+
+
+def joined(
+    parts: Sequence[tuple[Floats, ...]],
+    blanks: Sequence[int | None],
+    scales: Sequence[Scale] = (),
+) -> Evaluation:
+    """Returns the evaluation of batches that follow each other.
+
+    Args:
+        parts: What `judge_batch` returned for each.
+        blanks: Index of each output's blank class, or None.
+        scales: As for `evaluate_source`.
+    """
     labels, predictions, confidences, losses, before = map(np.concatenate, zip(*parts, strict=True))
     return Evaluation(
         labels=labels,
@@ -80,8 +95,20 @@ def _evaluate_batch(
     model: keras.Model, source: BatchSource, step: int, scales: Sequence[Scale]
 ) -> tuple[Floats, ...]:
     """Returns labels, classes, confidences, losses and ranks of a batch."""
-    labels, classes, confidences, losses, before = look_at_batch(
-        model, source, step, scales, _judge
+    images, *columns = source.batch(0, step)
+    return judge_batch(model.predict_on_batch(images), columns, source, step, scales)
+
+
+def judge_batch(
+    logits: Mapping[str, Floats],
+    columns: Sequence[Indices],
+    source: BatchSource,
+    step: int,
+    scales: Sequence[Scale] = (),
+) -> tuple[Floats, ...]:
+    """Returns labels, classes, confidences, losses and ranks of a batch; arguments as `_look`."""
+    labels, classes, confidences, losses, before = _look(
+        logits, columns, source, step, scales, _judge
     )
     return labels, classes, confidences, losses.mean(axis=1), before
 
@@ -107,8 +134,19 @@ def look_at_batch(
         Each of shape (batch, outputs).
     """
     images, *columns = source.batch(0, step)
+    return _look(model.predict_on_batch(images), columns, source, step, scales, look)
+
+
+def _look(
+    logits: Mapping[str, Floats],
+    columns: Sequence[Indices],
+    source: BatchSource,
+    step: int,
+    scales: Sequence[Scale],
+    look: Callable[..., tuple[Floats, ...]],
+) -> tuple[Floats, ...]:
+    """Returns what `look_at_batch` does, of logits {output name: (batch, classes)} and labels."""
     labels = np.stack(columns, axis=1)
-    logits = model.predict_on_batch(images)
     numbers = step * source.batch_size + np.arange(len(labels))
     temperatures = np.array([scale.temperatures for scale in scales], np.float32)
     results = [

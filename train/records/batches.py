@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -80,6 +80,11 @@ class BatchSource:
     num_ranks: int = 1
     label_form: LabelForm = "dict"
     device_strength: Strength | None = None
+
+    @property
+    def whole(self) -> BatchSource:
+        """Makes all of each batch, where this makes a rank's part."""
+        return replace(self, rank=0, num_ranks=1)
 
     @property
     def num_steps(self) -> int:

@@ -19,6 +19,17 @@ _PACKAGES = (
 _ARITHMETIC = ("tensorflow", "keras", "numpy", "jax")
 
 
+def num_devices() -> int:
+    """Returns how many devices share a batch, those of all processes of a team together."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return 1  # `DataParallel` does nothing there, without a word
+    import jax
+
+    return jax.device_count()
+
+
 def environment() -> dict[str, Any]:
     """Returns versions and the kind of machine."""
     import keras
@@ -35,6 +46,7 @@ def environment() -> dict[str, Any]:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's choice"),
         "machine": platform.machine(),
         "system": platform.system(),
+        "devices": num_devices(),
         # How sums are split among threads decides their last bits.
         "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "packages": versions,
@@ -43,7 +55,9 @@ def environment() -> dict[str, Any]:
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Lists the differences that may change the last bits of a result."""
-    pairs = [(key, then.get(key), now[key]) for key in ("backend", "onednn", "machine", "cpus")]
+    then = {"devices": 1, **then}  # runs on several came later
+    keys = ("backend", "onednn", "machine", "devices", "cpus")
+    pairs = [(key, then.get(key), now[key]) for key in keys]
     old = then.get("packages")
     old = old if isinstance(old, dict) else {}
     pairs += [(name, old.get(name), now["packages"].get(name)) for name in _ARITHMETIC]

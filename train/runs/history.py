@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 from train.config import TrainConfig
 
@@ -18,12 +18,6 @@ Row = dict[str, Any]
 
 
 _SCORED = {"validation_exact", "validation_character_accuracy", "validation_loss"}
-
-
-class Reader(Protocol):
-    """The part of a `RecordReader` that is asked here."""
-
-    bad_records: list[Any]
 
 
 @dataclass(slots=True)
@@ -56,17 +50,16 @@ class Journal:
                 return True
         return patience is not None and done > 0 and done - self.best["epoch"] >= patience
 
-    def note_bad_records(self, readers: Iterable[Reader], num_datasets: int = 1) -> list[Row]:
-        """Adds the bad records that readers have met; returns those that are new.
+    def note_bad_records(self, met: Iterable[Row], num_datasets: int = 1) -> list[Row]:
+        """Adds bad records that were met, none twice; returns those that are new.
 
         A shard is named by its file, or by its path where several datasets may have the same names.
         """
         known = {_place(row) for row in self.bad_records}
-        met = [asdict(bad) for reader in readers for bad in reader.bad_records]
         if num_datasets == 1:
             met = [{**row, "shard": os.path.basename(row["shard"])} for row in met]
-        # A record is met by a reader once; after a resume, again.
-        new = [row for row in met if _place(row) not in known]
+        # A record is met by a reader once; after a resume or by another process, again.
+        new = list({_place(row): row for row in met if _place(row) not in known}.values())
         # Threads meet them in any order.
         self.bad_records = sorted([*self.bad_records, *new], key=_place)
         return new

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 
 from train.evaluation.predictions import Evaluation
+from train.hosts.solo import Team
 from train.runs.checkpoints.checkpoint import Position
 from train.runs.events import EventFile
 from train.runs.folder import RunFolder
@@ -34,8 +35,10 @@ class Session:
         meter: Measures the training, and knows the step.
         events: The file for TensorBoard.
         say: Prints a line that stays.
+        team: Who trains.
         best_evaluation: What the run's best weights read on validation. None: this session has
             not trained them, or there is no validation split.
+        num_met: Bad records that this process has met.
     """
 
     job: Job
@@ -47,4 +50,15 @@ class Session:
     meter: EpochMeter
     events: EventFile
     say: Callable[[str], None]
+    team: Team
     best_evaluation: Evaluation | None = None
+    num_met: int = 0
+
+    def note_bad_records(self) -> None:
+        """Adds the bad records that were met to the journal; on rank 0 those of all ranks."""
+        met = [bad for reader in self.job.readers for bad in reader.bad_records]
+        if len(met) == self.num_met and not self.team.is_first:
+            return
+        self.num_met, rows = len(met), [asdict(bad) for bad in met]
+        rows += self.team.collect(rows)
+        self.journal.note_bad_records(rows, len(self.job.datasets))

@@ -11,6 +11,8 @@ import keras
 from convert.command.byte_sizes import show_bytes
 from train.config import TrainConfig
 from train.errors import DivergedError, ShardfeedError
+from train.hosts.devices import device_lines, sharing
+from train.hosts.sharded import predictor
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
@@ -63,7 +65,12 @@ def dry_run(config: TrainConfig) -> DryRun:
         ShardfeedError: As a training would.
     """
     job = Job.open(config)
-    model = job.model()
+    with sharing():
+        return _dry_run(job)
+
+
+def _dry_run(job: Job) -> DryRun:
+    config, model = job.config, job.model()
     job, taken = with_weights(job, model)
     steps = min(_STEPS, job.training.num_steps)
     times = _StepTimes()
@@ -76,7 +83,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     if not math.isfinite(loss):
         raise DivergedError(f"the loss became {loss} in the first {steps} steps.")
     if job.validation is not None:
-        network = inference_network(model)
+        network = predictor(inference_network(model))
         network.predict_on_batch(job.validation.batch(0, 0)[0])
     first, *others = times.seconds
     step = sum(others) / len(others) if others else first
@@ -112,6 +119,7 @@ def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
     """Returns the results of a few steps, to be printed."""
     rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
     lines = [
+        *device_lines(min(config.batch_size, config.overfit or config.batch_size)),
         *([found.taken] if found.taken else []),
         f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
         f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "

@@ -18,6 +18,8 @@ from train.config import CHANGEABLE, OF_PLACES, TrainConfig, is_custom
 from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
 from train.evaluation.parts import Part
+from train.hosts.devices import require_even
+from train.hosts.solo import Team
 from train.input.augmentation import require_repeatable
 from train.input.device_augmentation import fed_batches
 from train.input.open_source import common_info, open_batches
@@ -53,12 +55,15 @@ class Job:
     weights_digest: str | None = None
 
     @classmethod
-    def open(cls, config: TrainConfig, datasets: Sequence[OpenDataset] = ()) -> Job:
+    def open(
+        cls, config: TrainConfig, datasets: Sequence[OpenDataset] = (), team: Team | None = None
+    ) -> Job:
         """Opens the splits of datasets, all splits of one folder each.
 
         Args:
             config: The options.
             datasets: The datasets. None of them: they are opened here.
+            team: Who shares each batch of training. None: this process makes all of it.
 
         Raises:
             UsageError: An option or the dataset's splits do not fit.
@@ -67,6 +72,8 @@ class Job:
         """
         if config.deterministic:
             use_deterministic_kernels()
+        batch_size = min(config.batch_size, config.overfit or config.batch_size)
+        require_even("--batch-size" if batch_size == config.batch_size else "--overfit", batch_size)
         datasets = tuple(datasets or map(open_dataset, config.datasets))
         _require_each_once(datasets)
         info = common_info(datasets)
@@ -83,11 +90,13 @@ class Job:
             asked(
                 datasets,
                 "train",
-                min(config.batch_size, config.overfit or config.batch_size),
+                batch_size,
                 config.seed,
                 augment="none" if config.overfit else config.augment,
                 window=config.window,
                 weights=config.shares,
+                rank=team.rank if team else 0,
+                num_ranks=team.size if team else 1,
             ),
             Fold(*config.left_out).others if config.left_out else None,
         )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from convert.dataset.read import OpenDataset, open_dataset
-from convert.storage.places import absolute
-from train.config import CHANGEABLE, OF_PLACES, YOUNGER, TrainConfig, is_custom, renamed
-from train.errors import CheckpointError, FormatError, MismatchError, UsageError
+from train.config import TrainConfig
+from train.errors import CheckpointError, FormatError, MismatchError
 from train.evaluation.calibration_file import is_calibrated
-from train.model.build import resolved_head
-from train.model.precision import resolved_precision
+from train.hosts.devices import device_lines, sharing
+from train.hosts.solo import Team
 from train.model.variables import require_state
 from train.runs.checkpoints.checkpoint import Checkpoint
 from train.runs.checkpoints.store import Checkpoints
@@ -25,15 +24,21 @@ from train.runs.history import Journal
 from train.runs.log import RunLog
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
-from train.training.job import Job, unchangeable
+from train.training.alike import require_alike
+from train.training.follow import follow_resumed, tell_others
+from train.training.job import Job
 from train.training.result import TrainResult, result_of
+from train.training.resumed_options import require_named, require_unedited, resumed_config
 from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]
 
 
 def resume_training(
-    path: str, changes: Mapping[str, Any], say: Say = lambda line: None
+    path: str,
+    changes: Mapping[str, Any],
+    say: Say = lambda line: None,
+    team: Team | None = None,
 ) -> TrainResult:
     """Goes on with a run until nothing is left to do.
 
@@ -41,7 +46,8 @@ def resume_training(
         path: The run's folder, or its address on HDFS.
         changes: {option: value} for options that were asked for. Those in `config.CHANGEABLE` may
             differ from the run's, all others must be equal.
-        say: Called with one line for each thing a user may want to know meanwhile.
+        say: Called with one line for each thing a user may want to know meanwhile; on rank 0 only.
+        team: Of several processes, which all call this with the same options. None: this one.
 
     Raises:
         MismatchError: The dataset or an option is not the run's.
@@ -53,144 +59,83 @@ def resume_training(
         RecordError: A record is damaged.
         DivergedError: The loss became infinite or not a number.
     """
-    with resumed_run(path, say) as run:
-        stored = run.config()
-        require_named(stored, changes, run)
-        config = _config(stored, changes, run)
-        with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
-            return _resume(run, config, stored, datasets, say)
+    team = team or Team()
+    with team.guarded():
+        if not team.is_first:
+            return follow_resumed(changes, team)
+        with resumed_run(path, say) as run:
+            stored = run.config()
+            require_named(stored, changes, run)
+            config = resumed_config(stored, changes, run)
+            with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
+                return _resume(run, config, stored, changes, datasets, say, team)
 
 
 def _resume(
     run: RunFolder,
     config: TrainConfig,
     stored: Mapping[str, Any],
+    changes: Mapping[str, Any],
     datasets: Sequence[OpenDataset],
     say: Say,
+    team: Team,
 ) -> TrainResult:
     """Goes on with a run whose options and datasets are known to be its own."""
     tell = RunLog(run, say)
     notes: list[str] = []  # said, and added to the run's log, once nothing is refused any more
     checkpoint = _newest(run, notes.append)
     if checkpoint is not None:
-        _require_unedited(stored, checkpoint, run)
-        if checkpoint.position.journal.is_complete(config):
-            # Killed before they were written, or older than calibrations.
-            if not os.path.exists(run.file(REPORT)) or not is_calibrated(run):
-                job = Job.open(config, datasets)
-                _cut_back(run, checkpoint, tell)
-                best = checkpoint.position.journal.best
-                finish_run(job, run.load_model(), run, best, tell)
-            for note in notes:
-                tell(note)
-            epochs = checkpoint.position.epoch
-            say(f"{run.address} is complete: {epochs} epochs are done")
-            return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
+        require_unedited(stored, checkpoint, run)
     elif config.weights is not None:
         raise CheckpointError(
             f"{run.address}: was stopped before its first step, with no checkpoint of its first "
             "weights yet. Nothing is lost: remove it, and train again."
         )
+    digest = stored.get("weights_digest")
+    tell_others(run, config, changes, digest, checkpoint, team)
+    if checkpoint is not None and checkpoint.position.journal.is_complete(config):
+        team.by_first(lambda: _finish(run, config, checkpoint, datasets, notes, tell))
+        epochs = checkpoint.position.epoch
+        say(f"{run.address} is complete: {epochs} epochs are done")
+        return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
     _require_same_backend(run)
-    job = replace(Job.open(config, datasets), weights_digest=stored.get("weights_digest"))
+    job = replace(Job.open(config, datasets, team), weights_digest=digest)
+    require_alike(job, team)
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
-    model = job.model()
-    if checkpoint is not None:
-        require_state(model, checkpoint.require_headers())  # before memory is taken for them
-    arrays = checkpoint.require_arrays() if checkpoint else {}
-    # All that can be refused has been looked at: from here on the run changes.
+    with sharing(team):
+        model = job.model()
+        if checkpoint is not None:
+            require_state(model, checkpoint.require_headers())  # before memory is taken for them
+        arrays = checkpoint.require_arrays() if checkpoint else {}
+        # All that can be refused has been looked at: from here on the run changes.
+        for note in notes:
+            tell(note)
+        _cut_back(run, checkpoint, tell)
+        run.write_config({**job.options, "run": stored.get("run", run.address)})
+        _warn(run, tell)
+        tell(_opening(run, job, checkpoint))
+        for line in device_lines(job.training.batch_size, team.name):
+            tell(line)
+        shared = team.share_arrays(arrays, arrays) if checkpoint else {}
+        return train_and_report(job, model, run, checkpoint, shared, tell, team)
+
+
+def _finish(
+    run: RunFolder,
+    config: TrainConfig,
+    checkpoint: Checkpoint,
+    datasets: Sequence[OpenDataset],
+    notes: Sequence[str],
+    tell: Say,
+) -> None:
+    """Writes what a run that is complete lacks: killed before, or older than calibrations."""
+    if not os.path.exists(run.file(REPORT)) or not is_calibrated(run):
+        job = Job.open(config, datasets)
+        _cut_back(run, checkpoint, tell)
+        finish_run(job, run.load_model(), run, checkpoint.position.journal.best, tell)
     for note in notes:
         tell(note)
-    _cut_back(run, checkpoint, tell)
-    run.write_config({**job.options, "run": stored.get("run", run.address)})
-    _warn(run, tell)
-    tell(_opening(run, job, checkpoint))
-    return train_and_report(job, model, run, checkpoint, arrays, tell)
-
-
-def _config(stored: Mapping[str, Any], changes: Mapping[str, Any], run: RunFolder) -> TrainConfig:
-    """Returns the run's options with those changed that may."""
-    names = [field.name for field in fields(TrainConfig)]
-    younger = {f.name: f.default for f in fields(TrainConfig) if f.name in YOUNGER}
-    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-    stored = {**younger, **stored, **lists}
-    missing = [name for name in names if name not in stored]
-    if missing:
-        raise FormatError(
-            f"{run.shown(CONFIG)}: has no {missing[0]!r}, so another version of shardfeed wrote "
-            "it. Resume with that version, or start a new run."
-        )
-    config = TrainConfig(**{name: stored[name] for name in names})
-    count, asked_for = len(config.datasets), 1 + len(changes.get("more_datasets", ()))
-    if "dataset" in changes and asked_for != count:
-        raise UsageError(
-            f"{run.address}: was started on {count} datasets, got {asked_for}. Give --dataset for "
-            "each, in the order of config.json."
-        )
-    if "weights" in changes:  # config.json has the whole path
-        changes = {**changes, "weights": absolute(changes["weights"])}
-    asked = replace(config, **changes)
-    if asked.head == "auto":
-        asked = replace(asked, head=resolved_head(asked, run.dataset_info()))
-    if asked.precision == "auto":
-        asked = replace(asked, precision=resolved_precision("auto"))
-    different = [
-        name
-        for name in names
-        if name not in (*CHANGEABLE, *OF_PLACES) and getattr(asked, name) != stored[name]
-    ]
-    if different:
-        pairs = [(name, stored[name], getattr(asked, name)) for name in different]
-        allowed = ", ".join("--" + name.replace("_", "-") for name in CHANGEABLE)
-        raise MismatchError(
-            f"{run.address} was started with other options.",
-            _sides(pairs, "in the run", "asked for"),
-            f"Only {allowed} may change. Leave the others out, or start a new run.",
-        )
-    return asked
-
-
-def require_named(stored: Mapping[str, Any], given: Collection[str], run: RunFolder) -> None:
-    """Raises unless a function of the user's is named again: a file may not choose what runs.
-
-    Args:
-        stored: Content of the run's config.json.
-        given: Names of the options that the user repeated.
-        run: The run.
-    """
-    for option, does in (
-        ("model", "model is built"),
-        ("augment", "training images are changed"),
-    ):
-        name = stored.get(option)
-        if is_custom(name) and option not in given:
-            raise UsageError(
-                f"{run.address}: its {does} by {name}, which is imported only if it is named. "
-                f"If you trust it, repeat --{option} {name}."
-            )
-
-
-def _require_unedited(stored: Mapping[str, Any], checkpoint: Checkpoint, run: RunFolder) -> None:
-    """Raises unless config.json says what the checkpoint does."""
-    ours, theirs = renamed(checkpoint.position.options), unchangeable(stored)
-    names = [name for name in ours if ours[name] != theirs.get(name)]
-    if names:
-        pairs = [(name, ours[name], theirs.get(name)) for name in names]
-        raise MismatchError(
-            f"{run.shown(CONFIG)} was edited since the checkpoint was written.",
-            _sides(pairs, "in the checkpoint", f"in {CONFIG}"),
-            "Put it back as it was, or start a new run.",
-        )
-
-
-def _sides(pairs: Sequence[tuple[str, Any, Any]], first: str, second: str) -> list[tuple[str, str]]:
-    """Returns both values of each option, for a `MismatchError`."""
-    return [
-        (f"{name.replace('_', ' ')} {where}", str(value))
-        for name, *values in pairs
-        for where, value in zip((first, second), values, strict=True)
-    ]
 
 
 def _open_same_datasets(

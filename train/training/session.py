@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
 from train.errors import FormatError, ReplacedError, TryAgainError
 from train.evaluation.predictions import Evaluation
+from train.hosts.solo import Arrays, Team
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
@@ -16,7 +18,6 @@ from train.model.build import schedule
 from train.model.variables import METRICS, WEIGHTS, write_state
 from train.records.reading.reader import RecordReader
 from train.runs.checkpoints.checkpoint import Checkpoint
-from train.runs.checkpoints.store import Arrays
 from train.runs.events import EventFile
 from train.runs.folder import EVENTS, RunFolder
 from train.runs.history import Journal
@@ -40,6 +41,7 @@ def train_session(
     checkpoint: Checkpoint | None,
     arrays: Arrays,
     say: Callable[[str], None],
+    team: Team,
 ) -> tuple[TrainResult, Evaluation | None]:
     """Trains until nothing is left to do.
 
@@ -50,6 +52,7 @@ def train_session(
         checkpoint: Where to begin. None: at the start.
         arrays: The variables' values there; at the start none.
         say: Prints a line that stays.
+        team: Who trains; all call this alike, and rank 0 alone writes.
 
     Returns:
         The result, and what the best weights read on validation, if this session trained them.
@@ -63,8 +66,7 @@ def train_session(
     """
     if checkpoint:
         write_state(model, arrays, WEIGHTS)
-    with run.writing(EVENTS):
-        events = EventFile(run.file(EVENTS))
+    events = _events(run, team)
     position = checkpoint.position if checkpoint else None
     session = Session(
         job=job,
@@ -76,6 +78,7 @@ def train_session(
         meter=EpochMeter(InputClock(), job.config.batch_size),
         events=events,
         say=say,
+        team=team,
     )
     with reader_failure(job.training.reader), events, StopSignals() as stop:
         parts = SessionCallback(session, arrays, stop)
@@ -84,6 +87,15 @@ def train_session(
         return result_of(
             run.address, session.journal, parts.checkpoints.seconds, parts.cache.totals()
         ), session.best_evaluation
+
+
+def _events(run: RunFolder, team: Team) -> EventFile:
+    """Opens a new file of the run, or where rank 0 has the run one that is gone when closed."""
+    if team.is_first:
+        with run.writing(EVENTS):
+            return EventFile(run.file(EVENTS))
+    with tempfile.TemporaryDirectory(prefix="shardfeed-") as folder:
+        return EventFile(folder)
 
 
 class SessionCallback(keras.callbacks.Callback):
@@ -110,8 +122,9 @@ class SessionCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Writes what is known before the first step."""
-        self._board.on_train_begin()
-        self.cache.on_train_begin()
+        if self._session.team.is_first:
+            self._board.on_train_begin()
+            self.cache.on_train_begin()
         if self._resumed_at is None and self._session.job.config.weights is not None:
             self.checkpoints.on_train_begin()
 
@@ -126,24 +139,32 @@ class SessionCallback(keras.callbacks.Callback):
             self._session.meter.start(
                 before, position.step, position.epoch_seconds, position.epoch_waited_seconds
             )
-        self._board.on_epoch_begin()
-        self.progress.on_epoch_begin(epoch)
+        if self._session.team.is_first:
+            self._board.on_epoch_begin()
+            self.progress.on_epoch_begin(epoch)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Counts the step, tells of it, and writes a checkpoint if it is time."""
         self._recorder.on_train_batch_end(batch, logs)
-        self._board.on_train_batch_end(logs or {})
-        self.progress.on_train_batch_end(logs or {})
+        if self._session.team.is_first:
+            self._board.on_train_batch_end(logs or {})
+            self.progress.on_train_batch_end(logs or {})
         self.checkpoints.on_train_batch_end()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Validates, tells of it, and writes a checkpoint."""
         evaluation = self._recorder.on_epoch_end(epoch, logs or {})
+        if self._session.team.is_first:
+            with self._session.team.busy():
+                self._tell(evaluation, epoch + 1)
+        self.checkpoints.on_epoch_end(epoch)
+
+    def _tell(self, evaluation: Evaluation | None, epochs: int) -> None:
+        """Tells of the last of this many epochs."""
         self._board.on_epoch_end(evaluation)
         self.progress.on_epoch_end()
-        self._warn_of_chance(evaluation, epoch + 1)
+        self._warn_of_chance(evaluation, epochs)
         self.cache.on_epoch_end()
-        self.checkpoints.on_epoch_end(epoch)
 
     def _warn_of_chance(self, evaluation: Evaluation | None, epochs: int) -> None:
         """Says what to look at if this many epochs taught nothing."""

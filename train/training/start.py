@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import keras
 
@@ -10,14 +11,16 @@ from train.config import TrainConfig
 from train.errors import StoppedError
 from train.evaluation.fit_calibration import calibrate_run
 from train.evaluation.predictions import Evaluation
+from train.hosts.devices import device_lines, on_one_device, sharing
+from train.hosts.solo import Arrays, Team
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoints.checkpoint import Checkpoint
-from train.runs.checkpoints.store import Arrays
 from train.runs.folder import RunFolder
 from train.runs.history import Row
 from train.runs.log import RunLog
 from train.runs.open import new_run
+from train.training.alike import require_alike
 from train.training.job import Job
 from train.training.old_weights import with_weights
 from train.training.result import TrainResult
@@ -26,12 +29,15 @@ from train.training.session import resumable, train_session
 __all__ = ["TrainResult", "train_model"]
 
 
-def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: None) -> TrainResult:
+def train_model(
+    config: TrainConfig, say: Callable[[str], None] = lambda line: None, team: Team | None = None
+) -> TrainResult:
     """Trains a model on a dataset, into a new run folder.
 
     Args:
         config: What and how.
-        say: Called with one line for each thing a user may want to know meanwhile.
+        say: Called with one line for each thing a user may want to know meanwhile; on rank 0 only.
+        team: Of several processes, which all call this with the same options. None: this one.
 
     Raises:
         UsageError: An option or the dataset's splits do not fit.
@@ -41,14 +47,28 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         TryAgainError: The disk is full or damaged, or the run cannot be uploaded.
         StoppedError: SIGTERM or Ctrl-C came; a checkpoint is written.
     """
-    job = Job.open(config)
+    team = team or Team()
+    with team.guarded():
+        job = Job.open(config, team=team)
+        require_alike(job, team)
+        with sharing(team):
+            return _train(job, say, team)
+
+
+def _train(job: Job, say: Callable[[str], None], team: Team) -> TrainResult:
+    """Builds a model and trains it into a new folder."""
     # Before there is a folder: what cannot be built leaves nothing behind.
     model = job.model()
     job, taken = with_weights(job, model)
-    with new_run(config.run, say) as run:
+    if not team.is_first:
+        run = RunFolder(team.by_first(str))
+        return train_and_report(job, model, run, None, {}, RunLog(run, say), team)
+    with new_run(job.config.run, say) as run:
         run.write_start(job.options, job.info)
         tell = RunLog(run, say)
         tell(_opening(job, run))
+        for line in device_lines(job.training.batch_size, team.name):
+            tell(line)
         if taken is not None:
             tell(taken)
         reader = job.training.reader
@@ -56,7 +76,8 @@ def train_model(config: TrainConfig, say: Callable[[str], None] = lambda line: N
         if warning := window_warning(window, reader.record_bytes):
             tell(f"warning: {warning}")
         run.upload()
-        return train_and_report(job, model, run, None, {}, tell)
+        team.by_first(lambda: run.address)
+        return train_and_report(job, model, run, None, {}, tell, team)
 
 
 def train_and_report(
@@ -66,17 +87,24 @@ def train_and_report(
     checkpoint: Checkpoint | None,
     arrays: Arrays,
     say: RunLog,
+    team: Team,
 ) -> TrainResult:
     """Trains until nothing is left to do, then writes the report; arguments as `train_session`."""
     with resumable(job.readers, run):
         try:
-            result, evaluation = train_session(job, model, run, checkpoint, arrays, say)
+            result, evaluation = train_session(job, model, run, checkpoint, arrays, say, team)
         except StoppedError as stopped:  # whoever asked for it is told by the command
-            say.write(str(stopped))
-            run.upload()
+            team.by_first(partial(_note_stop, run, say, str(stopped)))
             raise
-        finish_run(job, model, run, result.best, say, evaluation)
+        with on_one_device():
+            team.by_first(lambda: finish_run(job, model, run, result.best, say, evaluation))
     return result
+
+
+def _note_stop(run: RunFolder, say: RunLog, line: str) -> None:
+    """Writes down that a run was stopped."""
+    say.write(line)
+    run.upload()
 
 
 def finish_run(

@@ -37,11 +37,13 @@ def require_java() -> None:
         pytest.skip(str(error))
 
 
-def spark_environment(folder: Path) -> dict[str, str]:
+def spark_environment(folder: Path, fault: str = "stumble") -> dict[str, str]:
     """Returns an environment whose Spark keeps its files in a folder.
 
-    Its executors stumble over images of some sizes, see `fault_injection.stumble`, which tells in
-    `told`.
+    Args:
+        folder: Made here.
+        fault: Function of `fault_injection` that its processes call, with the folder `told`: by
+            default executors stumble over images of some sizes.
     """
     import pyspark
 
@@ -53,7 +55,7 @@ def spark_environment(folder: Path) -> dict[str, str]:
     lines = [f"{name} {value}\n" for name, value in SETTINGS.items()]
     (settings / "spark-defaults.conf").write_text("".join(lines))
     return {
-        **faulty(folder / "fault", f"stumble({str(told)!r})"),
+        **faulty(folder / "fault", f"{fault}({str(told)!r})"),
         "SPARK_HOME": str(home),
         "SPARK_CONF_DIR": str(settings),
         "SPARK_LOCAL_IP": "127.0.0.1",

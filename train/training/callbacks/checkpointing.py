@@ -7,6 +7,7 @@ import time
 from typing import NoReturn
 
 from train.errors import StoppedError
+from train.hosts.solo import Stop
 from train.model.variables import read_state
 from train.runs.checkpoints.checkpoint import Position
 from train.runs.checkpoints.store import Checkpoints
@@ -70,28 +71,42 @@ class CheckpointWriter:
         Raises:
             StoppedError: A signal came, or the time is over; a checkpoint is written.
         """
+        if not self._session.team.is_first:
+            self._session.note_bad_records()
+        stop = self._session.team.stop(self._wish())
+        if stop is not None:
+            self._stop_by(stop)
+
+    def _wish(self) -> Stop | None:
+        """Returns why this process wants to stop."""
         number = self._stop.received
         if number is not None:
-            self._stop_by(NAMES[number], number)
+            return Stop(what=NAMES[number], number=number)
         minutes = self._session.job.config.max_minutes
         if minutes is not None and time.monotonic() - self._opened >= 60 * minutes:
-            self._stop_by(f"--max-minutes {minutes:g}")
+            return Stop(what=f"--max-minutes {minutes:g}")
+        return None
 
-    def _stop_by(self, what: str, number: signal.Signals | None = None) -> NoReturn:
+    def _stop_by(self, stop: Stop) -> NoReturn:
         epoch, step = len(self._session.journal.history), self._session.meter.steps
         self._write(epoch, step)
         raise StoppedError(
-            f"stopped by {what} in epoch {epoch + 1} after step {step}; a checkpoint is "
+            f"stopped by {stop.what} in epoch {epoch + 1} after step {step}; a checkpoint is "
             f"written. Go on with `train resume {self._session.run.address}`.",
-            number,
+            None if stop.number is None else signal.Signals(stop.number),
         )
 
     def _write(self, epoch: int, step: int) -> None:
+        if self._session.team.is_first:
+            with self._session.team.busy():
+                self._write_all(epoch, step)
+
+    def _write_all(self, epoch: int, step: int) -> None:
         run, journal, meter = self._session.run, self._session.journal, self._session.meter
         with run.writing(EVENTS):
             self._session.events.flush()
             sizes = self._session.events.sizes()
-        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
+        self._session.note_bad_records()
         position = Position(
             epoch=epoch,
             step=step,

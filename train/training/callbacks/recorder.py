@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 
 from train.errors import DivergedError
-from train.evaluation.evaluate import evaluate_source
 from train.evaluation.parts import by_part
 from train.evaluation.predictions import Evaluation
+from train.hosts.sharded import LocalNetwork, evaluate_shared, predictor
 from train.model.recogniser import inference_network, plain
 from train.records.batches import BatchSource
 from train.records.texts import blanks_of
@@ -34,6 +34,7 @@ class RunRecorder:
     def __init__(self, session: Session, on_batch: Callable[[], None]) -> None:
         self._session, self._on_batch = session, on_batch
         self._num_listed = len(session.journal.bad_records)
+        self._networks: dict[str, keras.Model | LocalNetwork] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Counts the step and looks at the loss.
@@ -45,18 +46,23 @@ class RunRecorder:
         meter.steps += 1
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            epoch, step = len(session.journal.history), meter.steps - 1
-            arrays = _batch_arrays(session.job.training, epoch, step)
-            path = session.run.write_arrays(DIVERGED, arrays)
-            raise DivergedError(
-                f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
-                f"step {step + 1}); its batch is in {path}{_examples(arrays)}. "
-                "Lower --learning-rate, or look at these images."
-            )
+            session.team.by_first(lambda: self._end(loss))
+
+    def _end(self, loss: float) -> NoReturn:
+        """Raises since a loss is no number, and keeps the batch."""
+        session, meter = self._session, self._session.meter
+        epoch, step = len(session.journal.history), meter.steps - 1
+        arrays = _batch_arrays(session.job.training.whole, epoch, step)
+        path = session.run.write_arrays(DIVERGED, arrays)
+        raise DivergedError(
+            f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
+            f"step {step + 1}); its batch is in {path}{_examples(arrays)}. "
+            "Lower --learning-rate, or look at these images."
+        )
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> Evaluation | None:
         """Validates, writes a row of history, and keeps the model; returns the validation."""
-        session, run = self._session, self._session.run
+        session = self._session
         session.meter.finish()
         row = self._row(epoch, logs)
         network = inference_network(session.model)
@@ -67,37 +73,49 @@ class RunRecorder:
             for part, own in by_part(evaluation, session.job.parts):
                 _add_scores(row, part.prefix, own)
         session.journal.history.append(row)
+        if session.journal.best is row:
+            session.best_evaluation = evaluation
+        if session.team.is_first:
+            with session.team.busy():
+                self._save(row, network)
+        return evaluation
+
+    def _save(self, row: Row, network: keras.Model) -> None:
+        """Writes history and models of an epoch."""
+        session, run = self._session, self._session.run
         run.write_history(session.journal.history)
         run.save_model(network, LAST)
         if session.journal.best is row:
-            session.best_evaluation = evaluation
             run.save_model(network, BEST)
         if session.model.average is not None:
             run.save_model(plain(session.model), LAST_RAW)
         self._list_bad_records()
-        return evaluation
 
     def _validate(self, model: keras.Model, name: str, row: Row) -> Evaluation | None:
         """Measures a model on the validation split, if there is one, and adds columns to a row."""
         job = self._session.job
         if job.validation is None:
             return None
-        evaluation = evaluate_source(model, job.validation, blanks_of(job.info), self._on_batch)
+        if name not in self._networks:  # once: each would be compiled
+            self._networks[name] = predictor(model)
+        network, blanks = self._networks[name], blanks_of(job.info)
+        team = self._session.team
+        evaluation = evaluate_shared(network, job.validation, blanks, self._on_batch, team)
         _add_scores(row, name, evaluation)
         return evaluation
 
     def _list_bad_records(self) -> None:
         """Writes down the records that were replaced by others."""
-        journal = self._session.journal
-        journal.note_bad_records(self._session.job.readers, len(self._session.job.datasets))
-        bad = journal.bad_records
+        self._session.note_bad_records()
+        bad = self._session.journal.bad_records
         new, self._num_listed = len(bad) - self._num_listed, len(bad)
         if new:
             path = self._session.run.write_bad_records(bad)
             self._session.say(f"{new:,} bad records were left out: {path}")
 
     def _row(self, epoch: int, logs: Logs) -> Row:
-        meter = self._session.meter
+        meter, team = self._session.meter, self._session.team
+        waited = max(map(float, team.gather(str(meter.waited_seconds).encode())))
         return {
             "epoch": epoch + 1,
             "step": meter.total_steps,
@@ -106,7 +124,7 @@ class RunRecorder:
             "character_accuracy": float(logs["character_accuracy"]),
             "exact": float(logs["exact"]),
             "images_per_second": meter.images_per_second,
-            "input_wait": meter.input_wait,
+            "input_wait": min(1.0, waited / max(meter.seconds, 1e-9)),
             "seconds": meter.seconds,
         }
 

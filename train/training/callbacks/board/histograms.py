@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from train.hosts.sharded import predictor
 from train.model.recogniser import inference_network
 from train.records.batches import BatchSource
 from train.training.callbacks.board.histogram import WEIGHTS, histogram, weight_histograms
@@ -74,6 +75,7 @@ class Activations:
     def __init__(self, network: keras.Model, source: BatchSource) -> None:
         outputs = dict(outputs_of(network))
         self._probe = keras.Model(network.input, outputs)
+        self._predictor = predictor(self._probe)
         values = sum(math.prod(output.shape[1:]) for output in outputs.values())
         self._images = fixed_images(source, min(MAX_IMAGES, max(1, _MAX_VALUES // values)))
 
@@ -87,7 +89,7 @@ class Activations:
         # JAX compiles operations that come one by one, each by itself. To TensorFlow they cost
         # little, and a graph of them as much as five epochs' histograms.
         if keras.backend.backend() == "jax":
-            return self._probe.predict_on_batch(self._images)
+            return self._predictor.predict_on_batch(self._images)
         return self._probe(self._images, training=False)
 
 

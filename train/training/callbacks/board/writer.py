@@ -87,7 +87,7 @@ class Board:
         """Yields the settings, the layout of the comparisons, and the first images."""
         yield table_summary("run/settings", ("option", "value"), self._session.job.options.items())
         yield comparison()
-        yield from training_images(self._session.job.training, self._session.job.info)
+        yield from training_images(self._session.job.training.whole, self._session.job.info)
 
     def _add_scalars(self, values: Mapping[str, float], step: int) -> None:
         with self._session.run.writing(EVENTS):

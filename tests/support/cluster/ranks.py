@@ -1,0 +1,171 @@
+"""Processes that train one run together on this machine, and what happens to one of them.
+
+As a script, one of them: `ranks.py RANK STEP WHAT WORDS...` is the `train` command in which
+something happens to a rank at the end of a step, counted from 1 in its session: a signal, `stuck`,
+`full` (its disk), or `nan` (its loss, on all ranks).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.hosts.supervisor import is_member
+
+ROOT = Path(__file__).parents[3]
+NOTHING = ("0", "0", "nothing")
+PATIENCE = 300  # many processes start, and compile
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the ranks ended.
+
+    Attributes:
+        codes: Exit codes, by rank.
+        said: What each printed to stderr.
+        stdout: What the first printed to stdout.
+    """
+
+    codes: list[int]
+    said: list[str]
+    stdout: str
+
+
+def environment(devices: int = 1, **more: object) -> dict[str, str]:
+    """Returns an environment for a process on JAX that sees some devices."""
+    path = os.pathsep.join([str(ROOT), *(str(p) for p in (ROOT / "tests/support").glob("*/"))])
+    path += os.pathsep + str(ROOT / "tests/support")
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return {
+        **env,
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": flags,
+        **{name: str(value) for name, value in more.items()},
+    }
+
+
+def compiled(folder: Path) -> dict[str, str]:
+    """Returns variables by which processes compile once what they share."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Ranks:
+    """Running processes of one team.
+
+    Args:
+        folder: Where their output goes.
+        size: How many there are to be.
+        words: The command line of `train`; a list for each rank, if they differ.
+        act: What happens to whom: rank, step, what.
+        started: How many are started. None: all.
+        more: Environment variables.
+    """
+
+    def __init__(self, folder: Path, size, words, act=NOTHING, started=None, **more) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder, port = folder, free_port()
+        self.processes = []
+        for rank in range(size if started is None else started):
+            own = words[rank] if isinstance(words[0], list) else words
+            env = environment(
+                JAX_NUM_PROCESSES=size,
+                JAX_PROCESS_ID=rank,
+                JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
+                **more,
+            )
+            command = [sys.executable, __file__, *act, *own, "--hosts", "auto"]
+            with self._file(rank, "out").open("w") as out, self._file(rank, "err").open("w") as err:
+                self.processes.append(
+                    subprocess.Popen(list(map(str, command)), env=env, stdout=out, stderr=err)
+                )
+
+    def _file(self, rank: int, name: str) -> Path:
+        return self._folder / f"{rank}.{name}"
+
+    def wait(self) -> Ended:
+        """Waits until all have ended."""
+        try:
+            codes = [process.wait(PATIENCE) for process in self.processes]
+        finally:
+            for process in self.processes:
+                process.kill()
+        said = [self._file(rank, "err").read_text() for rank in range(len(codes))]
+        return Ended(codes, said, self._file(0, "out").read_text())
+
+
+def train_together(folder: Path, size, words, act=NOTHING, **more) -> Ended:
+    """Trains as several ranks; arguments as `Ranks`."""
+    return Ranks(folder, size, words, act, **more).wait()
+
+
+def train_alone(words, act=NOTHING, devices: int = 1, **more) -> subprocess.CompletedProcess[str]:
+    """Runs `train` on JAX as one process that sees some devices."""
+    command = [sys.executable, __file__, *act, *map(str, words)]
+    env = environment(devices, **more)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def _prepare(rank: str, at_step: str, what: str) -> None:
+    """Makes something happen at the end of a step."""
+    import killed_training
+
+    from train.evaluation import evaluate
+    from train.runs.folder import RunFolder
+    from train.training import job
+    from train.training.callbacks.recorder import RunRecorder
+
+    killed_training.use_a_counting_clock()
+    evaluate.BATCH_SIZE = job.BATCH_SIZE = 5  # so that there are six to share
+    is_meant = os.environ.get("JAX_PROCESS_ID", "0") == rank
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def act(step: int) -> None:
+        if step != int(at_step) or not is_meant:
+            return
+        if what == "stuck":
+            time.sleep(PATIENCE)
+        elif what == "full":
+            RunFolder.models = full
+        elif what.startswith("SIG"):
+            os.kill(os.getpid(), signal.Signals[what])
+
+    if what == "nan":
+        real = RunRecorder.on_train_batch_end
+
+        def diverge(recorder, batch, logs=None):
+            loss = float("nan") if batch + 1 == int(at_step) else logs["loss"]
+            real(recorder, batch, {**logs, "loss": loss})
+
+        RunRecorder.on_train_batch_end = diverge
+    killed_training.StepCount(act)
+
+
+if __name__ == "__main__":
+    from train.cli import main
+
+    what = [sys.argv.pop(1) for _ in range(3)]
+    if is_member() or "--hosts" not in sys.argv:  # no parent, which knows no Keras
+        _prepare(*what)
+    main(sys.argv[1:])

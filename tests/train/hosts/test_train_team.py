@@ -1,0 +1,180 @@
+"""Several processes train one run: as one would, stopped, resumed, and when one of them fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from ranks import Ranks, compiled, train_alone, train_together
+from resume_cases import FLAGS, assert_same, content, history, newest, words_of
+
+NARROW = {**FLAGS, "epochs": 2}
+LAST = 22  # step of two epochs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jax():
+    pytest.importorskip("jax", reason="jax is not installed")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> dict[str, str]:
+    return compiled(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def together(tmp_path, cache):
+    """Trains as several ranks."""
+
+    def train(size, words, act=("0", "0", "nothing"), **more):
+        return train_together(tmp_path / "said", size, words, act, **cache, **more)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_dataset, tmp_path_factory, cache):
+    """A run of two processes that nothing interrupted, and how they ended."""
+    folder = tmp_path_factory.mktemp("team")
+    words = [tiny_dataset, "--run", folder / "run", *words_of(NARROW), "--json"]
+    return folder / "run", train_together(folder / "said", 2, words, **cache)
+
+
+@pytest.mark.long
+def test_two_train_as_one(whole, tiny_dataset, tmp_path, cache):
+    run, ended = whole
+    assert ended.codes == [0, 0], ended.said
+    lines = [line for line in ended.said[1].splitlines() if "train: " in line]
+    assert lines == []  # rank 0 alone tells of the run
+    assert (
+        "2 processes started by hand, 2 devices: each makes 4 of a step's 8 images" in ended.said[0]
+    )
+    (line,) = ended.stdout.splitlines()  # and no word of Gloo's
+    assert json.loads(line)["steps"] == LAST
+    row = history(run)[-1]
+    shown = train_alone(["evaluate", run, "--split", "validation", "--json"], **cache)
+    found = json.loads(shown.stdout.splitlines()[-1])
+    best = max(history(run), key=lambda r: r["validation_exact"])
+    for name in ("loss", "exact", "character_accuracy"):  # to the last bit
+        assert found[name] == float(best[f"validation_{name}"]), shown.stderr
+    alone = train_alone([tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)], **cache)
+    assert alone.returncode == 0, alone.stderr
+    assert_close(row, history(tmp_path / "run")[-1])
+
+
+def assert_close(one, other):
+    """Two epochs of steps that differ by their rounding."""
+    for name in ("loss", "validation_loss"):
+        assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-3)
+    assert one["step"] == other["step"]
+
+
+@pytest.mark.long
+def test_a_killed_rank_ends_all_and_the_run_goes_on_bit_for_bit(
+    whole, tiny_dataset, tmp_path, together
+):
+    words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
+    ended = together(2, words, ("1", "17", "SIGKILL"))
+    assert ended.codes == [75, 75], ended.said
+    assert "train: error: another process has gone: " in ended.said[0]
+    ended = together(2, ["resume", tmp_path / "run"])
+    assert ended.codes == [0, 0], ended.said
+    assert "goes on in epoch 2/2 after step " in ended.said[0]
+    assert_same(content(whole[0]), content(tmp_path / "run"))
+
+
+@pytest.mark.long
+def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, together, cache):
+    """2, then 1, then 4 processes, then 1 of 4 devices: the same batches."""
+    run = tmp_path / "run"
+    ended = together(2, [tiny_dataset, "--run", run, *words_of(NARROW)], ("1", "5", "SIGTERM"))
+    assert ended.codes == [143, 143], ended.said
+    assert "stopped by SIGTERM in epoch 1 after step " in ended.said[0]
+    alone = train_alone(["resume", run], ("0", "3", "SIGTERM"), **cache)
+    assert alone.returncode == 143, alone.stderr
+    assert "not as when the run was started: devices 1, was 2" in alone.stderr
+    ended = together(4, ["resume", run], ("2", "3", "SIGINT"))
+    assert ended.codes == [130] * 4, ended.said
+    assert "4 processes started by hand, 4 devices: each makes 2 of a step's 8" in ended.said[0]
+    alone = train_alone(["resume", run], devices=4, **cache)
+    assert alone.returncode == 0, alone.stderr
+    assert [row["step"] for row in history(run)] == ["11", "22"]
+    assert_close(history(run)[-1], history(whole[0])[-1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("rank", "what", "code", "told"),
+    [
+        ("0", "SIGKILL", 75, ""),
+        ("0", "full", 75, "checkpoints: cannot be written: No space left on device"),
+        ("0", "nan", 1, "the loss became nan at step 4 (epoch 1, step 4); its batch is in "),
+        ("1", "stuck", 75, "a process is stuck"),
+    ],
+)
+def test_a_failure_ends_all_with_one_code(rank, what, code, told, tiny_dataset, tmp_path, together):
+    words = [tiny_dataset, "--run", tmp_path / "run", *words_of({**NARROW, "epochs": 1})]
+    ended = together(2, words, (rank, "4", what), SHARDFEED_STEP_SECONDS="5")
+    assert ended.codes == [code, code], ended.said
+    assert sum(told in text for text in ended.said) >= 1
+    assert "Traceback" not in "".join(ended.said)
+    if what == "nan":  # by rank 0, which writes the images of both
+        import numpy as np
+
+        assert np.load(tmp_path / "run" / "diverged.npz")["images"].shape[0] == 8
+    else:
+        assert newest(tmp_path / "run")
+
+
+@pytest.mark.long
+def test_a_frozen_rank_is_given_up(tiny_dataset, tmp_path, cache):
+    words = [tiny_dataset, "--run", tmp_path / "run", *words_of({**NARROW, "epochs": 1})]
+    act = ("1", "4", "SIGSTOP")
+    ranks = Ranks(tmp_path / "said", 2, words, act, SHARDFEED_HEARTBEAT_SECONDS="5", **cache)
+    first, second = ranks.processes
+    assert first.wait(300) == 75
+    (child,) = Path(f"/proc/{second.pid}/task/{second.pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGCONT)  # it finds that the others have gone
+    assert ranks.wait().codes == [75, 75]
+
+
+def test_a_rank_that_never_starts(tiny_dataset, tmp_path):
+    words = [tiny_dataset, "--run", tmp_path / "run"]
+    ended = Ranks(tmp_path / "said", 2, words, started=1, SHARDFEED_JOIN_SECONDS="1").wait()
+    assert ended.codes == [75], ended.said
+    assert "rank 0 did not find all 2 processes at 127.0.0.1:" in ended.said[0]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+def test_ranks_that_were_started_differently(tiny_dataset, tmp_path, together):
+    words = [[tiny_dataset, "--run", tmp_path / "run", "--seed", rank] for rank in (0, 1)]
+    ended = together(2, words)
+    assert ended.codes == [2, 2], ended.said
+    assert "seed of rank 0:  0\n  seed of rank 1:  1\n" in ended.said[1]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("on_bad", ["skip", "stop"])
+def test_bad_records_of_any_rank(on_bad, tiny_dataset, tmp_path, together, cache):
+    dataset = shutil.copytree(tiny_dataset, tmp_path / "strips")
+    for shard in sorted(dataset.glob("*train*")):
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+    words = [*words_of({**NARROW, "epochs": 1}), "--on-bad-record", on_bad]
+    ended = together(2, [dataset, "--run", tmp_path / "run", *words])
+    if on_bad == "stop":
+        assert ended.codes == [1, 1], ended.said
+        assert sum("train: error: " in text for text in ended.said) == 1
+        return
+    assert ended.codes == [0, 0], ended.said
+    alone = train_alone([dataset, "--run", tmp_path / "alone", *words], **cache)
+    assert alone.returncode == 0, alone.stderr
+    listed = [(tmp_path / name / "bad_records.jsonl").read_text() for name in ("run", "alone")]
+    assert listed[0] == listed[1] != ""
