@@ -50,7 +50,7 @@ def test_two_train_as_one(whole, tiny_dataset, tmp_path, cache):
     assert ended.codes == [0, 0], ended.said
     lines = [line for line in ended.said[1].splitlines() if "train: " in line]
     assert lines == []  # rank 0 alone tells of the run
-    assert "2 processes of by hand, 2 devices: each makes 4 of a step's 8 images" in ended.said[0]
+    assert "2 processes started by hand, 2 devices: each makes 4 of a step's 8" in ended.said[0]
     (line,) = ended.stdout.splitlines()  # and no word of Gloo's
     assert json.loads(line)["steps"] == LAST
     row = history(run)[-1]
@@ -96,7 +96,7 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
     assert "not as when the run was started: devices 1, was 2" in alone.stderr
     ended = together(4, ["resume", run], ("2", "3", "SIGINT"))
     assert ended.codes == [130] * 4, ended.said
-    assert "4 processes of by hand, 4 devices: each makes 2 of a step's 8" in ended.said[0]
+    assert "4 processes started by hand, 4 devices: each makes 2 of a step's 8" in ended.said[0]
     alone = train_alone(["resume", run], devices=4, **cache)
     assert alone.returncode == 0, alone.stderr
     assert [row["step"] for row in history(run)] == ["11", "22"]
