@@ -69,8 +69,6 @@ def build_compiled(
         UsageError: An output's name is not possible, the head does not fit, or the user's own
             function does not build what is needed.
     """
-    import keras
-
     from train.model.precision import resolved_precision
     from train.model.recogniser import Recogniser
     from train.model.variables import build_state
