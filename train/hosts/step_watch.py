@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 _TIMES = 10  # the slowest step
-_FIRST = 30  # times the least limit: the first step is compiled, which takes minutes
+_COMPILED = 30  # times the least limit: minutes of compilation, of large networks on GPUs
 
 
 class StepWatch:
@@ -20,18 +20,22 @@ class StepWatch:
 
     def __init__(self, least_seconds: float) -> None:
         self._least = least_seconds
-        self._slowest: float | None = None
+        self._slowest = 0.0
         self._began: float | None = None
-        self._is_disturbed = False
+        self._is_usual = False
+        self._is_compiled = False
         self._lock = threading.Lock()
 
+    def begin(self) -> None:
+        """Begins a step that may be compiled first."""
+        self._start(is_usual=False, is_compiled=True)
+
     def step(self) -> None:
-        """Called when a step is done."""
-        now = time.monotonic()
+        """Ends a step and begins the next."""
         with self._lock:
-            if self._began is not None and not self._is_disturbed:
-                self._slowest = max(now - self._began, self._slowest or 0.0)
-            self._began, self._is_disturbed = now, False
+            if self._began is not None and self._is_usual:
+                self._slowest = max(self._slowest, time.monotonic() - self._began)
+        self._start(is_usual=True)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -39,8 +43,7 @@ class StepWatch:
         with self._lock:
             self._began = None
         yield
-        with self._lock:
-            self._began, self._is_disturbed = time.monotonic(), False
+        self._start(is_usual=False)
 
     def overdue(self, *, others_busy: bool) -> float | None:
         """Returns the seconds that the present step has taken, if those are too many.
@@ -51,14 +54,14 @@ class StepWatch:
         with self._lock:
             if self._began is None:
                 return None
-            if others_busy:
-                self._began, self._is_disturbed = time.monotonic(), True
-                return None
             seconds = time.monotonic() - self._began
-            return seconds if seconds > self._limit else None
+            least = self._least * (_COMPILED if self._is_compiled else 1)
+            if not others_busy:
+                return seconds if seconds > max(least, _TIMES * self._slowest) else None
+        self._start(is_usual=False, is_compiled=self._is_compiled)
+        return None
 
-    @property
-    def _limit(self) -> float:
-        if self._slowest is None:
-            return _FIRST * self._least
-        return max(self._least, _TIMES * self._slowest)
+    def _start(self, *, is_usual: bool, is_compiled: bool = False) -> None:
+        with self._lock:
+            self._began = time.monotonic()
+            self._is_usual, self._is_compiled = is_usual, is_compiled

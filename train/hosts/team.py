@@ -33,6 +33,7 @@ _Value = TypeVar("_Value")
 
 _LOOK_SECONDS = 0.2  # from one look at the store to the next: 0.2 ms of it are work
 _WAIT_MS = 5_000  # for a value, before it is asked for again
+_LATER_SECONDS = 60  # than ours JAX gives up
 _LAST_SECONDS = 3.0  # for the others to hear why rank 0 ends, whose store ends with it
 _CHUNK_BYTES = 64 << 20  # of arrays that are sent at once: bounds what lies on the devices
 
@@ -59,20 +60,27 @@ def join(place: Place) -> Team:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us
     jax.config.update("jax_check_proxy_envs", False)  # a warning, where nothing is wrong
+    problem = (
+        f"rank {place.rank} did not find all {place.size} processes at {place.coordinator} within "
+        f"{patience.join:g} s. Look whether all were started, and start all of them again."
+    )
+    # JAX itself would abort, with a page of its own.
+    timer = threading.Timer(patience.join, lambda: _end(TryAgainError.exit_code, problem))
+    timer.daemon = True
+    timer.start()
     try:
         jax.distributed.initialize(
             place.coordinator,
             place.size,
             place.rank,
             cluster_detection_method="deactivate",  # under Slurm it takes one GPU of eight
-            initialization_timeout=int(patience.join),
+            initialization_timeout=int(patience.join) + _LATER_SECONDS,
             heartbeat_timeout_seconds=int(patience.heartbeat),
         )
     except RuntimeError as error:
-        raise TryAgainError(
-            f"rank {place.rank} did not find all {place.size} processes at {place.coordinator} "
-            f"within {patience.join:g} s: {_first_line(error)}. Start all of them again."
-        ) from error
+        raise TryAgainError(f"{problem} JAX says: {_first_line(error)}") from error
+    finally:
+        timer.cancel()
     return Members(place, patience)
 
 
@@ -97,6 +105,7 @@ class Members(Team):
         self._lock = threading.Lock()
         self._watch = StepWatch(patience.step)
         self._ended = threading.Event()
+        self._has_joined = not place.joined  # else whoever joined leaves
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -122,8 +131,10 @@ class Members(Team):
             if self.is_first:
                 value = act()
                 self._store.key_value_set(key, json.dumps(value))
-                return value
-            return json.loads(self._await(key))
+            else:
+                value = json.loads(self._await(key))
+        self._watch.begin()
+        return value
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
@@ -155,6 +166,7 @@ class Members(Team):
         padded = np.zeros(width, np.uint8)
         padded[: len(value)] = np.frombuffer(value, np.uint8)
         rows = multihost_utils.process_allgather(padded).reshape(self.size, width)
+        self._watch.begin()  # an epoch has ended, or its validation
         return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
 
     def share_arrays(self, arrays: Arrays, like: Arrays) -> Arrays:
@@ -236,7 +248,8 @@ class Members(Team):
             self._await_all("done")
             self._ended.set()
         watcher.join()
-        jax.distributed.shutdown()
+        if self._has_joined:
+            jax.distributed.shutdown()
 
     def _fail(self, error: Exception) -> NoReturn:
         """Tells what went wrong, and ends all ranks: those that compute would wait for ever."""
@@ -265,15 +278,11 @@ class Members(Team):
     def _end(self, code: int, line: str | None = None) -> NoReturn:
         """Ends this process at once: Python's own end would wait for the other ranks."""
         self._ended.set()
-        if line is not None:
-            rank = "" if self.is_first else f"rank {self.rank}: "
-            print(f"train: error: {rank}{line}", file=sys.stderr)
+        if line is not None and not self.is_first:
+            line = f"rank {self.rank}: {line}"
         with contextlib.suppress(Exception):
             self._store.key_value_set(f"gone/{self.rank}", "")
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        _end(code, line)
 
     def _tell_once(self, key: str, value: str) -> bool:
         """Tells something, unless somebody has."""
@@ -306,6 +315,16 @@ class Members(Team):
 
 
 _AGAIN = "Go on with `train resume` from the last checkpoint."
+
+
+def _end(code: int, line: str | None) -> NoReturn:
+    """Ends this process at once, with a last line."""
+    with contextlib.suppress(OSError):
+        if line is not None:
+            print(f"train: error: {line}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from event_cases import read_points
 from resume_cases import assert_same, at_step, config, content, resumed, send
 
 from train.errors import StoppedError
-from train.evaluation import evaluate
+from train.hosts import sharded
 from train.training.callbacks import recorder
 from train.training.callbacks.board import histograms
 from train.training.callbacks.board.writer import Board
@@ -38,14 +38,14 @@ def test_steps_go_on_after_a_resume(whole_run, tiny_dataset, tmp_path, monkeypat
         at_step(patched, 15, send(signal.SIGTERM))
         with pytest.raises(StoppedError):
             train_model(config(tiny_dataset, tmp_path))
-    run, real = tmp_path / "run", evaluate.evaluate_source
+    run, real = tmp_path / "run", sharded.evaluate_shared
 
     def stopped(*arguments):
         send(signal.SIGTERM)()
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(recorder, "evaluate_source", stopped)
+        patched.setattr(recorder, "evaluate_shared", stopped)
         with pytest.raises(StoppedError, match="in epoch 2 after step 11;"):
             resume_training(str(run), {})
     resumed(run)

@@ -202,7 +202,7 @@ def test_a_resume_reads_the_dataset_that_it_compared(place, monkeypatch):
     def replace_then_find_none(*_):
         replace(place)
 
-    def look(config, dataset):
+    def look(config, dataset, team):
         source = open_source(dataset, "validation", 1, shuffle=False)
         found.update(source.reader.rows(np.arange(source.reader.num_records)).tolist())
         raise OpenedError

@@ -21,11 +21,10 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def watch(clock):
-    """After a first step of eight seconds and one of a second."""
+    """After a step that was compiled, and two usual ones."""
     found = StepWatch(60)
-    with found.paused():
-        pass
-    for seconds in (8, 1):
+    found.begin()
+    for seconds in (1_000, 8, 1):
         clock.seconds += seconds
         found.step()
     return found
@@ -40,10 +39,10 @@ def test_ten_times_the_slowest_step(clock, watch):
 
 def test_a_minute_in_any_case(clock):
     watch = StepWatch(60)
-    with watch.paused():
-        pass
-    clock.seconds += 1
-    watch.step()
+    watch.begin()
+    for _ in range(2):
+        clock.seconds += 1
+        watch.step()
     clock.seconds += 60
     assert watch.overdue(others_busy=False) is None
     clock.seconds += 1
@@ -57,6 +56,7 @@ def test_the_first_step_is_compiled(clock):
     with watch.paused():
         clock.seconds += 10_000
         assert watch.overdue(others_busy=False) is None
+    watch.begin()
     clock.seconds += 30 * 60
     assert watch.overdue(others_busy=False) is None
     clock.seconds += 1

@@ -50,7 +50,9 @@ def test_two_train_as_one(whole, tiny_dataset, tmp_path, cache):
     assert ended.codes == [0, 0], ended.said
     lines = [line for line in ended.said[1].splitlines() if "train: " in line]
     assert lines == []  # rank 0 alone tells of the run
-    assert "2 processes started by hand, 2 devices: each makes 4 of a step's 8" in ended.said[0]
+    assert (
+        "2 processes started by hand, 2 devices: each makes 4 of a step's 8 images" in ended.said[0]
+    )
     (line,) = ended.stdout.splitlines()  # and no word of Gloo's
     assert json.loads(line)["steps"] == LAST
     row = history(run)[-1]
@@ -115,7 +117,7 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
 )
 def test_a_failure_ends_all_with_one_code(rank, what, code, told, tiny_dataset, tmp_path, together):
     words = [tiny_dataset, "--run", tmp_path / "run", *words_of({**NARROW, "epochs": 1})]
-    ended = together(2, words, (rank, "4", what), SHARDFEED_STEP_SECONDS="1")
+    ended = together(2, words, (rank, "4", what), SHARDFEED_STEP_SECONDS="5")
     assert ended.codes == [code, code], ended.said
     assert sum(told in text for text in ended.said) >= 1
     assert "Traceback" not in "".join(ended.said)

@@ -163,7 +163,7 @@ def test_early_stopping_is_in_the_history(tiny_dataset, tmp_path, monkeypatch):
     from train.training.callbacks import recorder
 
     values = {"loss": 1.0, "character_accuracy": 0.5, "exact": 0.25}
-    monkeypatch.setattr(recorder, "evaluate_source", lambda *_: type("Evaluation", (), values)())
+    monkeypatch.setattr(recorder, "evaluate_shared", lambda *_: type("Evaluation", (), values)())
     monkeypatch.setattr(start, "write_report", lambda *_: None)
     monkeypatch.setattr(session.Board, "on_epoch_end", lambda *_: None)
     monkeypatch.setattr(session, "chance_line", lambda *_: None)
