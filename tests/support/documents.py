@@ -44,7 +44,7 @@ def transcripts(page: str) -> dict[str, list[str]]:
 def command_lines(page: str) -> list[str]:
     """Returns the lines of a page that call `convert` or `train`, if a parser can take them."""
     text = re.sub(r'\\\n *|"\n *"', "", page).replace("{{ ds }}", "today")
-    text = text.replace("packed/convert_on_spark.py", "\n    convert")
+    text = re.sub(r"packed/(convert|train)_on_spark.py", r"\n    \1", text)
     text = text.replace('bash_command="', "").replace('",\n', "\n")
     before = r"(?:\$ |again |.*\|\| |\$ timeout .* (?=train|convert))?"
     lines = re.findall(rf"^ {{4,}}{before}((?:convert|train) [^.:=\s].*)$", text, re.MULTILINE)

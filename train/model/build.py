@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from convert.dataset.info import DatasetInfo
@@ -68,13 +69,11 @@ def build_compiled(
         UsageError: An output's name is not possible, the head does not fit, or the user's own
             function does not build what is needed.
     """
-    import keras
-
     from train.model.precision import resolved_precision
     from train.model.recogniser import Recogniser
     from train.model.variables import build_state
 
-    keras.utils.set_random_seed(config.seed)
+    _seed(config.seed)
     precision = resolved_precision(config.precision)
     network = _network(config, info, precision)
     average = None
@@ -96,6 +95,24 @@ def build_compiled(
     )
     build_state(model)
     return model
+
+
+def _seed(seed: int) -> None:
+    """Seeds Keras, NumPy and Python.
+
+    Where TensorFlow is installed, Keras loads it for that, also if it runs on JAX: ten seconds for
+    nothing. A name that is None in `sys.modules` is to Keras a library that is not there.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        keras.utils.set_random_seed(seed)
+        return
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        keras.utils.set_random_seed(seed)
+    finally:
+        del sys.modules["tensorflow"]
 
 
 def _network(config: TrainConfig, info: DatasetInfo, precision: Precision) -> keras.Model:

@@ -49,14 +49,17 @@ def test_a_run_that_begins_with_other_weights(tiny_dataset, tmp_path):
     assert "weights of " in done.stderr
 
 
-def test_fit_is_not_fed_by_tensorflow(tiny_dataset):
-    """Where the backend is another, nothing of ours may load it."""
+def test_tensorflow_is_not_loaded(tiny_dataset):
+    """Where the backend is another, nothing of ours may load it, nor Keras for its seed."""
     code = """
 import sys
+from train.config import TrainConfig
+from train.training.job import Job
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.open_source import open_source
 batches = feed(open_source(sys.argv[1], "train", 8), epoch=0, start_step=2, clock=InputClock())
+Job.open(TrainConfig(dataset=sys.argv[1], model="cnn", width=0.05)).model()
 print(type(batches).__name__, len(batches), "tensorflow" in sys.modules)
 """
     done = on_jax("-c", code, tiny_dataset)
