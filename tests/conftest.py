@@ -66,6 +66,14 @@ def pytest_runtest_makereport(item, call):
             report.longrepr = f"skipped in CI: {reason}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_network() -> None:
+    """Trainings are of a network whose graph is soon built; those of a real `train` are not."""
+    import quick_network
+
+    quick_network.install()
+
+
 @pytest.fixture(scope="session")
 def sample_rows() -> list[dict[str, str]]:
     with (SAMPLE / "manifest.csv").open(encoding="utf-8", newline="") as file:

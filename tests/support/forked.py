@@ -112,7 +112,8 @@ def _server() -> socket.socket:
     with its:
         words = [sys.executable, __file__, str(its.fileno())]
         root = str(Path(__file__).parents[2])
-        env = {**_environment(), "PYTHONPATH": root}
+        training = str(Path(__file__).with_name("training"))
+        env = {**_environment(), "PYTHONPATH": os.pathsep.join([root, training])}
         process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env)
 
     @atexit.register
@@ -179,8 +180,11 @@ def _load() -> None:
     import_keras()
     import tensorflow  # noqa: F401
 
+    import quick_network
+
     import train
 
+    quick_network.install()
     for module in pkgutil.walk_packages(train.__path__, "train."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -6,28 +6,27 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from conftest import ROOT
 from resume_cases import FLAGS, STEPS, assert_same, content, words_of
 
 from train.training.resume import resume_training
 
-SCRIPT = Path(__file__).parents[2] / "support" / "killed_training.py"
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests" / "support")!r})
+import killed_training
+killed_training.main()
+"""
 KILLED_AT = random.Random(0).sample(range(1, STEPS), 20)
 EVERYTHING = os.environ.get("CI") == "true"
 
 
 def script(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return forked.run(SCRIPT, *words, patience=600)
 
 
 @pytest.fixture(scope="module")
