@@ -42,10 +42,15 @@ NEEDING_MORE = {"hadoop", "hdfs", "spark", "browser"}  # fixtures that start Jav
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Leaves what needs Java or Chromium to `make test-all`."""
+    """Leaves what needs Java or Chromium to `make test-all`; files with long tests come first.
+
+    Else one worker would be left with them at the end, and the other with nothing.
+    """
     for item in items:
         if NEEDING_MORE.intersection(item.fixturenames):
             item.add_marker("long")
+    slow = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(tryfirst=True)

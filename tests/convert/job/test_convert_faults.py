@@ -75,7 +75,7 @@ def test_before_every_change_on_the_disk(
 
 # Real processes, at random moments
 
-NUM_MOMENTS = 30
+NUM_MOMENTS = 16
 NUM_QUICK_MOMENTS = 4  # each kind of run once by a worker and once by the command
 ENDS = ("the command", "a worker and the command", "the command, three times")
 
