@@ -111,7 +111,7 @@ def plan_of_rows(
 
 
 def command(*words: object, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs `convert` as a process of its own: a fork, or with other options than `cwd` a new one."""
+    """Runs `convert` as a process of its own, which is a fork unless it shall differ in more."""
     if set(options) <= {"cwd"}:
         done = forked.run(forked.CONVERT, *words, package="convert", **options)
     else:

@@ -27,6 +27,13 @@ from pathlib import Path
 PATIENCE = 60
 CONVERT = "from convert.cli import main\nmain()\n"
 TRAIN = "from train.cli import main\nmain()\n"
+LOADED = {  # what the packages' modules load only when they need it
+    "train": ["tensorflow"],
+    "convert": [
+        *("numpy.ma", "numpy.random", "tqdm"),
+        *("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"),
+    ],
+}
 MESSAGE_BYTES = 1 << 17  # code, words and an environment
 
 
@@ -185,16 +192,10 @@ def _load(package: str) -> None:
 
         import_keras()
         import quick_network
-        import tensorflow  # noqa: F401
 
         quick_network.install()
-    else:
-        import numpy.ma
-        import numpy.random
-        import pyarrow.compute
-        import pyarrow.csv
-        import pyarrow.parquet
-        import tqdm  # noqa: F401
+    for name in LOADED[package]:
+        importlib.import_module(name)
     path = importlib.import_module(package).__path__
     for module in pkgutil.walk_packages(path, f"{package}."):
         if not module.name.endswith("__main__"):

@@ -60,9 +60,10 @@ def test_before_every_change_on_the_disk(
 ) -> None:
     """SIGKILL, SIGTERM or a full disk, with and without renameat2: all of it can be resumed."""
     base = scratch / f"{fault} {kind} {exchanges}"
-    script = Path(__file__).parents[2].joinpath("support", "every_step.py")
+    script = Path(__file__).parents[2].joinpath("support", "converting", "every_step.py")
     done = subprocess.run(
         [sys.executable, script, base, kind, fault, "exchanges" if exchanges else "renames only"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=2 * PATIENCE,
