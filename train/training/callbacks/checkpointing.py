@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import NoReturn
 
 from train.errors import StoppedError
 from train.model.variables import read_state
@@ -48,7 +47,8 @@ class CheckpointWriter:
             StoppedError: A signal came.
         """
         self.stop_if_asked()
-        if time.monotonic() - self._written >= 60 * self._session.job.config.checkpoint_minutes:
+        seconds = 60 * self._session.job.config.checkpoint_minutes
+        if time.monotonic() - self._written >= seconds and self._session.losses.are_finite():
             self._write(len(self._session.journal.history), self._session.meter.steps)
 
     def on_epoch_end(self, epoch: int) -> None:
@@ -77,7 +77,9 @@ class CheckpointWriter:
         if minutes is not None and time.monotonic() - self._opened >= 60 * minutes:
             self._stop_by(f"--max-minutes {minutes:g}")
 
-    def _stop_by(self, what: str, number: signal.Signals | None = None) -> NoReturn:
+    def _stop_by(self, what: str, number: signal.Signals | None = None) -> None:
+        if not self._session.losses.are_finite():
+            return  # the next look at the loss ends the run, in a few steps; nothing is kept of it
         epoch, step = len(self._session.journal.history), self._session.meter.steps
         self._write(epoch, step)
         raise StoppedError(
