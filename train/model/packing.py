@@ -115,7 +115,7 @@ class Pack:
         return [ops.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def slices(self, whole: Any) -> list[tuple[int, Slice]]:
-        """Returns each one's index in the list and where its value is in a variable of the whole."""
+        """Returns each one's index in the list, and where it is in a variable of the whole."""
         starts = np.cumsum([0, *map(math.prod, self.shapes)]).tolist()
         return [
             (index, Slice(variable=whole, start=start, shape=shape))

@@ -71,5 +71,8 @@ def test_the_optimizer_is_keras_own_to_the_last_bit(variables, options, missing)
     ours, theirs = optimizers[0].slices, optimizers[1].variables
     for array, variable in zip(read_slices(ours[:-1]), theirs, strict=True):
         np.testing.assert_array_equal(array, variable)  # the layout of checkpoints
-    norms = [0.0 if name == missing else np.linalg.norm(g) for name, g in zip(SHAPES, gradients)]
+    norms = [
+        0.0 if name == missing else np.linalg.norm(g)
+        for name, g in zip(SHAPES, gradients, strict=True)
+    ]
     np.testing.assert_allclose(read_slices(ours[-1:])[0], norms, rtol=1e-5)
