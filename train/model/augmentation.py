@@ -82,11 +82,10 @@ def _erase(levels: Any, changes: Changes) -> Any:
 def _blur(levels: Any, changes: Changes) -> Any:
     """Mixes pixels with their neighbours, down and across."""
     for axis in (1, 2):
-        size = levels.shape[axis]
-        if size > 1:
-            before = ops.take(levels, np.arange(size - 1), axis=axis)
-            after = ops.take(levels, np.arange(1, size), axis=axis)
-            passed = _shifted((after - before) * _each(changes.blur) + _ROUNDING, GAIN_BITS)
+        if levels.shape[axis] > 1:
+            others = (slice(None),) * axis
+            step = levels[*others, 1:] - levels[*others, :-1]
+            passed = _shifted(step * _each(changes.blur) + _ROUNDING, GAIN_BITS)
             levels = levels + _padded(passed, axis, (0, 1)) - _padded(passed, axis, (1, 0))
     return levels
 
