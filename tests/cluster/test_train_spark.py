@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fault_cases import MARK, end_all, processes, wait_for, words_of
-from ranks import train_together
+from ranks import compiled, train_together
 from resume_cases import FLAGS, assert_same, content
 from resume_cases import words_of as flags_of
 from spark_cases import CLUSTER, require_java, spark_environment
@@ -34,7 +35,8 @@ def base(tmp_path: Path) -> Iterator[Path]:
 
 def start(base: Path, master: str, *words: object, fault: str) -> subprocess.Popen[str]:
     """Starts the command, with a fault of `fault_injection`."""
-    environment = {**spark_environment(base / "spark", fault), MARK: str(base)}
+    spark = spark_environment(base / "spark", fault)
+    environment = {**spark, **compiled(base / "compiled"), MARK: str(base)}
     environment.pop("KERAS_BACKEND", None)
     return subprocess.Popen(
         [sys.executable, "-m", "train", *map(str, words), *SPARK, "--master", master, "--json"],
@@ -97,15 +99,16 @@ def test_a_host_is_lost_and_the_run_goes_on(base: Path, tiny_dataset: Path) -> N
     words = [tiny_dataset, "--run", base / "run", *options]
     process = start(base, CLUSTER.replace("1024", "2048"), *words, fault="nothing")
     checkpoints = base / "run/checkpoints"
-    while process.poll() is None and not (checkpoints.exists() and os.listdir(checkpoints)):
-        os.sched_yield()
+    while process.poll() is None and not any(checkpoints.glob("[!.]*/checkpoint.json")):
+        time.sleep(0.02)
     lose_a_host(base)
     code, out, lines = ended(process)
     assert code == 0, lines
     assert json.loads(out)["steps"] == 33
     assert any("goes on in epoch" in line for line in lines), lines
     wait_for(lambda: not processes(base))
-    whole = train_together(base / "said", 2, [tiny_dataset, "--run", base / "whole", *options])
+    words[2] = base / "whole"
+    whole = train_together(base / "said", 2, words, **compiled(base / "compiled"))
     assert whole.codes == [0, 0], whole.said
     assert_same(content(base / "whole"), content(base / "run"))
 

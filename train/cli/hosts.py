@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from train.cli.spark import train_with_spark
 from train.cli.startup import import_keras, say, silence_libraries
 from train.errors import ShardfeedError, UsageError
-from train.hosts.place import Place, require_place, unused_launcher
+from train.hosts.place import SPARK, Place, require_place, unused_launcher
 from train.hosts.supervisor import is_member, supervise, this_command
 
 if TYPE_CHECKING:
@@ -84,8 +84,10 @@ def train_on_hosts(
     _require_jax()
     if is_member():
         return _train_in_team(place, train, finish, as_json=namespace.json)
-    resume = f"train resume {shlex.quote(options.get('run', 'RUN'))} --hosts auto"
-    return supervise(this_command(), place, resume)
+    spark = place.launcher == SPARK
+    how = f"--engine spark --num-hosts {place.size}" if spark else "--hosts auto"
+    run = shlex.quote(options.get("run", "RUN"))
+    return supervise(this_command(), place, f"train resume {run} {how}")
 
 
 def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool) -> int:

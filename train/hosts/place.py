@@ -12,8 +12,8 @@ from train.errors import UsageError
 SIZE, RANK, ADDRESS = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAX_COORDINATOR_ADDRESS"
 """The variables to set where no launcher tells a place."""
 
-LAUNCHER = "SHARDFEED_LAUNCHER"
-"""The name of a launcher that sets these three."""
+LAUNCHER, SPARK = "SHARDFEED_LAUNCHER", "Spark"
+"""Where a launcher of ours sets these three: its name, and the one there is."""
 
 LOOKED_FOR = (
     f"{SIZE}, {RANK} and {ADDRESS} (by hand), JOB_COMPLETION_INDEX (Kubernetes), "

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from convert.storage.places import filesystem_of, use_settings
 from train.errors import TryAgainError
 from train.hosts.lines import LineAddress, LineSender
-from train.hosts.place import ADDRESS, LAUNCHER, RANK, SIZE
+from train.hosts.place import ADDRESS, LAUNCHER, RANK, SIZE, SPARK
 from train.hosts.supervisor import end_with_parent
 
 _OURS = "train: "  # begins what a trainer says itself, off a terminal after the time
@@ -130,7 +130,7 @@ def _environment(
         ADDRESS: coordinator,
         RANK: str(rank),
         SIZE: str(size),
-        LAUNCHER: "Spark",
+        LAUNCHER: SPARK,
     }
     if gpus := resources.get("gpu"):
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)

@@ -127,8 +127,7 @@ def _judged(ended: int, place: Place, resume: str) -> int:
     if number in _GONE:
         print(
             f"train: error: rank {place.rank}: ended by {signal.Signals(number).name}: "
-            f"{_GONE[signal.Signals(number)]}. "
-            f"Go on from the last checkpoint, on all hosts: `{resume}`.",
+            f"{_GONE[signal.Signals(number)]}. Go on from the last checkpoint: `{resume}`.",
             file=sys.stderr,
         )
         return os.EX_TEMPFAIL

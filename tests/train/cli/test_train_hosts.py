@@ -74,6 +74,14 @@ def test_a_parent_starts_the_same_command(words, resume, launched, monkeypatch) 
     assert seen == [(["me"], place, resume)]
 
 
+def test_a_process_of_spark_goes_on_by_spark(launched, monkeypatch) -> None:
+    launched(SHARDFEED_LAUNCHER="Spark")
+    seen = []
+    monkeypatch.setattr("train.cli.hosts.supervise", lambda *given: seen.append(given[2]) or 0)
+    assert run_main("resume", "runs/1", "--hosts", "auto") == 0
+    assert seen == ["train resume runs/1 --engine spark --num-hosts 2"]
+
+
 @pytest.mark.parametrize(("rank", "warned"), [("0", True), ("1", False)])
 def test_a_launcher_that_is_not_used_is_warned_of_once(
     rank, warned, launched, tmp_path, capfd

@@ -60,8 +60,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def again(name: str, why: str) -> str:
     return (
-        f"train: error: rank 1: ended by {name}: {why}. Go on from the last checkpoint, on "
-        "all hosts: `train resume runs/1 --hosts auto`.\n"
+        f"train: error: rank 1: ended by {name}: {why}. Go on from the last checkpoint: "
+        "`train resume runs/1 --hosts auto`.\n"
     )
 
 
