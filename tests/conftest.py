@@ -19,7 +19,7 @@ from hadoop_fixtures import hadoop, hdfs  # noqa: F401
 from hypothesis import settings
 from remote_cases import store, there  # noqa: F401
 from spark_cases import spark  # noqa: F401
-from train_cases import train_from_exec
+from train_cases import train
 
 # As the command does, before TensorFlow is loaded: runs in this process are compared with others.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -132,7 +132,7 @@ def run(small_dataset, tmp_path_factory):
     """A short run: too short to learn, long enough to leave everything behind."""
     path = tmp_path_factory.mktemp("run") / "run"
     flags = ("--epochs", 2, "--batch-size", 16, "--model", "cnn", "--width", 0.125)
-    code, stdout, stderr = train_from_exec(small_dataset, *flags, "--run", path, "--json")
+    code, stdout, stderr = train(small_dataset, *flags, "--run", path, "--json")
     assert code == 0, stderr
     return path, json.loads(stdout[-1]), stderr
 

@@ -20,14 +20,14 @@ KILOBYTES = {"images": 400_000, "manifests": 400_000, "datasets": 400_000, "fold
 # What is long makes 6,000 images, 2,000 label files, 500 files `dataset.json` and 300 verbs on
 # damaged folders of it.
 RANGES = [
-    ("folders", 0, 17),
-    ("images", 0, 1_999),
-    ("manifests", 0, 499),
-    ("datasets", 0, 249),
-    ("folders", 18, 299),
-    ("images", 2_000, 5_999),
-    ("manifests", 500, 1_999),
-    ("datasets", 250, 499),
+    ("folders", 0, 9),
+    ("images", 0, 999),
+    ("manifests", 0, 199),
+    ("datasets", 0, 99),
+    ("folders", 10, 299),
+    ("images", 1_000, 5_999),
+    ("manifests", 200, 1_999),
+    ("datasets", 100, 499),
 ]
 NUM_QUICK = 4
 

@@ -43,7 +43,7 @@ from train.training.session import resumable
 REPLACED = "was replaced by another dataset while it was read. Run the same command again."
 
 
-@pytest.fixture(scope="module", params=["raw", "png"])
+@pytest.fixture(scope="module", params=["raw", pytest.param("png", marks=pytest.mark.long)])
 def whole(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     draw(folder, request.param)

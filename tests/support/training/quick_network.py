@@ -2,7 +2,7 @@
 
 To build the graph of a step is most of what a short training takes: of `cnn` at width 0.125 some
 five of eight seconds, of this one less than one. What a run keeps of a model is here too: a
-kernel, a normalisation with moving averages, dropout with a state of its own, and the heads.
+convolution, a normalisation with moving averages, dropout with a state of its own, and the heads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras import layers
 from convert.plan.output_names import name_problem
 from train.model.networks import by_name
 from train.model.networks.heads import separate_heads, shared_head
-from train.model.networks.layers import he, layer_seeds, normalise
+from train.model.networks.layers import he, layer_seeds, stem
 
 _real = by_name.build_model
 
@@ -40,9 +40,7 @@ def build_model(
     image = keras.Input(image_shape, dtype="uint8", name="image")
     x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(image)
     filters = max(1, round(32 * options["width"]))
-    x = layers.Conv2D(filters, 8, 8, padding="same", use_bias=False, kernel_initializer=he(seeds),
-                      name="stem_conv")(x)  # fmt: skip
-    x = layers.Flatten(name="columns_reshape")(normalise(x, "stem"))
+    x = layers.Flatten(name="columns_reshape")(stem(x, filters, (8, 8), seeds))
     x = layers.Dropout(0.2, seed=next(seeds), name="dropout")(x)
     x = layers.Dense(len(outputs) * 16, kernel_initializer=he(seeds), name="bottleneck_dense")(x)
     x = layers.Reshape((len(outputs), 16), name="read_outputs")(x)
