@@ -54,7 +54,7 @@ class RunRecorder:
         """Raises since a loss is no number, and keeps the batch.
 
         Args:
-            ago: Steps since it was one.
+            ago: Steps that were taken after that one.
             loss: What it was.
         """
         session, meter = self._session, self._session.meter
