@@ -31,7 +31,7 @@ import jax
 import keras
 
 from benchmarks.results.table import cpu
-from train.config import TrainConfig
+from train.config import Precision, TrainConfig
 from train.errors import StoppedError
 from train.training.callbacks.recorder import RunRecorder
 from train.training.resume import resume_training
@@ -57,7 +57,7 @@ class Watch:
         self._left = seconds
         self._started = self._waited = 0.0
         self.steps = 0
-        self.seconds = self.waited = 0.0
+        self.seconds = self.waited = 0.0  # of these steps
 
     def on_step(self, session: Any, logs: Any) -> None:
         """Called after each step."""
@@ -65,7 +65,6 @@ class Watch:
         if meter.steps == WARM_STEPS:
             float(logs["loss"])  # waits for the device
             self._started, self._waited = time.perf_counter(), meter.waited_seconds
-            self._first = meter.steps
         elif meter.steps > WARM_STEPS:
             over = time.perf_counter() - self._started >= self._left
             if over or meter.steps == num_steps:
@@ -73,7 +72,7 @@ class Watch:
                 seconds = time.perf_counter() - self._started
                 self.seconds += seconds
                 self.waited += meter.waited_seconds - self._waited
-                self.steps += meter.steps - self._first
+                self.steps += meter.steps - WARM_STEPS
                 self._left -= seconds
             if over:
                 raise EnoughError
@@ -83,9 +82,9 @@ def at_steps(act: Callable[[Any, Any], None]) -> Callable[[], None]:
     """Has a function called with session and logs after each step; returns what ends that."""
     real = RunRecorder.on_train_batch_end
 
-    def on_train_batch_end(recorder: RunRecorder, batch: int, logs: Any = None) -> None:
-        real(recorder, batch, logs)
-        act(recorder._session, logs)
+    def on_train_batch_end(self: RunRecorder, batch: int, logs: Any = None) -> None:
+        real(self, batch, logs)
+        act(self._session, logs)
 
     def restore() -> None:
         RunRecorder.on_train_batch_end = real  # type: ignore[method-assign]
@@ -141,7 +140,8 @@ def speed(dataset: str, folder: Path, options: dict[str, Any]) -> Iterator[dict[
     """Measures the steps of `train` with all its callbacks, at each batch size and precision."""
     known = {field.name for field in fields(TrainConfig)}
     places = ("device", "host") if "augment_on" in known else ("host",)
-    kinds = itertools.product(options["batches"], ("bfloat16", "float32"), places)
+    precisions: tuple[Precision, ...] = ("bfloat16", "float32")
+    kinds = itertools.product(options["batches"], precisions, places)
     for number, (batch_size, precision, place) in enumerate(kinds):
         watch = Watch(options["seconds"])
         asked: dict[str, Any] = {"augment_on": place} if "augment_on" in known else {}

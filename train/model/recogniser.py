@@ -31,8 +31,7 @@ class Recogniser(keras.Model):
         name: Of the model.
 
     Attributes:
-        average: The averaged model, or None. Amid training it is up to date after
-            `fetch_variables`, which `inference_network` calls.
+        average: The averaged model, or None; up to date where `inference_network` returned it.
         averaging: What moves it, or None.
 
     Raises:
@@ -145,16 +144,16 @@ def inference_network(model: keras.Model) -> keras.Model:
         model: While it is trained; its variables are up to date when this returns.
     """
     fetch_variables(model)
-    average = getattr(model, "average", None)
-    return plain(model) if average is None else average
+    if getattr(model, "averaging", None) is None:
+        return plain(model)
+    model.averaging.spread()
+    return model.average
 
 
 def fetch_variables(model: keras.Model) -> None:
-    """Brings the variables of a model up to date: amid training, some are elsewhere."""
+    """Brings the variables of a model up to date: on JAX, amid training, they are elsewhere."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
-    if getattr(model, "averaging", None) is not None:
-        model.averaging.spread()
 
 
 def num_parameters(model: keras.Model) -> int:

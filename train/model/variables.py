@@ -22,11 +22,12 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 def _non_trainable(model: keras.Model) -> list[Slice]:
     """The averaged weights, moving averages of BatchNorm, and the seeds of dropout."""
-    averaging = model.averaging
-    first = [] if averaging is None else averaging.variables
-    left_out = {id(one) for one in (first if averaging is None else [*first, *averaging.vectors])}
-    rest = [one for one in model.non_trainable_variables if id(one) not in left_out]
-    return [Slice.whole(one) for one in (*first, *rest)]
+    averaging = getattr(model, "averaging", None)
+    first = [] if averaging is None else averaging.slices
+    known = {id(one) for one in (() if averaging is None else averaging.variables)}
+    known |= {id(one.variable) for one in first}
+    rest = [one for one in model.non_trainable_variables if id(one) not in known]
+    return [*first, *map(Slice.whole, rest)]
 
 
 def _optimizer(model: keras.Model) -> list[Slice]:
@@ -109,8 +110,8 @@ def write_state(model: keras.Model, arrays: Mapping[str, Any], groups: Sequence[
         CheckpointError: The arrays are not those of this model; nothing has been set.
     """
     write_slices([pair for group in groups for pair in _matched(model, arrays, group)])
-    if model.averaging is not None:
-        model.averaging.gather()
+    if "non_trainable" in groups and model.averaging is not None:
+        model.averaging.spread(after_moves=False)
 
 
 def _matched(model: keras.Model, arrays: Mapping[str, Any], group: str) -> list[tuple[Slice, Any]]:

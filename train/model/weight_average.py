@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from train.model.packing import pack, read_slices, write_slices
+from train.model.packing import Slice, pack, read_slices, write_slices
 
 # After t steps the momentum is at most (1 + t) / (10 + t), as in TensorFlow's
 # ExponentialMovingAverage. So a short run averages about its last tenth, and the first weights
@@ -48,19 +48,23 @@ class WeightAverage:
         self.gather()
 
     @property
-    def variables(self) -> list[Any]:
+    def slices(self) -> list[Slice]:
         """What a checkpoint begins its variables with that are not trained, in its order."""
-        pairs = list(zip(self._averaged, self._current, strict=True))
-        trained = [averaged for averaged, current in pairs if current.trainable]
-        others = [one for pair in pairs if not pair[1].trainable for one in pair]
-        return [*trained, *others, self._steps]
+        averaged = [one for _, one in sorted(self._places(), key=lambda place: place[0])]
+        pairs = list(zip(averaged, self._current, strict=True))
+        of_trained = [one for one, current in pairs if current.trainable]
+        others = [
+            one
+            for averaged, current in pairs
+            if not current.trainable
+            for one in (averaged, Slice.whole(current))
+        ]
+        return [*of_trained, *others, Slice.whole(self._steps)]
 
     @property
-    def vectors(self) -> list[Any]:
-        """The variables that hold again what the averaged model's do."""
-        return [
-            whole for whole, one in zip(self._wholes, self._packs, strict=True) if not one.is_single
-        ]
+    def variables(self) -> list[Any]:
+        """All that belong to it: the vectors, the averaged model's, and the steps."""
+        return [*self._wholes, *self._averaged, self._steps]
 
     def restart(self) -> None:
         """Makes the average equal to the weights, as it is before the first step."""
@@ -79,22 +83,31 @@ class WeightAverage:
 
     def gather(self) -> None:
         """Takes over what was assigned to the averaged model."""
-        places = self._places()
-        arrays = [ops.convert_to_numpy(self._averaged[index]) for index, _ in places]
-        write_slices(zip((one for _, one in places), arrays, strict=True))
+        write_slices(
+            (one, ops.convert_to_numpy(self._averaged[index]))
+            for index, one in self._places()
+            if one.variable is not self._averaged[index]
+        )
+        self._spread_at = self._now()
 
-    def spread(self) -> None:
-        """Brings the averaged model up to date."""
-        places = self._places()
+    def spread(self, *, after_moves: bool = True) -> None:
+        """Brings the averaged model up to date.
+
+        Args:
+            after_moves: Nothing is done where no step has moved the average since the last time.
+        """
+        if after_moves and self._spread_at == self._now():
+            return
+        places = [(i, one) for i, one in self._places() if one.variable is not self._averaged[i]]
         arrays = read_slices(one for _, one in places)
         for (index, _), array in zip(places, arrays, strict=True):
             self._averaged[index].assign(array)
+        self._spread_at = self._now()
 
-    def _places(self) -> list[Any]:
-        """Returns (index, slice of a vector) of the weights that stand in one."""
-        return [
-            place
-            for one, whole in zip(self._packs, self._wholes, strict=True)
-            if not one.is_single
-            for place in one.slices(whole)
-        ]
+    def _now(self) -> int:
+        return int(ops.convert_to_numpy(self._steps))
+
+    def _places(self) -> list[tuple[int, Slice]]:
+        """Returns each weight's index and where its average is."""
+        packs = zip(self._packs, self._wholes, strict=True)
+        return [place for one, whole in packs for place in one.slices(whole)]
