@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jax_cases import on_jax
 
 from train.model.augmentation import augment_on_device, augmented
+from train.model.philox import _product
 from train.records.augment import augment
 from train.records.changes import DEFAULT, STRENGTHS, Strength, draw_changes
 from train.records.draws import Draws
@@ -57,6 +58,21 @@ def test_every_shape(shape):
 def test_every_place_in_a_run(seed, epoch, step, first, strength):
     draws = Draws(seed=seed, epoch=epoch, step=step, first=first, count=3)
     assert_equal(images_of((3, 9, 13, 3)), draws, strength, in_graph)
+
+
+@pytest.mark.parametrize(
+    ("number", "multiplier"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (2**64 - 1, 2**64 - 2**32 - 1),
+        (0xD809A062FFFFFFFF, 0x544965ABD9D2685F),  # four of five sums are carried
+        (2**32 + 1, 2**64 - 2**32 + 1),  # the fifth is, as one in 2**31 is with random numbers
+    ],
+)
+def test_a_product_carries(number, multiplier):
+    halves = [tf.constant(half, tf.uint32) for half in (number & 0xFFFFFFFF, number >> 32)]
+    limbs = [int(half) for pair in _product(tuple(halves), multiplier) for half in pair]
+    assert sum(limb << 32 * at for at, limb in enumerate(limbs)) == number * multiplier
 
 
 def test_compiled_by_xla():
