@@ -1,8 +1,7 @@
 """A process among several that train one run, joined by JAX.
 
-What is small goes through JAX's key-value store, which rank 0 keeps: it works while a device
-computes, and before and after. A thread looks there now and then: whether somebody wants to stop,
-whether somebody has failed. What is large goes from device to device.
+A thread looks now and then at what the others told: whether somebody wants to stop, or has failed.
+The main thread may wait for them meanwhile, in the midst of a step.
 """
 
 from __future__ import annotations
@@ -16,26 +15,24 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, TypeVar
-
-import numpy as np
+from typing import NoReturn, TypeVar
 
 from convert.command.signals import undone_by_signals
 from train.errors import ShardfeedError, StoppedError, TryAgainError, UsageError
+from train.hosts.exchange import connect_devices, gather_bytes, share_arrays
 from train.hosts.patience import Patience
 from train.hosts.place import Place
 from train.hosts.solo import Arrays, Row, Stop, Team
 from train.hosts.step_watch import StepWatch
+from train.hosts.store import Store
 
 __all__ = ["Members", "Team", "join"]
 
 _Value = TypeVar("_Value")
 
 _LOOK_SECONDS = 0.2  # from one look at the store to the next: 0.2 ms of it are work
-_WAIT_MS = 5_000  # for a value, before it is asked for again
 _LATER_SECONDS = 60  # than ours JAX gives up
 _LAST_SECONDS = 3.0  # for the others to hear why rank 0 ends, whose store ends with it
-_CHUNK_BYTES = 64 << 20  # of arrays that are sent at once: bounds what lies on the devices
 
 _TOLD, _FAILED, _STOP, _BUSY = "told/", "told/failed", "told/stop", "told/busy"
 
@@ -93,10 +90,8 @@ class Members(Team):
     """
 
     def __init__(self, place: Place, patience: Patience) -> None:
-        from jax._src import distributed  # no public name leads to the store
-
         super().__init__(place.rank, place.size, place.team)
-        self._store: Any = distributed.global_state.client
+        self._store = Store(place.rank, place.size)
         self._acts = 0
         self._points = 0
         self._stop_point: tuple[int, Stop] | None = None
@@ -130,9 +125,9 @@ class Members(Team):
         with self._watch.paused():
             if self.is_first:
                 value = act()
-                self._store.key_value_set(key, json.dumps(value))
+                self._store.tell(key, json.dumps(value))
             else:
-                value = json.loads(self._await(key))
+                value = json.loads(self._store.wait(key))
         self._watch.begin()
         return value
 
@@ -140,59 +135,31 @@ class Members(Team):
     def busy(self) -> Iterator[None]:
         """Surrounds what rank 0 does alone while the others wait for its next step."""
         with self._watch.paused():
-            self._store.key_value_set(_BUSY, "1", allow_overwrite=True)
+            self._store.tell(_BUSY, "")
             yield
-            self._store.key_value_delete(_BUSY)
+            self._store.forget(_BUSY)
 
     def connect(self) -> None:
         """Connects the devices; before that only the processes are."""
-        sys.stdout.flush()
-        stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)  # Gloo prints what it connects to
-        try:
-            self.gather(b"")
-        finally:
-            os.dup2(stdout, 1)
-            os.close(stdout)
-            os.close(nowhere)
+        connect_devices()
 
     def gather(self, value: bytes) -> list[bytes]:
         """Returns the values of all ranks, by rank."""
-        from jax.experimental import multihost_utils
-
-        # As bytes: floats would lose bits on the way.
-        sizes = multihost_utils.process_allgather(np.array([len(value)], np.int32)).reshape(-1)
-        width = max(1 << 10, 1 << int(sizes.max()).bit_length())  # few sizes to compile for
-        padded = np.zeros(width, np.uint8)
-        padded[: len(value)] = np.frombuffer(value, np.uint8)
-        rows = multihost_utils.process_allgather(padded).reshape(self.size, width)
+        found = gather_bytes(value)
         self._watch.begin()  # an epoch has ended, or its validation
-        return [row[:size].tobytes() for row, size in zip(rows, sizes, strict=True)]
+        return found
 
     def share_arrays(self, arrays: Arrays, like: Arrays) -> Arrays:
         """Returns the arrays that rank 0 has."""
-        from jax.experimental import multihost_utils
-
-        source = arrays if self.is_first else like
-        data = np.frombuffer(b"".join(array.tobytes() for array in source.values()), np.uint8)
-        shared = bytearray()
-        for start in range(0, len(data), _CHUNK_BYTES):
-            chunk = data[start : start + _CHUNK_BYTES]
-            shared += np.asarray(multihost_utils.broadcast_one_to_all(chunk)).tobytes()
-        found, start = {}, 0
-        for name, array in like.items():
-            stop = start + array.nbytes
-            found[name] = np.frombuffer(shared[start:stop], array.dtype).reshape(array.shape)
-            start = stop
-        return found
+        return share_arrays(arrays if self.is_first else like, like)
 
     def collect(self, rows: Sequence[Row]) -> list[Row]:
         """Tells rank 0 some rows; does not wait."""
         if self.is_first:
-            return [json.loads(text) for _, text in self._store.key_value_dir_get("rows/")]
+            return [json.loads(text) for text in self._store.told("rows/").values()]
         for text in map(json.dumps, rows):
             if text not in self._rows_told:
-                self._store.key_value_set(f"rows/{self.rank}-{len(self._rows_told)}", text)
+                self._store.tell(f"rows/{self.rank}-{len(self._rows_told)}", text)
                 self._rows_told.add(text)
         return []
 
@@ -200,7 +167,7 @@ class Members(Team):
         """Returns why all ranks stop here, at the same step; None if they go on."""
         if wish is not None and not self._asked:
             self._asked = True
-            self._tell_once(_STOP, json.dumps([wish.what, wish.number]))
+            self._store.tell_first(_STOP, json.dumps([wish.what, wish.number]))
         with self._lock:
             self._points += 1
             self._watch.step()
@@ -226,7 +193,7 @@ class Members(Team):
 
     def _told(self) -> dict[str, str]:
         """Returns what was told; ends this process if another has failed."""
-        told = dict(self._store.key_value_dir_get(_TOLD))
+        told = self._store.told(_TOLD)
         if _FAILED in told and not self._ended.is_set():
             self._end(int(told[_FAILED]))
         return told
@@ -234,18 +201,20 @@ class Members(Team):
     def _agree(self, stop: Stop) -> None:
         """Finds the first step that no rank has passed; none takes another one meanwhile."""
         with self._lock:
-            self._store.key_value_set(f"at/{self.rank}", str(self._points))
-            while len(at := self._store.key_value_dir_get("at/")) < self.size:
+            self._store.tell(f"at/{self.rank}", str(self._points))
+            while len(at := self._store.told("at/")) < self.size:
+                if self._ended.is_set():  # the others had no step left
+                    return
                 self._told()
                 time.sleep(_LOOK_SECONDS / 10)
-            self._stop_point = 1 + max(int(points) for _, points in at), stop
+            self._stop_point = 1 + max(map(int, at.values())), stop
 
     def _leave_together(self, watcher: threading.Thread) -> None:
         """Lets go of the others once all are done."""
         import jax
 
         with self._watch.paused():
-            self._await_all("done")
+            self._store.meet("done")
             self._ended.set()
         watcher.join()
         if self._has_joined:
@@ -261,19 +230,18 @@ class Members(Team):
             line, code = f"another process has gone: {_first_line(error)}. {_AGAIN}", 75
         else:
             traceback.print_exception(error)
-        if self._tell_failure(code):
-            self._end(code, line)
-        self._end(int(self._store.key_value_try_get(_FAILED)))
+        first = self._tell_failure(code)
+        self._end(code if first is None else first, line if first is None else None)
 
-    def _tell_failure(self, code: int) -> bool:
-        """Tells the others that this rank ends; returns whether it is the first that does."""
+    def _tell_failure(self, code: int) -> int | None:
+        """Tells the others that this rank ends; returns the code of one that told so before."""
         self._ended.set()
-        with contextlib.suppress(Exception):
-            is_first = self._tell_once(_FAILED, str(code))
+        with contextlib.suppress(Exception):  # rank 0 has gone
+            told = self._store.tell_first(_FAILED, str(code))
             if self.is_first:
-                self._await_all("gone", _LAST_SECONDS)
-            return is_first
-        return True
+                self._store.meet("gone", _LAST_SECONDS)
+            return None if told else int(self._store.wait(_FAILED))
+        return None
 
     def _end(self, code: int, line: str | None = None) -> NoReturn:
         """Ends this process at once: Python's own end would wait for the other ranks."""
@@ -281,37 +249,8 @@ class Members(Team):
         if line is not None and not self.is_first:
             line = f"rank {self.rank}: {line}"
         with contextlib.suppress(Exception):
-            self._store.key_value_set(f"gone/{self.rank}", "")
+            self._store.arrive("gone")
         _end(code, line)
-
-    def _tell_once(self, key: str, value: str) -> bool:
-        """Tells something, unless somebody has."""
-        try:
-            self._store.key_value_set(key, value)
-        except RuntimeError as error:
-            if "ALREADY_EXISTS" not in str(error):
-                raise
-            return False
-        return True
-
-    def _await(self, key: str) -> str:
-        """Waits until something is told."""
-        while True:
-            try:
-                return str(self._store.blocking_key_value_get(key, _WAIT_MS))
-            except RuntimeError as error:
-                if "DEADLINE_EXCEEDED" not in str(error):
-                    raise
-
-    def _await_all(self, what: str, seconds: float | None = None) -> None:
-        """Waits until all ranks have come here, or for some time."""
-        deadline = None if seconds is None else time.monotonic() + seconds
-        with contextlib.suppress(RuntimeError):  # there already
-            self._store.key_value_set(f"{what}/{self.rank}", "")
-        while len(self._store.key_value_dir_get(f"{what}/")) < self.size:
-            if deadline is not None and time.monotonic() > deadline:
-                return
-            time.sleep(_LOOK_SECONDS / 2)
 
 
 _AGAIN = "Go on with `train resume` from the last checkpoint."

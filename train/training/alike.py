@@ -25,7 +25,7 @@ def require_alike(job: Job, team: Team) -> None:
 
 def require_equal(ours: dict[str, Any], theirs: dict[str, Any], team: Team) -> None:
     """Raises `MismatchError` unless options are those of rank 0."""
-    ours = json.loads(json.dumps(ours))
+    ours, theirs = (json.loads(json.dumps(one)) for one in (ours, theirs))  # tuples are lists
     for name in {**theirs, **ours}:
         if ours.get(name) != theirs.get(name):
             raise MismatchError(
