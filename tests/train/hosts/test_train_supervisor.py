@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def on(number, frame):
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, on)
 print(os.getpid(), flush=True)
-while True:
+for _ in range(1200):
     time.sleep(0.05)
 """
 MEMBER = """
@@ -99,6 +100,38 @@ def test_a_child_that_does_not_end_is_killed() -> None:
     code, out, err = ended(start(MEMBER.format(code=75, then=never), 0.1))
     assert (code, err) == (75, "")
     assert not Path(f"/proc/{out.strip()}").exists()
+
+
+def test_stdout_is_for_results() -> None:
+    """Gloo prints there from C++."""
+    code = MEMBER.format(
+        code="print('result') or os.write(1, b'noise\\n') and 0", then="done(code)"
+    )
+    code = code.replace("supervisor.os._exit =", "done = os._exit\nsupervisor.os._exit =")
+    assert ended(start(code)) == (0, "result\n", "")
+
+
+def test_a_signal_ends_it_while_it_waits_for_others() -> None:
+    """There it is in C++, which calls no handler of Python."""
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        first.settimeout(PATIENCE)
+        place = {
+            "JAX_NUM_PROCESSES": "2",
+            "JAX_PROCESS_ID": "1",
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{first.getsockname()[1]}",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "train", "strips", "--hosts", "auto"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", **place},
+        )
+        with first.accept()[0]:
+            process.terminate()
+            code, out, err = ended(process)
+    assert (code, out) == (143, "")
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
