@@ -47,7 +47,7 @@ class Taken:
         layers: Layers with weights that were taken whole or in part.
         left: Names of those that were not, each with the reason.
         known: Classes that were taken, of all vocabularies.
-        fresh: Those that start fresh.
+        fresh: Those that start anew.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Taken:
         if self.known or self.fresh:
             parts.append(f"{self.known:,} of {self.known + len(self.fresh):,} classes taken")
         if self.known and self.fresh:
-            parts[1] += f", {_listed([name or 'blank' for name in self.fresh])} start fresh"
+            parts[1] += f", new: {_listed([name or 'blank' for name in self.fresh])}"
         return "; ".join(parts)
 
 

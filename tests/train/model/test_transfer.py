@@ -60,7 +60,7 @@ def test_classes_are_taken_by_name(trained):
     model = learner(new)
     fresh = weights(model, "classifier")
     taken = take_weights(model, new, trained)
-    assert taken.line().endswith("; 2 of 3 classes taken, new start fresh")
+    assert taken.line().endswith("; 2 of 3 classes taken, new: new")
     for ours, theirs, before in zip(
         weights(model, "classifier"), weights(trained.network, "classifier"), fresh, strict=True
     ):
@@ -74,7 +74,7 @@ def test_separate_classifiers_take_each_its_own(trained):
     new = {"y0": ("b", "q"), "y1": ("", "y")}
     model = learner(new, head="separate")
     taken = take_weights(model, new, Trained(name="r", network=theirs, classes=old, remedy=""))
-    assert taken.line().endswith("3 of 4 classes taken, q start fresh")
+    assert taken.line().endswith("3 of 4 classes taken, new: q")
     for output, ours, other in (("y0", [0], [1]), ("y1", [0, 1], [3, 1])):
         for one, two in zip(weights(model, output), weights(theirs, output), strict=True):
             np.testing.assert_array_equal(one[..., ours], two[..., other])

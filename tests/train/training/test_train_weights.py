@@ -31,7 +31,7 @@ def begun(dataset, weights, **options):
 
 def test_the_first_weights_are_the_others(whole_run, tiny_dataset):
     job, line, model = begun(tiny_dataset, str(whole_run))
-    assert line.startswith(f"weights of {whole_run}: ") and "start fresh" not in line
+    assert line.startswith(f"weights of {whole_run}: ") and "new: " not in line
     theirs = RunFolder.open(str(whole_run)).load_model().get_weights()
     for ours in (model.average, keras.Model(model.input, model.output)):
         for one, other in zip(ours.get_weights(), theirs, strict=True):
