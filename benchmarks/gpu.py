@@ -29,6 +29,7 @@ from benchmarks.competitors import SAMPLE
 from benchmarks.converters.strips import BOX, OUTPUTS, SIZE
 
 ROOT = Path(__file__).resolve().parent.parent
+WARM_STEPS = 5  # of an epoch: the first compiles, and those after it find batches ready
 SPEED_SHARE = 0.6  # of the time; what is left is for the parts after it
 TARGET = "input wait at most 0.5 % at full step rate"
 METHOD = """\
@@ -145,6 +146,9 @@ def main() -> None:
     add("--epochs", type=int, default=20, help="of the sample at most (%(default)s)")
     add("--dir", type=Path, help="where the folder for datasets and runs is made; removed again")
     arguments = parser.parse_args()
+    least = (WARM_STEPS + 1) * max(arguments.batches)
+    if arguments.rows < least:
+        parser.error(f"--rows must be at least {least:,}: {WARM_STEPS + 1} of the largest batches")
     ends = time.monotonic() + 60 * arguments.minutes
     options = {
         name: getattr(arguments, name)

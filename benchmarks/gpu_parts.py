@@ -30,6 +30,7 @@ import h5py
 import jax
 import keras
 
+from benchmarks.gpu import WARM_STEPS
 from benchmarks.results.table import cpu
 from train.config import Precision, TrainConfig
 from train.errors import StoppedError
@@ -37,7 +38,6 @@ from train.training.callbacks.recorder import RunRecorder
 from train.training.resume import resume_training
 from train.training.start import train_model
 
-WARM_STEPS = 5  # of an epoch: the first compiles, and those after it find batches ready
 POLL_SECONDS = 0.5
 EPOCHS = 10_000  # more than there is time for
 
