@@ -213,10 +213,16 @@ def test_batches_are_timed_until_the_time_is_over(seconds, skip, images):
 
 
 @pytest.mark.parametrize(
-    ("augment", "told"),
-    [("none", "not augmented"), ("default", "augmented"), ("strong", "augmented (strong)")],
+    ("augment", "where", "told"),
+    [
+        ("none", "", "not augmented"),
+        ("default", "", "augmented"),
+        ("strong", "", "augmented (strong)"),
+        ("default", " on the device", "augmented on the device"),
+        ("strong", " on the device", "augmented on the device (strong)"),
+    ],
 )
-def test_the_opening_says_how_images_are_augmented(augment, told, tiny_dataset):
+def test_the_opening_says_how_images_are_augmented(augment, where, told, tiny_dataset):
     config = BenchConfig(dataset=str(tiny_dataset), augment=augment)
-    first, *_ = opening(config, open_dataset(str(tiny_dataset)).info, 64, "cpu")
+    first, *_ = opening(config, open_dataset(str(tiny_dataset)).info, 64, "cpu", where)
     assert first.endswith(f"batches of 32, {told}")

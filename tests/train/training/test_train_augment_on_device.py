@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -68,10 +69,15 @@ def test_batches_carry_what_the_device_does(options, tiny_dataset):
     assert shapes == [images.shape, changes.shape]
 
 
-def test_a_run_that_moves_to_a_device_ends_as_one_that_did_not(whole_run, tiny_dataset, tmp_path):
-    run = tmp_path / "run"
+def test_a_run_that_moves_to_a_device_ends_as_one_that_did_not(
+    whole_run, tiny_dataset, tmp_path, monkeypatch
+):
+    run, on_device = tmp_path / "run", Mock(wraps=augment_on_device)
+    monkeypatch.setattr("train.model.augmentation.augment_on_device", on_device)
     learn(tiny_dataset, run, **FLAGS, augment="default", target="character_accuracy=0.0001")
+    assert not on_device.called
     resume_training(str(run), {"augment_on": "device", "target": "exact=1"})
+    assert on_device.called
     for name in ("best.keras", "last.keras", "last_raw.keras"):
         assert_same(weights(whole_run / name), weights(run / name))
     assert json.loads((run / "config.json").read_text())["augment_on"] == "device"
