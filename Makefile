@@ -45,12 +45,15 @@ demo: $(READY) ## Converts the sample, trains, evaluates and predicts.
 	$(BIN)/train predict $(DEMO)/run $(DEMO_IMAGES)
 	@echo "The run's files are in $(DEMO)/run"
 
-# A file of tests stays in one process: its tests share what they set up.
-test: $(READY) ## Runs the tests that need neither minutes nor Java nor a browser.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+# A file of tests stays in one process: its tests share what they set up. Which files begin is
+# decided in tests/conftest.py.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-all: test ## Runs the other tests too, as CI does.
-	$(BIN)/pytest -m long
+test: $(READY) ## Runs the tests that need neither minutes nor Java nor a browser.
+	$(PYTEST)
+
+test-all: $(READY) ## Runs all tests, as CI does.
+	$(PYTEST) -m "long or not long"
 
 check: $(READY) ## Runs ruff, mypy, import-linter, and looks at PIL.
 	$(BIN)/ruff check

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from train.records.augment import STRENGTHS, augment
+from train.records.augment import augment
+from train.records.changes import STRENGTHS
 from train.training.augmented import draw_augmented
 
 ROOT = Path(__file__).resolve().parent.parent

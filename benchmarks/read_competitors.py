@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.peers import FFCV, GRAIN, LITDATA, STREAMING, WEBDATASET, Peer
 
-OURS, OURS_ARRAYS, OURS_FIRST = "ours", "ours (NumPy)", "first pass"
+OURS, OURS_ARRAYS, OURS_FIRST, OURS_DEVICE = "ours", "ours (NumPy)", "first pass", "for device"
 SEQUENCE = "Sequence"
 
 
@@ -67,6 +67,12 @@ COMPETITORS = {
     OURS_FIRST: Competitor(
         about="train.load_dataset in a first pass: each record's CRC is compared; global shuffle",
         module="first_pass",
+        dataset="shards",
+        distribution="shardfeed",
+    ),
+    OURS_DEVICE: Competitor(
+        about="as ours, with what an accelerator needs to augment: changes drawn for each image",
+        module="for_device",
         dataset="shards",
         distribution="shardfeed",
     ),

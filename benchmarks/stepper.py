@@ -109,10 +109,11 @@ def train_ours(config: TrainConfig, watch: keras.callbacks.Callback) -> None:
     def timed_fit(
         model: keras.Model,
         *data: Any,
-        callbacks: list[keras.callbacks.Callback] | None = None,
+        callbacks: keras.callbacks.CallbackList,
         **options: Any,
     ) -> Any:
-        return fit(model, *data, callbacks=[*(callbacks or []), watch], **options)
+        callbacks.append(watch)
+        return fit(model, *data, callbacks=callbacks, **options)
 
     keras.Model.fit = timed_fit
     train_model(config)

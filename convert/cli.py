@@ -120,8 +120,9 @@ _LABELS: _Flags = (
     ("--add-classes", "append labels that the vocabulary lacks to its classes", _SWITCH),
     (
         "--corrections",
-        "labels that replace those of the label file: the decisions of `train audit`",
-        {"metavar": "FILE"},
+        "labels that replace those of the label file: the decisions of `train audit`; "
+        "repeatable, in the order of the audits",
+        {"metavar": "FILE", "action": "append"},
     ),
 )
 _IMAGES: _Flags = (
@@ -174,7 +175,11 @@ _SHARDS: _Flags = (
 )
 _VERIFY: _Flags = (
     _DATASET,
-    ("--manifest", "the dataset's manifest: messages then name paths", {"metavar": "FILE"}),
+    (
+        "--manifest",
+        "compare rows and labels with this manifest, and name paths",
+        {"metavar": "FILE"},
+    ),
     _ROOT,
     _ALLOW,
     ("--deep", "decode the sources again and compare every pixel", _SWITCH),

@@ -52,8 +52,8 @@ class ConvertConfig:
             all outputs or `OUTPUT=FILE`.
         add_classes: Labels that a given vocabulary lacks become its last classes, in code-point
             order. Else their rows are left out.
-        corrections: CSV of labels that replace the manifest's, as the page of `train audit` hands
-            it out. None: the manifest's are right.
+        corrections: CSVs of labels that replace the manifest's, as the page of `train audit` hands
+            them out; each judged the labels that those before it left.
         crop: Box in source pixels, inside every image. None: the whole image.
         size: (width, height) in pixels that the crop is resized to. None: the crop's size.
         fit: How a crop of another shape comes to `size`: stretched, or padded with the median
@@ -102,7 +102,7 @@ class ConvertConfig:
     labels_are_indices: bool = False
     vocabulary: tuple[str, ...] = ()
     add_classes: bool = False
-    corrections: str | None = None
+    corrections: tuple[str, ...] = ()
     crop: Box | None = None
     size: tuple[int, int] | None = None
     fit: Fit = "stretch"

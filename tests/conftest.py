@@ -19,15 +19,15 @@ from hadoop_fixtures import hadoop, hdfs  # noqa: F401
 from hypothesis import settings
 from remote_cases import store, there  # noqa: F401
 from spark_cases import spark  # noqa: F401
-from train_cases import train_from_exec
+from train_cases import train
 
 # As the command does, before TensorFlow is loaded: runs in this process are compared with others.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # What finds new cases is welcome where somebody looks at it, and must not fail a landing at random.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI") == "true":
-    settings.load_profile("ci")
+is_landing = os.environ.get("CI") == "true"
+settings.register_profile("shardfeed", derandomize=is_landing, deadline=None)  # nor by the clock
+settings.load_profile("shardfeed")
 
 # A shell's jobs in the background ignore Ctrl-C, and so would what the tests start and stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,10 +42,15 @@ NEEDING_MORE = {"hadoop", "hdfs", "spark", "browser"}  # fixtures that start Jav
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Leaves what needs Java or Chromium to `make test-all`."""
+    """Leaves what needs Java or Chromium to `make test-all`; files with long tests come first.
+
+    Else one worker would be left with them at the end, and the other with nothing.
+    """
     for item in items:
         if NEEDING_MORE.intersection(item.fixturenames):
             item.add_marker("long")
+    slow = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,6 +69,14 @@ def pytest_runtest_makereport(item, call):
         if "shared/data" not in reason:  # real images that are beside the checkout, or are not
             report.outcome = "failed"
             report.longrepr = f"skipped in CI: {reason}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_network() -> None:
+    """Trainings are of a network whose graph is soon built; those of a real `train` are not."""
+    import quick_network
+
+    quick_network.install()
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +132,7 @@ def run(small_dataset, tmp_path_factory):
     """A short run: too short to learn, long enough to leave everything behind."""
     path = tmp_path_factory.mktemp("run") / "run"
     flags = ("--epochs", 2, "--batch-size", 16, "--model", "cnn", "--width", 0.125)
-    code, stdout, stderr = train_from_exec(small_dataset, *flags, "--run", path, "--json")
+    code, stdout, stderr = train(small_dataset, *flags, "--run", path, "--json")
     assert code == 0, stderr
     return path, json.loads(stdout[-1]), stderr
 

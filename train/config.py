@@ -14,17 +14,18 @@ Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Augmentation = Literal["none", "light", "default", "strong"]
+AugmentOn = Literal["auto", "host", "device"]
 VerifyRecords = Literal["off", "first", "always"]
 OnBadRecord = Literal["stop", "skip"]
 
 CHANGEABLE = (
     "dataset", "epochs", "patience", "target", "max_minutes", "checkpoint_minutes",
-    "keep_checkpoints", "verify_records", "on_bad_record", "manifest", "cache",
+    "keep_checkpoints", "augment_on", "verify_records", "on_bad_record", "manifest", "cache",
     "cache_bytes",
 )  # fmt: skip
 """The options that a run may be resumed with other values of."""
 
-YOUNGER = ("weights", "more_datasets", "shares", "leave_out")
+YOUNGER = ("weights", "more_datasets", "shares", "leave_out", "augment_on")
 """Options that the first runs did not have: the config.json of such a run goes without them."""
 
 FINE_TUNING = {"learning_rate": 3e-4, "warmup": 0.1}
@@ -71,6 +72,9 @@ class TrainConfig:
             where the outputs have one vocabulary.
         augment: How far training images are changed at random: `none`, `light`, `default` or
             `strong`, or `module:function` of a function of the user's.
+        augment_on: What changes them: the `host`, ahead of training, or the `device` that trains,
+            in its steps; both make the same bytes. `auto`: the device if it is an accelerator and
+            the function is not the user's.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         patience: Epochs without a better one after which to stop. None: go through all.
@@ -115,6 +119,7 @@ class TrainConfig:
     head: Head = "auto"
     weights: str | None = None
     augment: str = "default"
+    augment_on: AugmentOn = "auto"
     window: int | None = None
     seed: int = 0
     patience: int | None = None
@@ -211,6 +216,7 @@ class TrainConfig:
         for flag, choice, choices in (
             ("--precision", self.precision, Precision),
             ("--head", self.head, Head),
+            ("--augment-on", self.augment_on, AugmentOn),
             ("--verify-records", self.verify_records, VerifyRecords),
             ("--on-bad-record", self.on_bad_record, OnBadRecord),
         ):
@@ -231,6 +237,12 @@ class TrainConfig:
                 f"{flag} must be one of {', '.join(get_args(kind))}, or module:function, "
                 f"got {name!r}.",
             )
+        _require(
+            self.augment_on != "device" or not is_custom(self.augment),
+            f"--augment-on device: {self.augment} is a function of your own, which only the host "
+            "can call. Use --augment-on host, or one of the strengths "
+            f"{', '.join(get_args(Augmentation)[1:])}.",
+        )
 
 
 def is_custom(name: object) -> bool:

@@ -95,7 +95,7 @@ def train(dataset: Dataset, flags: Sequence[str], seed: int, split: str, runs: P
         CommandError: It failed.
     """
     folder = runs / f"{dataset.path.name}-{digest(flags, dataset.dataset_id.encode())}-{seed}"
-    kept = folder.with_suffix(".json")
+    kept = folder.with_name(f"{folder.name}.json")
     if kept.exists():
         print(f"  seed {seed}: kept from an earlier call: {kept}", flush=True)
         return Trial(**json.loads(kept.read_text(encoding="utf-8")))

@@ -100,7 +100,7 @@ def _decode_opened(
         columns = -(-size[0] * options.size[0] // (right - left))
         rows = -(-size[1] * options.size[1] // (bottom - top))
         mode = "L" if options.channels == 1 else None
-        source, data, scale = kind.lighten(source, data, stored, (columns, rows), mode)
+        source, data, scale = kind.decode_less(source, data, stored, (columns, rows), mode)
     loaded = kind.decode(source, data, full_size=size, lenient=options.lenient)
     oddities = (*kept, *_oddities(kind, source, data, loaded))
     turned = orientation(loaded.image)

@@ -10,7 +10,7 @@ from convert.errors import UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.job.label_notes import understood
 from convert.job.quarantine import check_bad
-from convert.plan.corrections import NO_CORRECTIONS, Corrections
+from convert.plan.corrections import Corrections
 from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.storage.places import filesystem_of, real_place
@@ -31,14 +31,14 @@ class Request:
     Attributes:
         config: The options; the manifest is a file or, with `from_names`, a folder of images.
         given: Classes of the vocabularies that the user gave.
-        corrections: Labels that replace those of the manifest.
+        corrections: Labels that replace those of the manifest, a file after the other.
         root: Folder of the sources.
         output: The place of the dataset.
     """
 
     config: ConvertConfig
     given: Mapping[str, tuple[str, ...]]
-    corrections: Corrections
+    corrections: tuple[Corrections, ...]
     root: str
     output: Output
 
@@ -58,7 +58,7 @@ class Request:
         return plan
 
     def tell(self, plan: Plan, say: Callable[[str], None]) -> None:
-        """Says how the manifest was understood, once nothing can be wrong in it any more.
+        """Says how the manifest was understood, after all checks of it have passed.
 
         Raises:
             TooManyBadRowsError: It rules out more rows than `max_bad_fraction`.
@@ -77,7 +77,7 @@ def read_request(config: ConvertConfig) -> Request:
     """
     config = find_label_file(replace(config, dataset=real_place(config.dataset)))
     given = given_vocabularies(config.vocabulary, verbatim=config.verbatim_labels)
-    corrections = read_corrections(config.corrections) if config.corrections else NO_CORRECTIONS
+    corrections = tuple(map(read_corrections, config.corrections))
     root = source_root(config)
     output = Output(config, root, allowed_folders(root, config.allow))
     return Request(config=config, given=given, corrections=corrections, root=root, output=output)

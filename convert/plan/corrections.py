@@ -66,7 +66,17 @@ class Corrections:
         return cls(file=file, entries=tuple(entries))
 
 
-NO_CORRECTIONS = Corrections()
+def rounds_to_json(rounds: Sequence[Corrections]) -> list[Any]:
+    """Returns files of corrections as JSON values: the entries of one, or a list of several."""
+    found = [one.to_json() for one in rounds if one.entries]
+    return found[0] if len(found) == 1 else found
+
+
+def rounds_from_json(content: list[Any], file: str) -> tuple[Corrections, ...]:
+    """Returns what `rounds_to_json` gave; raises `ValueError` or `TypeError` if it is not that."""
+    are_several = bool(content) and all(one and isinstance(one[0], list) for one in content)
+    rounds = content if are_several else [content] if content else []
+    return tuple(Corrections.from_json(one, file) for one in rounds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +85,7 @@ class Corrected:
 
     Attributes:
         manifest: The manifest with the labels that are right.
+        decided: Rows that the file gives a text to, or leaves out, bool, shape (rows,).
         rejected: Rows that are left out, bool, shape (rows,).
         changed: Labels that were replaced.
         unchanged: Labels that the manifest had already as they should be.
@@ -82,10 +93,21 @@ class Corrected:
     """
 
     manifest: Manifest
+    decided: np.ndarray[Any, np.dtype[np.bool_]]
     rejected: np.ndarray[Any, np.dtype[np.bool_]]
     changed: int
     unchanged: int
     confirmed: int
+
+    def after(self, before: Corrected) -> Corrected:
+        """Returns what this round and those before it came to together."""
+        return replace(
+            self,
+            rejected=(before.rejected & ~self.decided) | self.rejected,
+            changed=before.changed + self.changed,
+            unchanged=before.unchanged + self.unchanged,
+            confirmed=before.confirmed + self.confirmed,
+        )
 
     def line(self) -> str:
         """Returns what was done, for people."""
@@ -94,6 +116,36 @@ class Corrected:
             f"corrections: {self.changed:,} labels corrected{already}, {self.confirmed:,} found "
             f"right, {int(self.rejected.sum()):,} rows left out"
         )
+
+
+def correct_in_turn(
+    manifest: Manifest,
+    rounds: Sequence[Corrections],
+    columns: Sequence[str],
+    *,
+    is_text: bool,
+    is_verbatim: bool,
+) -> Corrected | None:
+    """Replaces labels of a manifest by several files, each of which judged what those before left.
+
+    Takes and raises what `correct` does.
+
+    Returns:
+        None if nobody has judged any label.
+    """
+    done: Corrected | None = None
+    for one in rounds:
+        if not one.entries and not one.confirmed:
+            continue
+        new = correct(
+            done.manifest if done else manifest,
+            one,
+            columns,
+            is_text=is_text,
+            is_verbatim=is_verbatim,
+        )
+        done = new.after(done) if done else new
+    return done
 
 
 def correct(
@@ -140,10 +192,12 @@ def correct(
             f"--corrections {corrections.file}: {problems[0]}.{more} Take such lines out, or "
             "convert the manifest that was audited."
         )
-    rejected = np.zeros(manifest.num_rows, bool)
+    decided, rejected = np.zeros((2, manifest.num_rows), bool)
+    decided[list(texts)] = True
     rejected[[row for row, text in texts.items() if text is None]] = True
     return Corrected(
         manifest=replace(manifest, columns={**manifest.columns, **rows.replaced(new)}),
+        decided=decided,
         rejected=rejected,
         changed=len(new),
         unchanged=unchanged,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from convert.config import Box, ConvertConfig
 from convert.dataset.info import FORMAT_VERSION, shard_file
 from convert.dataset.record import RecordLayout
-from convert.plan.corrections import NO_CORRECTIONS, Corrected, Corrections, correct
+from convert.plan.corrections import Corrected, Corrections, correct_in_turn, rounds_to_json
 from convert.plan.label_columns import is_empty
 from convert.plan.label_text import Changed
 from convert.plan.labels import label_column_names, read_boxes, read_labels
@@ -141,7 +141,7 @@ def make_plan(
     manifest: Manifest,
     config: ConvertConfig,
     given: Mapping[str, tuple[str, ...]],
-    corrections: Corrections = NO_CORRECTIONS,
+    corrections: Sequence[Corrections] = (),
 ) -> Plan:
     """Plans a conversion.
 
@@ -150,7 +150,7 @@ def make_plan(
         config: The options.
         given: Classes of the vocabularies that the user gave, by output name, or under `*` for
             all outputs.
-        corrections: Labels that replace those of the manifest.
+        corrections: Labels that replace those of the manifest, a file after the other.
 
     Raises:
         UsageError: A column is missing, a split is unknown or empty, or an option does not fit.
@@ -192,13 +192,13 @@ def make_plan(
 
 
 def _corrected(
-    manifest: Manifest, config: ConvertConfig, corrections: Corrections
+    manifest: Manifest, config: ConvertConfig, corrections: Sequence[Corrections]
 ) -> Corrected | None:
     """Returns the manifest with corrected labels; None if nobody has judged any."""
-    if not corrections.entries and not corrections.confirmed:
+    if not corrections:
         return None
     columns, is_text = label_column_names(manifest, config)
-    return correct(
+    return correct_in_turn(
         manifest, corrections, columns, is_text=is_text, is_verbatim=config.verbatim_labels
     )
 
@@ -206,7 +206,7 @@ def _corrected(
 def plan_options(
     config: ConvertConfig,
     given: Mapping[str, tuple[str, ...]],
-    corrections: Corrections = NO_CORRECTIONS,
+    corrections: Sequence[Corrections] = (),
 ) -> dict[str, Any]:
     """Returns every option that changes bytes, as JSON values."""
     unused = {f.name for f in fields(config) if getattr(config, f.name) == f.default}
@@ -218,8 +218,8 @@ def plan_options(
         name: hashlib.sha256("\n".join(classes).encode()).hexdigest()
         for name, classes in sorted(given.items())
     }
-    if corrections.entries:
-        options["corrections"] = corrections.to_json()
+    if entries := rounds_to_json(corrections):
+        options["corrections"] = entries
     normal: dict[str, Any] = json.loads(json.dumps(options))
     return normal
 

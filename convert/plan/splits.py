@@ -68,7 +68,8 @@ def _splits_by_column(manifest: Manifest, column: str) -> Ints:
 def _splits_by_hash(manifest: Manifest, config: ConvertConfig, shares: dict[str, float]) -> Ints:
     """Returns each row's index into SPLITS, from a hash of seed and path or group.
 
-    A row's place depends on nothing but itself, so adding rows never moves others.
+    A row's split depends on the seed, the shares and its own path or group alone, so adding rows
+    never moves others.
     """
     key = "path" if config.group_column is None else config.group_column
     salt = hashlib.sha256(f"{config.seed}:".encode())
@@ -97,7 +98,7 @@ def _digest_starts(salt: hashlib._Hash, texts: list[bytes]) -> bytes:
 
 
 def record_order(rows: Ints, split: str, config: ConvertConfig) -> Ints:
-    """Returns a split's rows in record order: that of random numbers, equal ones as they stand.
+    """Returns a split's rows, sorted by a random number each; ties keep the manifest's order.
 
     The rows are put into order by parts of the numbers' range, which takes less memory and time.
     """

@@ -57,7 +57,7 @@ def bar(share: float, columns: int = 24) -> str:
 
 
 def shown(name: str) -> str:
-    """Returns a class's name so that it can be seen, and does nothing to a terminal."""
+    """Returns a class's name with invisible and control characters escaped."""
     if name == BLANK:
         return "(blank)"
     return name if name.isprintable() and name.strip() == name else repr(name)

@@ -11,7 +11,7 @@ from convert.config import ConvertConfig
 from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
-from convert.plan.corrections import Corrections
+from convert.plan.corrections import rounds_from_json
 from convert.plan.download import dataset_manifest
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan, ShardSpec, make_plan
@@ -56,7 +56,7 @@ class Expectation:
         try:
             config = _config(info, manifest, root)
             given = given_classes(info) or {}
-            corrections = Corrections.from_json(info.options.get("corrections", []), where)
+            corrections = rounds_from_json(info.options.get("corrections", []), where)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(
                 f"{where}: its options cannot be read, so the manifest cannot be compared. "

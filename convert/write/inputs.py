@@ -92,8 +92,7 @@ def require_inputs_outside(config: ConvertConfig, root: str) -> None:
         return  # there is nothing to replace
     files = [flag.partition("=")[2] or flag for flag in config.vocabulary]
     folder = os.path.join(whole_root(config.dataset), "")
-    corrections = [config.corrections] if config.corrections else []
-    for path in (config.manifest, root, *files, *corrections):
+    for path in (config.manifest, root, *files, *config.corrections):
         if os.path.join(whole_root(path), "").startswith(folder):
             raise UsageError(
                 f"{path}: lies in the dataset {config.dataset}, which would be replaced as a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from convert.config import ConvertConfig
@@ -11,7 +11,7 @@ from convert.dataset.info import DATASET_JSON, DatasetInfo
 from convert.dataset.read import open_dataset
 from convert.errors import FormatError, ShardfeedError, UsageError
 from convert.os_errors import kind_of
-from convert.plan.corrections import NO_CORRECTIONS, Corrections
+from convert.plan.corrections import Corrections
 from convert.plan.shard_specs import plan_id, plan_options
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote, sha256_file
@@ -85,13 +85,13 @@ class Output:
         return info
 
     def finished_before(
-        self, given: Mapping[str, tuple[str, ...]], corrections: Corrections = NO_CORRECTIONS
+        self, given: Mapping[str, tuple[str, ...]], corrections: Sequence[Corrections] = ()
     ) -> DatasetInfo | None:
         """Returns the finished dataset of this very plan, recognised without planning.
 
         Args:
             given: Classes of the vocabularies that the user gave.
-            corrections: Labels that replace those of the manifest.
+            corrections: Labels that replace those of the manifest, a file after the other.
 
         Returns:
             None if there is none, or if something is left to be done or said.

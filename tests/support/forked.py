@@ -1,8 +1,8 @@
-"""Processes that need not load TensorFlow, which takes seconds: forks of one that has.
+"""Processes that need not load their modules, with TensorFlow for seconds: forks of one that has.
 
 Each is a process like any other, with streams, a folder, an environment and an exit code of its
-own; only what Python does before `train` begins is not in it. As a script, this is what they are
-forks of.
+own; only what Python does before the command begins is not in it. As a script, this is what they
+are forks of.
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from convert_cases import PATIENCE
-
+# A test that waits this long has found a hang; none asserts on time.
+PATIENCE = 60
+CONVERT = "from convert.cli import main\nmain()\n"
 TRAIN = "from train.cli import main\nmain()\n"
+LOADED = {  # what the packages' modules load only when they need it
+    "train": ["tensorflow"],
+    "convert": [
+        *("numpy.ma", "numpy.random", "tqdm"),
+        *("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"),
+    ],
+}
 MESSAGE_BYTES = 1 << 17  # code, words and an environment
 
 
@@ -38,9 +46,10 @@ class Fork:
         cwd: Its current folder.
         env: Its environment.
         streams: Descriptors for stdin, stdout and stderr; None for one that is closed.
+        package: What it need not load: `convert` or `train`.
     """
 
-    def __init__(self, code, words, streams, cwd=None, env=None):
+    def __init__(self, code, words, streams, cwd=None, env=None, package="train"):
         self._ended, told = os.pipe()
         request = {
             "code": code,
@@ -51,7 +60,7 @@ class Fork:
         }
         message = json.dumps(request).encode()
         given = [stream for stream in streams if stream is not None]
-        socket.send_fds(_server(), [message], [told, *given])
+        socket.send_fds(_server(package), [message], [told, *given])
         os.close(told)
         self.pid = self._read()
 
@@ -67,7 +76,9 @@ class Fork:
         return code
 
 
-def run(code, *words, cwd=None, env=None, stdout=None, closed=(), patience=PATIENCE):
+def run(
+    code, *words, cwd=None, env=None, stdout=None, closed=(), patience=PATIENCE, package="train"
+):
     """Runs Python code in a fork, as `python -c CODE WORDS...` would.
 
     Args:
@@ -78,6 +89,7 @@ def run(code, *words, cwd=None, env=None, stdout=None, closed=(), patience=PATIE
         stdout: A descriptor to print to (default: the result's `stdout`).
         closed: Numbers of streams that are closed.
         patience: Seconds after which it hangs, and is killed.
+        package: What it need not load: `convert` or `train`.
     """
     (out, to_out), (err, to_err) = os.pipe(), os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
@@ -85,7 +97,7 @@ def run(code, *words, cwd=None, env=None, stdout=None, closed=(), patience=PATIE
     with ThreadPoolExecutor(2) as pool:
         texts = [pool.submit(_read_all, pipe) for pipe in (out, err)]
         open_streams = [None if number in closed else at for number, at in enumerate(streams)]
-        process = Fork(code, words, open_streams, cwd, env)
+        process = Fork(code, words, open_streams, cwd, env, package)
         for descriptor in (null, to_out, to_err):
             os.close(descriptor)
         ended = process.wait(patience)
@@ -105,14 +117,15 @@ def _environment() -> dict[str, str]:
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """Starts the process that loads TensorFlow; it ends with this one."""
+def _server(package: str) -> socket.socket:
+    """Starts the process that loads a package; it ends with this one."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_BYTES)
     with its:
-        words = [sys.executable, __file__, str(its.fileno())]
+        words = [sys.executable, __file__, str(its.fileno()), package]
         root = str(Path(__file__).parents[2])
-        env = {**_environment(), "PYTHONPATH": root}
+        training = str(Path(__file__).with_name("training"))
+        env = {**_environment(), "PYTHONPATH": os.pathsep.join([root, training])}
         process = subprocess.Popen(words, pass_fds=[its.fileno()], env=env)
 
     @atexit.register
@@ -172,21 +185,24 @@ def _become(request: dict, given: list[int]) -> str:
     return request["code"]
 
 
-def _load() -> None:
-    """Loads what `train` would load little by little."""
-    from train.cli.startup import import_keras
+def _load(package: str) -> None:
+    """Loads what the command would load little by little."""
+    if package == "train":
+        from train.cli.startup import import_keras
 
-    import_keras()
-    import tensorflow  # noqa: F401
+        import_keras()
+        import quick_network
 
-    import train
-
-    for module in pkgutil.walk_packages(train.__path__, "train."):
+        quick_network.install()
+    for name in LOADED[package]:
+        importlib.import_module(name)
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f"{package}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 
 
 if __name__ == "__main__":
-    _load()
+    _load(sys.argv[2])
     gc.freeze()  # a fork need not look at all of that when it ends
     exec(_serve(socket.socket(fileno=int(sys.argv[1]))), {"__name__": "__main__"})

@@ -72,7 +72,7 @@ def copy(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-if __name__ == "__main__":
+def main() -> None:
     use_a_counting_clock()
     if sys.argv[1] == "kill":
         kill_after(int(sys.argv[2]))
@@ -80,3 +80,7 @@ if __name__ == "__main__":
     else:
         copy_before_changes(Path(sys.argv[2]), Path(sys.argv[3]))
         cli.main(sys.argv[4:])
+
+
+if __name__ == "__main__":
+    main()

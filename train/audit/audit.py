@@ -115,7 +115,7 @@ def audit_run(run: RunFolder, config: AuditConfig, say: Say = lambda line: None)
         TryAgainError: The disk is full or damaged.
         StoppedError: SIGTERM or Ctrl-C came while a fold was trained; the same audit goes on.
     """
-    with reading(lambda: dataset_of(run, config.dataset, _REMEDY)) as dataset:
+    with reading(lambda: dataset_of(run, config.dataset, _REMEDY, how="after the run")) as dataset:
         require_fit(dataset.path, dataset.info, run.dataset_info())
         own = own_ids(run.config())
         is_own = dataset.info.dataset_id in own

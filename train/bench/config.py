@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from train.config import Head, Precision, TrainConfig
+from train.config import AugmentOn, Head, Precision, TrainConfig
 from train.errors import UsageError
 
 _LONGEST_SECONDS = 3600.0  # no number gets better by waiting longer
@@ -22,6 +22,7 @@ class BenchConfig:
         precision: What layers compute in.
         head: `shared`, `separate`, or `auto`.
         augment: How far the images are changed at random, or `module:function`.
+        augment_on: Where they are changed.
         window: Records that are shuffled as one. None: all, if they take less than 4 GiB.
         seed: Of initial weights, order, dropout and augmentation. In [0, 2**32).
         seconds: Time that each part may take. In (0, 3600].
@@ -36,6 +37,7 @@ class BenchConfig:
     precision: Precision = "auto"
     head: Head = "auto"
     augment: str = "default"
+    augment_on: AugmentOn = "auto"
     window: int | None = None
     seed: int = 0
     seconds: float = 5.0

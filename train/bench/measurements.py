@@ -15,6 +15,7 @@ from train.bench.config import BenchConfig
 from train.bench.framework import device, one_batch, time_arrays, time_delivery, train_for
 from train.bench.speed import Speed
 from train.input.clock import InputClock
+from train.input.device_augmentation import fed_batches
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.memory import available_bytes
@@ -75,10 +76,11 @@ def bench_dataset(config: BenchConfig, say: Callable[[str], None]) -> BenchResul
         speeds[name] = speed
         say(report.row(_LABELS[name], speed, note))
 
-    source = open_training(config, dataset)
+    source = fed_batches(open_training(config, dataset), config.augment, config.augment_on)
     record_bytes = source.reader.record_bytes
     model = build_compiled(config.training, info, source.num_steps)
-    for line in report.opening(config, info, record_bytes, device()):
+    where = "" if source.device_strength is None else " on the device"
+    for line in report.opening(config, info, record_bytes, device(), where):
         say(line)
     cold = read_cold(config, dataset)
     say(report.row("from disk, as arrays", cold.speed, report.cold_note(cold)))
@@ -118,12 +120,13 @@ def reader_speeds(
         Name in JSON, and speed.
     """
     always = in_memory(open_training(config, dataset, "always"), config.window, config.seconds)
+    always = replace(always, device_strength=source.device_strength)
     yield "reader_first_epoch", time_delivery(always, config.seconds)
     yield "reader", time_delivery(source, config.seconds)
     if source.augment is not None:
-        plain = replace(source, augment=None)
+        plain = replace(source, augment=None, device_strength=None)
         yield "reader_not_augmented", time_delivery(plain, config.seconds)
-    yield "reader_arrays", time_arrays(source, config.seconds)
+    yield "reader_arrays", time_arrays(replace(source, device_strength=None), config.seconds)
 
 
 def _rates(

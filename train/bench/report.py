@@ -112,12 +112,22 @@ def rounded(number: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
-def opening(config: BenchConfig, info: DatasetInfo, record_bytes: int, device: str) -> list[str]:
-    """Returns the first lines: dataset, machine and the table's head."""
+def opening(
+    config: BenchConfig, info: DatasetInfo, record_bytes: int, device: str, where: str = ""
+) -> list[str]:
+    """Returns the first lines: dataset, machine and the table's head.
+
+    Args:
+        config: What is measured.
+        info: The dataset.
+        record_bytes: Bytes of a record.
+        device: What Keras computes on.
+        where: Where images are augmented, if that is to be said.
+    """
     height, width, channels = info.image_shape
     records, cores = info.num_records("train"), usable_cores()
-    how = {"none": "not augmented", "default": "augmented"}.get(
-        config.augment, f"augmented ({config.augment})"
+    how = {"none": "not augmented", "default": f"augmented{where}"}.get(
+        config.augment, f"augmented{where} ({config.augment})"
     )
     return [
         f"{os.path.normpath(config.dataset)}: {records:,} {info.image.encoding} images "

@@ -11,7 +11,7 @@ from convert.command.streams import print_result
 from convert.errors import printable
 from train.bench.config import BenchConfig
 from train.cli.startup import Verbs, add_cache, add_json, import_keras
-from train.config import Head, Precision
+from train.config import AugmentOn, Head, Precision
 
 if TYPE_CHECKING:
     from train.bench.measurements import BenchResult
@@ -47,6 +47,7 @@ def add_parser(verbs: Verbs) -> None:
         "--no-augment", dest="augment", action="store_const", const="none",
         help="the same as --augment none",
     )  # fmt: skip
+    add("--augment-on", choices=get_args(AugmentOn), help="what changes the images, as in `fit`")
     add_cache(parser)
     add_json(parser)
     parser.set_defaults(verb=_bench)

@@ -110,7 +110,7 @@ def _by_output(outputs: Iterable[str], shares: Iterable[float]) -> str:
 
 def _calibration(result: RunEvaluation) -> str:
     """Returns how the confidences were made."""
-    halves = "; here what one half of them gives judges the other"
+    halves = "; here each half is scored with what the other half gave"
     return f"{result.calibration}{halves if result.is_fitted else ''}"
 
 
@@ -124,8 +124,9 @@ def _reliability(evaluation: Evaluation) -> dict[str, str]:
         for sure, right, count in groups
     ]
     return {
-        "calibration error": f"{labels.error:.1%} of labels (by chance {labels.chance:.1%}), "
-        f"{characters.error:.1%} of characters (by chance {characters.chance:.1%})",
+        "calibration error": f"{labels.error:.1%} of labels (a perfect model: "
+        f"{labels.chance:.1%}), {characters.error:.1%} of characters (a perfect model: "
+        f"{characters.chance:.1%})",
         "labels by group": "; ".join(reversed(told)),
     }
 

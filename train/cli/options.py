@@ -13,6 +13,7 @@ from train.config import (
     FINE_TUNING,
     TARGETS,
     Augmentation,
+    AugmentOn,
     Head,
     ModelName,
     OnBadRecord,
@@ -31,7 +32,12 @@ _NUMBERS = (
     ("clip_norm", "NORM", float, "largest global norm of a gradient"),
     ("gradient_accumulation", "N", int, "batches whose mean gradient makes one step"),
     ("ema", "MOMENTUM", float, "momentum of the moving average of the weights; 0: no average"),
-    ("class_balance", "SHARE", float, "1: as if all classes were equally frequent"),
+    (
+        "class_balance",
+        "SHARE",
+        float,
+        "how far rare classes weigh more: 0 not at all, 1 as if all were equally frequent",
+    ),
     ("width", "FACTOR", float, "multiplies the network's numbers of channels"),
     ("seed", "N", int, "seed of weights, order, dropout and augmentation"),
     ("window", "N", int, "records shuffled as one"),
@@ -45,6 +51,7 @@ _NUMBERS = (
 _CHOICES = (
     ("precision", Precision, "number format that layers compute in"),
     ("head", Head, "classifier for all outputs, or one each"),
+    ("augment_on", AugmentOn, "what changes the images; auto: device on an accelerator, else host"),
     ("verify_records", VerifyRecords, "when to compare a record's CRC"),
     ("on_bad_record", OnBadRecord, "stop at a bad record, or use another one in its place"),
 )

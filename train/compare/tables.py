@@ -33,6 +33,12 @@ def results(runs: Sequence[Compared]) -> list[list[str]]:
 
 def warning(runs: Sequence[Compared]) -> str | None:
     """Returns why the results of runs cannot be compared; None if they can."""
+    by_heart = [run.name for run in runs if run.options.get("overfit")]
+    if by_heart:
+        return (
+            f"validation of {', '.join(map(without_controls, by_heart))} is of the images that "
+            "--overfit trains on, so its results say nothing of new images"
+        )
     if len({run.options[DATASET_ID] for run in runs}) == 1:
         return None
     return (

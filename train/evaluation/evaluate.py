@@ -275,7 +275,7 @@ def evaluate_run(
         raise UsageError(f"--worst must be 0 or more, got {num_worst}.")
     if cache is None and dataset is None:
         cache = run.config().get("cache")
-    with reading(lambda: dataset_of(run, dataset, _REMEDY)) as found:
+    with reading(lambda: dataset_of(run, dataset, _REMEDY, how="after the run")) as found:
         return _evaluate_on(run, found, split, num_worst, cache, cache_bytes)
 
 

@@ -186,15 +186,11 @@ def _group(line: _Groups, iteration: tf.Tensor, number: tf.Tensor) -> Any:
     import tensorflow as tf
 
     source = line.source
-    num_labels = len(source.output_names) if source.label_form == "dict" else 1
-    arrays = tf.numpy_function(
-        _made_by(line),
-        [iteration, number],
-        [tf.uint8] + [tf.int32] * num_labels,
-    )
+    tails = source.record_shapes
+    types = [tf.uint8] + [tf.int32] * (len(tails) - 1)
+    arrays = tf.numpy_function(_made_by(line), [iteration, number], types)
     # The last batch may be short, unless it is dropped.
     batch_size = source.local_batch_size if source.drop_remainder else None
-    tails = [source.reader.image_shape] + [source.label_shape] * num_labels
     for array, tail in zip(arrays, tails, strict=True):
         array.set_shape((None, batch_size, *tail))
     return source.element(arrays)

@@ -78,7 +78,7 @@ def balancing_offsets(counts: Counts, strength: float) -> list[float]:
 
     Logit adjustment (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021): the
     model that minimises the loss of the shifted logits has, without the shift, logits as if each
-    class were equally frequent. Nothing is drawn more often, so an epoch stays an epoch.
+    class were equally frequent. Nothing is drawn more often: an epoch has each record once.
 
     Args:
         counts: How often each class occurs in training, shape (classes,).

@@ -20,8 +20,12 @@ def resolved_precision(precision: Precision) -> Precision:
     """
     if precision != "auto":
         return precision
-    devices = keras.distribution.list_devices()
-    return "float32" if all(device.startswith("cpu") for device in devices) else "bfloat16"
+    return "bfloat16" if on_accelerator() else "float32"
+
+
+def on_accelerator() -> bool:
+    """Returns whether Keras computes on anything else than a CPU."""
+    return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from train.model.augmentation import augmented
 from train.model.metrics import blank_index
-from train.model.weight_average import move_average, pair_weights
+from train.model.weight_average import WeightAverage
 
 
 class Recogniser(keras.Model):
@@ -29,7 +31,8 @@ class Recogniser(keras.Model):
         name: Of the model.
 
     Attributes:
-        average: The averaged model, or None.
+        average: The averaged model, or None; up to date where `inference_network` returned it.
+        averaging: What moves it, or None.
 
     Raises:
         ValueError: `outputs` is not a dict, or `blanks` names an output that there is not.
@@ -56,39 +59,32 @@ class Recogniser(keras.Model):
         self._order = list(outputs)
         self._character_accuracy = keras.metrics.Mean(name="character_accuracy")
         self._exact = keras.metrics.Mean(name="exact")
-        self._ema = ema
-        self._pairs = pair_weights(average, self)
-        self.average = average
+        self.averaging: WeightAverage | None = None
         if average is not None:
+            make = functools.partial(self.add_weight, initializer="zeros", trainable=False)
+            self.averaging = WeightAverage(average, self, ema, make)
             for variable in average.trainable_variables:
                 variable.trainable = False  # not its layers: whoever loads its file can train them
-            self._steps = self.add_weight(
-                shape=(), initializer="zeros", dtype="int32", trainable=False, name="averaged_steps"
-            )
-
-    def restart_average(self) -> None:
-        """Makes the average equal to the weights, as it is before the first step."""
-        for averaged, current in self._pairs:
-            averaged.assign(ops.copy(current))  # JAX would share what a step gives up
+        self.average = average
 
     def train_step(self, *args: Any) -> Any:
         """Takes a step and moves the average; signature and result are those of the backend."""
+        args = *args[:-1], augmented(args[-1])  # the last one is the batch
         if keras.backend.backend() != "jax":
             logs = super().train_step(*args)
-            self._move_average()
+            if self.averaging is not None:
+                self.averaging.move()
             return logs
         # On JAX a step is a function from variables to variables.
         logs, (trainable, non_trainable, *rest) = super().train_step(*args)
+        if self.averaging is None:
+            return logs, (trainable, non_trainable, *rest)
         variables = [*self.trainable_variables, *self.non_trainable_variables]
         values = [*trainable, *non_trainable]
         with keras.StatelessScope(list(zip(variables, values, strict=True))) as scope:
-            self._move_average()
+            self.averaging.move()
         moved = [scope.get_current_value(variable) for variable in self.non_trainable_variables]
         return logs, (trainable, moved, *rest)
-
-    def _move_average(self) -> None:
-        if self.average is not None:
-            move_average(self._pairs, self._steps, self._ema)
 
     def compute_loss(
         self,
@@ -148,8 +144,10 @@ def inference_network(model: keras.Model) -> keras.Model:
         model: While it is trained; its variables are up to date when this returns.
     """
     fetch_variables(model)
-    average = getattr(model, "average", None)
-    return plain(model) if average is None else average
+    if getattr(model, "averaging", None) is None:
+        return plain(model)
+    model.averaging.spread()
+    return model.average
 
 
 def fetch_variables(model: keras.Model) -> None:

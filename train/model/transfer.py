@@ -99,7 +99,8 @@ def take_weights(model: Recogniser, classes: Classes, trained: Trained) -> Taken
     for layer in {id(head): head for head in heads.values()}.values():
         outputs = [output for output, head in heads.items() if head is layer]
         _take_classes(layer, outputs, classes, their_heads, trained.classes, taken)
-    model.restart_average()
+    if model.averaging is not None:
+        model.averaging.restart()
     return taken
 
 

@@ -14,16 +14,35 @@ import keras
 import numpy as np
 
 from train.errors import CheckpointError
+from train.model.packing import Slice, read_slices, write_slices
 from train.model.recogniser import fetch_variables
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-_GROUPS: dict[str, Callable[[keras.Model], Sequence[Any]]] = {
-    "trainable": lambda model: model.trainable_variables,
-    # Moving averages of BatchNorm and the seeds of dropout.
-    "non_trainable": lambda model: model.non_trainable_variables,
-    "optimizer": lambda model: model.optimizer.variables,
-    "metrics": lambda model: model.metrics_variables,
+
+def _non_trainable(model: keras.Model) -> list[Slice]:
+    """The averaged weights, moving averages of BatchNorm, and the seeds of dropout."""
+    averaging = getattr(model, "averaging", None)
+    first = [] if averaging is None else averaging.slices
+    known = {id(one) for one in (() if averaging is None else averaging.variables)}
+    known |= {id(one.variable) for one in first}
+    rest = [one for one in model.non_trainable_variables if id(one) not in known]
+    return [*first, *map(Slice.whole, rest)]
+
+
+def _optimizer(model: keras.Model) -> list[Slice]:
+    optimizer = model.optimizer
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # float16 is scaled by an outer one
+    own = optimizer.variables[: len(optimizer.variables) - len(inner.variables)]
+    theirs = getattr(inner, "slices", None) or map(Slice.whole, inner.variables)
+    return [*map(Slice.whole, own), *theirs]
+
+
+_GROUPS: dict[str, Callable[[keras.Model], Sequence[Slice]]] = {
+    "trainable": lambda model: [Slice.whole(one) for one in model.trainable_variables],
+    "non_trainable": _non_trainable,
+    "optimizer": _optimizer,
+    "metrics": lambda model: [Slice.whole(one) for one in model.metrics_variables],
 }
 
 WEIGHTS = ("trainable", "non_trainable", "optimizer")
@@ -53,9 +72,9 @@ def read_state(model: keras.Model) -> Arrays:
     """Returns a copy of all variables of a model that `build_state` has seen."""
     fetch_variables(model)
     return {
-        f"{group}/{index}": np.array(keras.ops.convert_to_numpy(variable))
-        for group, variables in _GROUPS.items()
-        for index, variable in enumerate(variables(model))
+        f"{group}/{index}": array
+        for group, slices in _GROUPS.items()
+        for index, array in enumerate(read_slices(slices(model)))
     }
 
 
@@ -90,16 +109,16 @@ def write_state(model: keras.Model, arrays: Mapping[str, Any], groups: Sequence[
     Raises:
         CheckpointError: The arrays are not those of this model; nothing has been set.
     """
-    pairs = [pair for group in groups for pair in _matched(model, arrays, group)]
-    for variable, array in pairs:
-        variable.assign(array)
+    write_slices([pair for group in groups for pair in _matched(model, arrays, group)])
+    if "non_trainable" in groups and model.averaging is not None:
+        model.averaging.spread(after_moves=False)
 
 
-def _matched(model: keras.Model, arrays: Mapping[str, Any], group: str) -> list[tuple[Any, Any]]:
-    """Returns each variable of a group with its array."""
-    variables = list(_GROUPS[group](model))
+def _matched(model: keras.Model, arrays: Mapping[str, Any], group: str) -> list[tuple[Slice, Any]]:
+    """Returns each slice of a group with its array."""
+    slices = list(_GROUPS[group](model))
     stored = [arrays[name] for name in arrays if name.startswith(f"{group}/")]
-    ours = [(tuple(variable.shape), str(variable.dtype)) for variable in variables]
+    ours = [(one.shape, str(one.variable.dtype)) for one in slices]
     theirs = [(array.shape, str(array.dtype)) for array in stored]
     if ours != theirs:
         different = (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b)
@@ -109,7 +128,7 @@ def _matched(model: keras.Model, arrays: Mapping[str, Any], group: str) -> list[
             f"number {index} is {_shown(theirs, index)}, expected {_shown(ours, index)}. Install "
             "the versions in the run's environment.json, or start a new run."
         )
-    return list(zip(variables, stored, strict=True))
+    return list(zip(slices, stored, strict=True))
 
 
 def _shown(variables: Sequence[tuple[tuple[int, ...], str]], index: int) -> str:

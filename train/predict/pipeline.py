@@ -116,7 +116,9 @@ def _predict(
 def _opened(run: RunFolder, config: PredictConfig, info: DatasetInfo) -> Iterator[Inputs]:
     """Opens whatever a `with` block reads."""
     if config.reads_split:
-        with reading(lambda: dataset_of(run, config.dataset, _REMEDY)) as dataset:
+        with reading(
+            lambda: dataset_of(run, config.dataset, _REMEDY, how="with --dataset")
+        ) as dataset:
             yield RecordInputs(dataset, config.split, config.manifest, info)
     elif config.manifest is not None:
         options = ManifestOptions(

@@ -23,10 +23,10 @@ class Limit:
     evidence: Acceptance | None = None
 
     def line(self, accepted: int, images: int) -> str:
-        """Returns for people how much was accepted.
+        """Returns a line that says how many images were accepted.
 
         Args:
-            accepted: Images whose text was.
+            accepted: Number of images whose text was accepted.
             images: All images, bad ones included.
         """
         line = f"accepted {accepted:,} of {images:,}, from a confidence of {self.threshold:g}"

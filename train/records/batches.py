@@ -11,6 +11,7 @@ import numpy as np
 
 from convert.config import usable_cores
 from train.errors import UsageError
+from train.records.changes import Strength, draw_changes, num_changes
 from train.records.draws import Draws
 from train.records.reading.reader import Bytes, Ints, RecordReader
 
@@ -59,6 +60,8 @@ class BatchSource:
         batch_size: Records of a batch, of all ranks together.
         seed: Of the augmentation.
         augment: Changes the images at random. None: they stay as they are.
+        device_strength: How far the device changes the images instead: batches then have what to
+            do, as `draw_changes` returns it, behind the images. None: they are changed here.
         drop_remainder: Whether the last batch is left out if it is short.
         rank: Which part of each batch is made here. In [0, num_ranks).
         num_ranks: Processes that share each batch. Divides `batch_size`.
@@ -76,6 +79,7 @@ class BatchSource:
     rank: int = 0
     num_ranks: int = 1
     label_form: LabelForm = "dict"
+    device_strength: Strength | None = None
 
     @property
     def whole(self) -> BatchSource:
@@ -94,12 +98,15 @@ class BatchSource:
         return self.batch_size // self.num_ranks
 
     @property
-    def label_shape(self) -> tuple[int, ...]:
-        """Shape of a record's labels in one array."""
-        return (len(self.output_names),) if self.label_form == "array" else ()
+    def record_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of a record in each of a batch's arrays."""
+        image_shape, count = self.reader.image_shape, len(self.output_names)
+        changes = [] if self.device_strength is None else [(num_changes(*image_shape[:2]),)]
+        labels = [(count,)] if self.label_form == "array" else [()] * count
+        return [image_shape, *changes, *labels]
 
     def batch(self, epoch: int, step: int) -> Arrays:
-        """Returns a batch: uint8 images, then its labels, int32.
+        """Returns a batch: uint8 images, then what the device changes them by, then labels, int32.
 
         Args:
             epoch: In [0, 2**32).
@@ -111,8 +118,9 @@ class BatchSource:
         """Returns some batches of one size that follow each other.
 
         Returns:
-            uint8 images, shape (count, batch, height, width, channels); then int32 labels: for
-            each output an array of shape (count, batch), or all in one (count, batch, outputs).
+            uint8 images, shape (count, batch, height, width, channels); if the device changes
+            them, int32, shape (count, batch, `num_changes`); then int32 labels: for each output an
+            array of shape (count, batch), or all in one (count, batch, outputs).
         """
         start = step * self.batch_size
         stop = min(start + count * self.batch_size, self.order.num_records)
@@ -121,17 +129,22 @@ class BatchSource:
         end = records.shape[1] * (self.rank + 1) // self.num_ranks
         with self.read_ahead.using(epoch, start):
             images, labels = self.reader.gather(records[:, first:end].reshape(-1))
+        places = [
+            Draws(seed=self.seed, epoch=epoch, step=one, first=first, count=end - first)
+            for one in range(step, step + count)
+        ]
         images = images.reshape(count, end - first, *images.shape[1:])
-        if self.augment is not None:
-            for index, batch in enumerate(images):
-                draws = Draws(
-                    seed=self.seed, epoch=epoch, step=step + index, first=first, count=len(batch)
-                )
-                images[index] = self._augmented(self.augment, batch, draws)
+        changed: Arrays = [images]
+        if self.device_strength is not None:
+            numbers = draw_changes(places, images.shape[2:], self.device_strength)
+            changed.append(numbers.reshape(count, end - first, -1))
+        elif self.augment is not None:
+            for batch, draws in zip(images, places, strict=True):
+                batch[:] = self._augmented(self.augment, batch, draws)
         if self.label_form == "array":
-            return [images, labels.reshape(count, end - first, labels.shape[1])]
+            return [*changed, labels.reshape(count, end - first, labels.shape[1])]
         columns = np.ascontiguousarray(labels.T)
-        return [images, *columns.reshape(len(columns), count, end - first)]
+        return [*changed, *columns.reshape(len(columns), count, end - first)]
 
     def _augmented(self, augment: Augment, images: Bytes, draws: Draws) -> Bytes:
         """Calls the augmentation, which may be the user's function.
@@ -146,8 +159,13 @@ class BatchSource:
             raise
 
     def element(self, arrays: Sequence[Any]) -> tuple[Any, Any]:
-        """Returns a batch's arrays as (images, labels), the labels in their form."""
+        """Returns a batch's arrays as (images, labels), the labels in their form.
+
+        If the device changes the images, their place is taken by the pair (images, changes).
+        """
         images, *labels = arrays
+        if self.device_strength is not None:
+            images, labels = (images, labels[0]), labels[1:]
         if self.label_form == "array":
             return images, labels[0]
         return images, dict(zip(self.output_names, labels, strict=True))

@@ -16,6 +16,7 @@ import numpy as np
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int32]]
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 BLOCK_WORDS = 4
@@ -110,6 +111,25 @@ class Draws:
         little = words.astype("<u8", copy=False)  # the same bytes on a big-endian machine
         return little.view(np.uint8)[:, :num_bytes]
 
+    def noise_origins(self, num_bytes: int, *, stream: int = 0) -> Ints:
+        """Returns what Philox-4x64 makes each image's bytes of `noise` from, on any machine.
+
+        Args:
+            num_bytes: Bytes for an image. In [0, 2**32).
+            stream: As there.
+
+        Returns:
+            int32, shape (count, 6): low and high half of each of three words of 64 bits: the first
+            word of the counter of the image's first block, and the two words of the key. The
+            counter's other words are `stream`, `NOISE` and 0.
+        """
+        blocks = -(-num_bytes // (8 * BLOCK_WORDS))
+        words = np.empty((self.count, 3), "<u8")
+        # NumPy's generator adds one to the counter before it makes a block.
+        words[:, 0] = np.arange(self.first, self.first + self.count, dtype=np.uint64) * blocks + 1
+        words[:, 1:] = self._key
+        return words.view("<i4")
+
     def generator(self, *, stream: int = 0) -> np.random.Generator:
         """Returns NumPy's generator for these images as a whole.
 
@@ -136,8 +156,12 @@ class Draws:
 
     def _philox(self, counter: list[int]) -> np.random.Philox:
         """Returns the counter generator of this step, from a place on: four words of 64 bits."""
-        key = np.array([self.seed, self.epoch << 32 | self.step], np.uint64)
-        return np.random.Philox(key=key, counter=np.array(counter, np.uint64))
+        return np.random.Philox(key=self._key, counter=np.array(counter, np.uint64))
+
+    @property
+    def _key(self) -> Words:
+        """The step's key: two words of 64 bits."""
+        return np.array([self.seed, self.epoch << 32 | self.step], np.uint64)
 
 
 def _require(name: str, value: int, num_bits: int) -> None:

@@ -48,7 +48,10 @@ def reliability(found: Reliability, title: str) -> Chart:
     low = min(0.95, *found.confidences.tolist(), *found.accuracies.tolist())
     shown = [tick for tick in ticks(low, 1.0, 4) if 0 <= tick <= 1]
     axis = Axis(ticks=shown, write=_short_percent, label="confidence")
-    error = f"xpected calibration error {percent(found.error)}, by chance {percent(found.chance)}"
+    error = (
+        f"xpected calibration error {percent(found.error)}; a perfect model: "
+        f"{percent(found.chance)}"
+    )
     return Chart(
         title=title,
         x=axis,

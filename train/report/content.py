@@ -83,7 +83,7 @@ class Content:
         parameters: Numbers in the model that training changes.
         model_bytes: Size of the file of the best weights.
         class_counts: Occurrences of each class in the training split.
-        validation: None: there is no such split.
+        validation: What the model read of the validation split. None: there is no such split.
         calibration: How the confidences in it were calibrated.
     """
 

@@ -15,13 +15,16 @@ from train.runs.stored_files import is_text
 _Opened = TypeVar("_Opened")
 
 
-def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
+def dataset_of(
+    run: RunFolder, given: str | None, remedy: str, *, how: str | None = None
+) -> OpenDataset:
     """Opens the dataset that a user means.
 
     Args:
         run: The run.
         given: The dataset that was named; it may be any. None: the run's own.
         remedy: What to do if the run's own is another one now.
+        how: How a user names one of several, the end of a sentence. None: the first one serves.
 
     Raises:
         FormatError: There is none.
@@ -30,14 +33,14 @@ def dataset_of(run: RunFolder, given: str | None, remedy: str) -> OpenDataset:
     """
     config = run.config()
     paths = own_paths(config)
-    if given is None and len(paths) > 1:
+    if given is None and len(paths) > 1 and how is not None:
         raise UsageError(
             f"{run.address}: was trained on {len(paths)} datasets: {', '.join(paths)}. "
-            "Name the one that is meant."
+            f"Name the one that is meant {how}."
         )
     path = given or str(config["dataset"])
     dataset = open_dataset(path)
-    if given is None and dataset.info.dataset_id != config["dataset_id"]:
+    if given is None and dataset.info.dataset_id != own_ids(config)[0]:
         raise other_dataset(run, path, dataset.info, remedy)
     return dataset
 

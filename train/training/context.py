@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -15,10 +15,14 @@ from train.runs.events import EventFile
 from train.runs.folder import RunFolder
 from train.runs.history import Journal
 from train.training.job import Job
+from train.training.losses import RecentLosses
 from train.training.meter import EpochMeter
 
-Logs = dict[str, float]
-"""What Keras tells of a step or an epoch: means of loss and metrics since the epoch began."""
+Logs = dict[str, Any]
+"""What Keras tells of a step or an epoch: means of loss and metrics since the epoch began.
+
+Float scalars; those of a step may still be on the device, and whoever reads them waits for it.
+"""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,6 +40,7 @@ class Session:
         events: The file for TensorBoard.
         say: Prints a line that stays.
         team: Who trains.
+        losses: Of the last steps.
         best_evaluation: What the run's best weights read on validation. None: this session has
             not trained them, or there is no validation split.
         num_met: Bad records that this process has met.
@@ -51,6 +56,7 @@ class Session:
     events: EventFile
     say: Callable[[str], None]
     team: Team
+    losses: RecentLosses = field(default_factory=RecentLosses)
     best_evaluation: Evaluation | None = None
     num_met: int = 0
 

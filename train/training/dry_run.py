@@ -75,7 +75,7 @@ def _dry_run(job: Job) -> DryRun:
     steps = min(_STEPS, job.training.num_steps)
     times = _StepTimes()
     with reader_failure(job.training.reader):
-        batches = feed(job.training, epoch=0, start_step=0, clock=InputClock())
+        batches = feed(job.fed, epoch=0, start_step=0, clock=InputClock())
         history = model.fit(
             batches, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[times]
         )

@@ -21,6 +21,7 @@ from train.evaluation.parts import Part
 from train.hosts.devices import require_even
 from train.hosts.solo import Team
 from train.input.augmentation import require_repeatable
+from train.input.device_augmentation import fed_batches
 from train.input.open_source import common_info, open_batches
 from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
@@ -135,6 +136,11 @@ class Job:
             for number, one in enumerate(self.datasets, 1)
             if "validation" in one.info.splits
         ]
+
+    @property
+    def fed(self) -> BatchSource:
+        """Batches to train on as the model takes them: it may be the one that changes them."""
+        return fed_batches(self.training, self.config.augment, self.config.augment_on)
 
     @property
     def readers(self) -> list[RecordReader]:

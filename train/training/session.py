@@ -199,7 +199,7 @@ def _fit_epochs(
     """Trains the epochs [start, stop), the first of them from a step on."""
     training, clock = session.job.training, session.meter.clock
     session.model.fit(
-        feed(training, epoch=start, start_step=start_step, clock=clock),
+        feed(session.job.fed, epoch=start, start_step=start_step, clock=clock),
         initial_epoch=start,
         epochs=stop,
         # Where the end of the data would be a surprise, TensorFlow begins one step too many: it
@@ -207,8 +207,17 @@ def _fit_epochs(
         steps_per_epoch=training.num_steps - start_step if start_step else None,
         shuffle=False,  # the order is ours
         verbose=0,
-        callbacks=[callback],
+        callbacks=_UnreadLogs([callback], add_history=True, model=session.model),
     )
+
+
+class _UnreadLogs(keras.callbacks.CallbackList):
+    """Hands on what Keras tells of a step as it is, where Keras would fetch all of it."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Calls all callbacks."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import keras
 
 from train.config import TrainConfig
 from train.errors import StoppedError
-from train.evaluation.fitting import calibrate_run
+from train.evaluation.fit_calibration import calibrate_run
 from train.evaluation.predictions import Evaluation
 from train.hosts.devices import device_lines, on_one_device, sharing
 from train.hosts.solo import Arrays, Team
@@ -146,10 +146,11 @@ def _opening(job: Job, run: RunFolder) -> str:
         if job.validation
         else "no validation split, so the last epoch counts as the best"
     )
+    on_device = "" if job.fed.device_strength is None else "; augmented on the device"
     several = f"of {len(job.datasets)} datasets " if len(job.datasets) > 1 else ""
     return (
         f"{run.address}: {job.training.reader.num_records:,} images {width}x{height}x{channels} "
         f"{several}to train on, {held_out}; {len(job.info.outputs)} outputs of "
         f"{'/'.join(map(str, classes))} classes; "
-        f"{job.config.epochs} epochs of {job.training.num_steps} steps"
+        f"{job.config.epochs} epochs of {job.training.num_steps} steps{on_device}"
     )

@@ -103,7 +103,7 @@ class ImageFormat:
             ImageError: It would.
         """
 
-    def lighten(
+    def decode_less(
         self, image: Image.Image, data: bytes, box: Box, smallest: tuple[int, int], mode: str | None
     ) -> tuple[Image.Image, bytes, float]:
         """Makes an image decode less than all of itself.
@@ -128,7 +128,7 @@ class ImageFormat:
         Args:
             image: Its header.
             data: The file.
-            full_size: (width, height) of the image before `lighten`.
+            full_size: (width, height) of the image before `decode_less`.
             lenient: Keep it though rows are missing, or a codec warns.
 
         Raises:

@@ -1,6 +1,6 @@
 """SIGTERM and Ctrl-C end both commands at any moment, whatever code is at work then."""
 
-import json
+import contextlib
 import os
 import random
 import signal
@@ -9,14 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 from convert_cases import PATIENCE, draw_sources
 
 from train.cli import main
 
 ROOT = Path(__file__).parents[3]
-NUM_MOMENTS = 12
-NUM_FORKED = 160 if os.environ.get("CI") == "true" else 4
+NUM_MOMENTS = 8
 
 # A garbage collector's callback (JAX has one), a `__del__` and a bare `except` drop exceptions.
 SWALLOWING = {
@@ -211,21 +211,18 @@ def check_end(run: Path, code: int | None, err: str) -> None:
         assert checkpoints(run)
 
 
-Training = tuple[list[str], dict[str, str]]
-
-
 @pytest.fixture
-def training(small_dataset: Path) -> Training:
-    """The words and the environment of a short training."""
+def training(small_dataset: Path) -> list[str]:
+    """The words of a short training."""
     words = [str(small_dataset), "--model", "cnn", "--epochs", "2"]
-    words += ["--batch-size", "30", "--width", "0.125"]
-    return words, {**os.environ, "PYTHONPATH": str(ROOT)}
+    return [*words, "--batch-size", "30", "--width", "0.125"]
 
 
 @pytest.mark.long
-def test_sigterm_at_any_moment(training: Training, tmp_path: Path) -> None:
+def test_sigterm_at_any_moment(training: list[str], tmp_path: Path) -> None:
     """From exec to the end."""
-    words, environment = [sys.executable, "-m", "train", *training[0]], training[1]
+    words = [sys.executable, "-m", "train", *training]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = time.monotonic()
     subprocess.run([*words, "--run", str(tmp_path / "whole")], env=environment, check=True,
                    capture_output=True)  # fmt: skip
@@ -241,14 +238,20 @@ def test_sigterm_at_any_moment(training: Training, tmp_path: Path) -> None:
         check_end(run, process.returncode, err)
 
 
-def test_sigterm_at_any_moment_after_the_imports(training: Training, tmp_path: Path) -> None:
-    """Many more moments of what differs from run to run, at half the price each."""
-    words, environment = training
-    script = Path(__file__).parents[2].joinpath("support", "stopped_training.py")
-    moments = [sys.executable, str(script), str(NUM_FORKED), str(tmp_path), *words]
-    done = subprocess.run(moments, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    ends = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(ends) == NUM_FORKED
-    for number, code, err in ends:
-        check_end(tmp_path / str(number), code, err)
+@pytest.mark.parametrize("num_moments", [4, pytest.param(36, marks=pytest.mark.long)])
+def test_sigterm_at_any_moment_after_the_imports(
+    training: list[str], tmp_path: Path, num_moments: int
+) -> None:
+    """Many more moments of what differs from run to run, each in a second."""
+    started = time.monotonic()
+    assert forked.run(forked.TRAIN, *training, "--run", tmp_path / "whole").returncode == 0
+    whole, chance = time.monotonic() - started, random.Random(14)
+    for number in range(num_moments):
+        run, err = tmp_path / str(number), tmp_path / f"{number}.err"
+        with open(os.devnull, "r+b") as null, err.open("wb") as stderr:
+            streams = [null.fileno(), null.fileno(), stderr.fileno()]
+            process = forked.Fork(forked.TRAIN, [*training, "--run", run], streams)
+        time.sleep((number + chance.random()) * whole / num_moments)
+        with contextlib.suppress(ProcessLookupError):  # it was done
+            os.kill(process.pid, signal.SIGTERM)
+        check_end(run, process.wait(), err.read_text("utf-8"))

@@ -5,7 +5,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -63,7 +63,6 @@ def test_padded_varint(value: int, content: bytes) -> None:
     assert padded_varints(np.array([value])).tobytes() == content
 
 
-@settings(deadline=None)
 @given(arrays.arrays(np.int64, arrays.array_shapes(max_dims=3, max_side=5), elements=VALUES))
 def test_padded_varints_round_trip(values: np.ndarray) -> None:
     data = padded_varints(values)
@@ -79,7 +78,6 @@ def example() -> Any:
     return Example
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=6), VALUES, st.binary(max_size=300))
 def test_protobuf_reads_any_record(example: Any, labels: list[int], row: int, image: bytes) -> None:
     layout = RecordLayout(num_labels=len(labels), image_bytes=len(image))

@@ -49,7 +49,8 @@ def end_of(words: str) -> tuple[str, str]:
     ("how", "words"),
     [
         ("SIGSEGV", "by SIGSEGV"),
-        ("SIGKILL", "by SIGKILL"),  # as by the kernel that has no memory left
+        # As by the kernel that has no memory left.
+        pytest.param("SIGKILL", "by SIGKILL", marks=pytest.mark.long),
         ("MemoryError", "for want of memory"),
     ],
 )

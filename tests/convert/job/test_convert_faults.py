@@ -1,6 +1,7 @@
 """A conversion that is stopped at any moment, by anything, ends with the same bytes after all."""
 
 import contextlib
+import functools
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from convert.images import ImageOptions
 from convert.storage.local import locked
 from convert.write.shard import ShardJob, write_shard
 
-KINDS = ("plain raw", "plain png", "overwrite raw", "retry png")
+KINDS = ("overwrite raw", "plain raw", "plain png", "retry png")
 MEMORY = Path("/dev/shm")  # where there is none, a disk will do
 
 
@@ -59,9 +60,10 @@ def test_before_every_change_on_the_disk(
 ) -> None:
     """SIGKILL, SIGTERM or a full disk, with and without renameat2: all of it can be resumed."""
     base = scratch / f"{fault} {kind} {exchanges}"
-    script = Path(__file__).parents[2].joinpath("support", "every_step.py")
+    script = Path(__file__).parents[2].joinpath("support", "converting", "every_step.py")
     done = subprocess.run(
         [sys.executable, script, base, kind, fault, "exchanges" if exchanges else "renames only"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=2 * PATIENCE,
@@ -75,16 +77,20 @@ def test_before_every_change_on_the_disk(
 
 # Real processes, at random moments
 
-NUM_MOMENTS = 30
-NUM_QUICK_MOMENTS = 4  # each kind of run once by a worker and once by the command
+NUM_MOMENTS = 16
+NUM_QUICK_MOMENTS = 2  # once the command, once a worker
 ENDS = ("the command", "a worker and the command", "the command, three times")
 
 
+Scenes = Callable[[str], tuple[Scene, float]]
+
+
 @pytest.fixture(scope="module")
-def scenes(scratch: Path) -> dict[str, tuple[Scene, float]]:
-    """Conversions of each kind, and the seconds that they take once they have begun."""
-    found = {}
-    for kind in KINDS:
+def scenes(scratch: Path) -> Scenes:
+    """Conversions of a kind, and the seconds that they take once they have begun."""
+
+    @functools.cache
+    def scene_of(kind: str) -> tuple[Scene, float]:
         base = scratch / f"moments {kind}"
 
         def run(folder: Path, words: list[str]) -> None:
@@ -95,9 +101,11 @@ def scenes(scratch: Path) -> dict[str, tuple[Scene, float]]:
         process = begin(scene, folder)
         started = time.monotonic()
         assert end(process)[0] == 0
-        found[kind] = scene, time.monotonic() - started
+        seconds = time.monotonic() - started
         assert scene.is_done(folder)
-    return found
+        return scene, seconds
+
+    return scene_of
 
 
 def begin(scene: Scene, folder: Path) -> subprocess.Popen[str]:
@@ -129,11 +137,11 @@ def strike(process: subprocess.Popen[str], victims: str, chance: random.Random) 
         for moment in range(NUM_MOMENTS)
     ],
 )
-def test_killed_at_a_random_moment(scenes: dict[str, tuple[Scene, float]], moment: int) -> None:
+def test_killed_at_a_random_moment(scenes: Scenes, moment: int) -> None:
     chance = random.Random(moment)
     victims = "a worker" if moment % 2 else chance.choice(ENDS)
     kind = KINDS[moment // 2 % len(KINDS)]
-    scene, seconds = scenes[kind]
+    scene, seconds = scenes(kind)
     folder, struck = scene.base / f"moment-{moment}", False
     delay = seconds * chance.random()
     while not struck:
@@ -159,11 +167,9 @@ def test_killed_at_a_random_moment(scenes: dict[str, tuple[Scene, float]], momen
     "share",
     [pytest.param(0.8, marks=pytest.mark.long), 0.9, pytest.param(1, marks=pytest.mark.long)],
 )
-def test_the_command_is_killed_in_its_commit(
-    scratch: Path, scenes: dict[str, tuple[Scene, float]], share: float
-) -> None:
+def test_the_command_is_killed_in_its_commit(scratch: Path, scenes: Scenes, share: float) -> None:
     """As above before every change, but with processes that are those of a user."""
-    scene, _ = scenes["overwrite raw"]
+    scene, _ = scenes("overwrite raw")
     base = scratch / f"commit {share}"
     base.mkdir()
     told, folder = base / "steps", scene.set_up(base / "work")

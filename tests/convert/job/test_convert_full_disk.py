@@ -91,10 +91,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "room",
     [
-        0,  # not even for the first folder
+        pytest.param(0, marks=pytest.mark.long),  # not even for the first folder
         1,  # for a page: the folders take none
         5,  # for some shards
-        20,
+        pytest.param(20, marks=pytest.mark.long),
         NUM_ROWS,  # for all shards, but not for what the main process notes of them
     ],
 )

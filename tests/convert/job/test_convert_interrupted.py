@@ -128,8 +128,15 @@ HOLD = "hold_on_size({size}, {told!r})"
 HOLD_TRIAL = "fail_on_size({size}, 'SIGKILL', {once!r})\nfault_injection." + HOLD
 
 
-@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("fault", [HOLD, HOLD_TRIAL], ids=["of a worker", "of a trial"])
+@pytest.mark.parametrize(
+    ("fault", "stopped_by"),
+    [
+        pytest.param(HOLD, signal.SIGTERM, id="of a worker-15"),
+        pytest.param(HOLD, signal.SIGKILL, id="of a worker-9", marks=pytest.mark.long),
+        pytest.param(HOLD_TRIAL, signal.SIGTERM, id="of a trial-15", marks=pytest.mark.long),
+        pytest.param(HOLD_TRIAL, signal.SIGKILL, id="of a trial-9"),
+    ],
+)
 def test_stopped_amid_an_endless_decoding(
     folder: Path,
     whole: dict[str, str],

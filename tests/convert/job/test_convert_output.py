@@ -2,16 +2,19 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from convert_cases import convert, digests, draw_sources, options_of, png
 
 from convert.dataset.read import read_dataset
-from convert.errors import ShardfeedError, UsageError
+from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.job import convert_dataset
 from convert.storage.local import exchange
 from convert.write import commit as module
+from convert.write import staging
 from convert.write.staging import Staging, staging_key
 
 OURS = ["i", "m.csv", "out"]
@@ -52,6 +55,29 @@ def test_an_output_that_is_free(tmp_path: Path, kind: str) -> None:
         out.mkdir()
     assert convert(tmp_path / "m.csv", out).records == 40
     assert (out / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("act", [lambda path: os.truncate(path, 9), os.unlink], ids=["cut", "gone"])
+def test_a_shard_that_is_touched_before_the_commit(
+    sources: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], None]
+) -> None:
+    """Every shard was whole when it was written, so only a last look can tell."""
+    write, touched = staging.write_source_paths, []
+
+    def write_later(*arguments: Any) -> object:
+        touched.append(min(sources.glob(".new.staging-*/dataset/*.tfrecord-*")))
+        act(touched[0])
+        return write(*arguments)
+
+    monkeypatch.setattr(staging, "write_source_paths", write_later)
+    with pytest.raises(TryAgainError) as caught:
+        convert(sources / "m.csv", sources / "new")
+    assert str(caught.value) == (
+        f"{touched[0]}: gone, or changed by another process. Run the same command again."
+    )
+    assert not (sources / "new").exists()
+    monkeypatch.undo()
+    assert convert(sources / "m.csv", sources / "new").records == 40
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

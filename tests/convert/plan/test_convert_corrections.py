@@ -14,7 +14,7 @@ from convert.dataset.read import read_dataset
 from convert.errors import TooManyBadRowsError, UsageError
 from convert.job import convert_dataset
 from convert.job.label_notes import label_of
-from convert.plan.corrections import Corrections
+from convert.plan.corrections import rounds_from_json
 from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.verify import VerifyConfig, verify_dataset
@@ -38,7 +38,7 @@ def planned(
     manifest = write_manifest(folder / "m.csv", columns.split(","), cells)
     config = options_of(manifest, split=(("train", 1.0),), **more)
     corrections = read_corrections(str(written(folder, *lines, header=header)))
-    return make_plan(open_manifest(config), config, {}, corrections)
+    return make_plan(open_manifest(config), config, {}, [corrections])
 
 
 def labels(plan: Plan) -> list[str]:
@@ -77,6 +77,26 @@ def test_what_is_found_right_changes_nothing(tmp_path: Path) -> None:
     assert plan.plan_id == plan_of_rows(tmp_path, "path,text", *ROWS).plan_id
     assert "corrections" not in plan.options
     assert plan.plan_id != planned(tmp_path, "a.png,0,train,ab,suggestion,ac").plan_id
+
+
+def test_rounds_are_applied_in_their_order(tmp_path: Path) -> None:
+    """A second audit judges the labels that the first one left."""
+    first = ("a.png,0,,ab,suggestion,ac", "b.png,1,,cd,neither,", "c.png,2,,ab,neither,")
+    second = ("a.png,0,,ac,suggestion,ad", "c.png,2,,ab,neither,bb", "d.png,3,,dc,label,dc")
+    manifest = write_manifest(tmp_path / "m.csv", ["path", "text"], [r.split(",") for r in ROWS])
+    config = options_of(manifest, split=(("train", 1.0),))
+    rounds = [read_corrections(str(written(tmp_path, *lines))) for lines in (first, second)]
+    plan = make_plan(open_manifest(config), config, {}, rounds)
+    assert [labels(plan)[row] for row in (0, 2, 3)] == ["ad", "bb", "dc"]
+    assert [(q.row, q.reason) for q in plan.quarantined] == [(1, "label_rejected")]
+    assert plan.corrected is not None
+    assert plan.corrected.line() == (
+        "corrections: 3 labels corrected, 1 found right, 1 rows left out"
+    )
+    again = rounds_from_json(plan.options["corrections"], "dataset.json")
+    assert make_plan(open_manifest(config), config, {}, again).plan_id == plan.plan_id
+    with pytest.raises(UsageError, match="row 0 is labelled 'ab', and was 'ac' when"):
+        make_plan(open_manifest(config), config, {}, rounds[::-1])
 
 
 def test_columns_of_labels(tmp_path: Path) -> None:
@@ -165,13 +185,13 @@ def test_what_is_no_file_of_corrections(
 
 def test_indices_and_lists_are_corrected_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="correct the manifest itself"):
-        options_of("m", labels_are_indices=True, vocabulary=("v",), corrections="c.csv")
+        options_of("m", labels_are_indices=True, vocabulary=("v",), corrections=("c.csv",))
     manifest = tmp_path / "m.jsonl"
     manifest.write_text('{"path": "a.png", "text": ["a", "b"]}\n' * 2, encoding="utf-8")
     config = options_of(manifest)
     corrections = read_corrections(str(written(tmp_path, "a.png,0,,ab,neither,ba")))
     with pytest.raises(UsageError, match="are lists, which a text does not tell apart"):
-        make_plan(open_manifest(config), config, {}, corrections)
+        make_plan(open_manifest(config), config, {}, [corrections])
 
 
 @pytest.mark.parametrize("text", ["=1+1", "-5", "'x", "'=x", "''-y", "@", "plain", "－a"])
@@ -186,7 +206,7 @@ def test_a_dataset_with_corrections(tmp_path: Path) -> None:
         tmp_path, "i/3.png,3,train,03,suggestion,13", "i/5.png,5,train,05,neither,"
     )
     out = tmp_path / "out"
-    options = {"corrections": str(corrections), "split": (("train", 1.0),)}
+    options = {"corrections": (str(corrections),), "split": (("train", 1.0),)}
     said: list[str] = []
     result = convert_dataset(options_of(manifest, out, **options), said.append)
     assert "corrections: 1 labels corrected, 0 found right, 1 rows left out" in said
@@ -205,24 +225,23 @@ def test_a_dataset_with_corrections(tmp_path: Path) -> None:
 def test_a_dataset_is_verified_by_the_corrections_that_it_names(tmp_path: Path) -> None:
     manifest, out = draw_sources(tmp_path, 30), tmp_path / "out"
     corrections = written(tmp_path, "i/3.png,3,train,03,suggestion,13")
-    convert(manifest, out, corrections=str(corrections), split=(("train", 1.0),))
+    convert(manifest, out, corrections=(str(corrections),), split=(("train", 1.0),))
     info = read_dataset(str(out))
     text = (out / "dataset.json").read_text(encoding="utf-8")
     (out / "dataset.json").write_text(text.replace('"13"', '"23"'), encoding="utf-8")
     (out / "_SUCCESS").unlink(missing_ok=True)
     found = verify_dataset(VerifyConfig(dataset=str(out), manifest=str(manifest)))
     assert any("label" in problem.message for problem in found.problems)
-    assert Corrections.from_json(info.options["corrections"], "").to_json() == [
-        ["i/3.png", 3, "03", "13"]
-    ]
+    assert info.options["corrections"] == [["i/3.png", 3, "03", "13"]]
 
 
 @pytest.mark.parametrize(
-    "entries", [[["a"]], [[1, 2, "a", "b"]], [["", None, "a", "b"]], [["a", -1, "b", None]], 3]
+    "entries",
+    [[["a"]], [[1, 2, "a", "b"]], [["", None, "a", "b"]], [["a", -1, "b", None]], [[]], 3],
 )
 def test_corrections_that_nobody_wrote(entries: object) -> None:
     with pytest.raises((TypeError, ValueError)):
-        Corrections.from_json(entries, "dataset.json")  # type: ignore[arg-type]
+        rounds_from_json(entries, "dataset.json")  # type: ignore[arg-type]
 
 
 def test_rows_that_are_bad_besides_are_counted(tmp_path: Path) -> None:
@@ -230,7 +249,7 @@ def test_rows_that_are_bad_besides_are_counted(tmp_path: Path) -> None:
     (tmp_path / "i/7.png").unlink()
     corrections = written(tmp_path, "i/5.png,5,train,05,neither,")
     with pytest.raises(TooManyBadRowsError) as caught:
-        convert(manifest, tmp_path / "out", corrections=str(corrections), max_bad_fraction=0.01)
+        convert(manifest, tmp_path / "out", corrections=(str(corrections),), max_bad_fraction=0.01)
     assert str(caught.value).startswith("1 of 30 rows are bad")
     with (tmp_path / "m.csv").open(encoding="utf-8", newline="") as file:
         assert len(list(csv.reader(file))) == 31

@@ -109,7 +109,7 @@ def test_parquet_types_become_text(tmp_path: Path, values: pa.Array, texts: list
     assert columns_of(str(tmp_path / "m.parquet")) == {"path": texts}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
 def test_any_text_survives_json_and_parquet(
     tmp_path_factory: pytest.TempPathFactory, values: list[str]

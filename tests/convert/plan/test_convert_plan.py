@@ -301,7 +301,7 @@ SAME: dict[str, Any] = {
     "root": "/elsewhere",
     "allow": ("/elsewhere",),
     "vocabulary": ("elsewhere.txt",),
-    "corrections": "elsewhere.csv",
+    "corrections": ("elsewhere.csv",),
     "workers": 7,
     "max_bad_fraction": 0.5,
     "overwrite": True,

@@ -126,7 +126,7 @@ def test_the_second_count_is_not_the_first(tmp_path: Path, monkeypatch: pytest.M
 TEXTS = st.text(st.sampled_from('ab"\n\t, ;长'), max_size=6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     rows=st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=6),
     end=st.sampled_from(["\n", "\r\n"]),

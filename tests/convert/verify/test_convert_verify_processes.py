@@ -58,7 +58,7 @@ def damage(dataset: Path) -> None:
     (dataset.parent / "i/2.png").unlink()
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("spread")
 def test_processes_find_what_one_finds(dataset: Path, workers: int) -> None:
     manifest = {"manifest": str(dataset.parent / "m.csv"), "deep": True}

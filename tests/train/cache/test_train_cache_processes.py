@@ -17,7 +17,7 @@ from mount_cases import NAMESPACE, can_mount
 from convert.dataset.read import read_dataset
 from train.input.open_source import open_source
 
-SCRIPT = Path(__file__).parents[2] / "support" / "cached_reading.py"
+SCRIPT = Path(__file__).parents[2] / "support" / "training" / "cached_reading.py"
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "shares": "test_train_several",
     "ema": "test_the_average_is_validated_and_saved_beside_the_raw_weights",
     "weights": "test_train_weights",
+    "augment_on": "test_train_augment_on_device",
     "patience": "test_train_resume_stops",
     "target": "test_a_target_ends_the_run",
     "max_minutes": "test_time_ends_a_session_with_a_checkpoint",

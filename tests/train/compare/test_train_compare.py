@@ -132,3 +132,10 @@ def test_the_page_in_a_browser(runs, browser, tmp_path):
     path.write_text(page(read_runs(runs)) + "<details></details>", encoding="utf-8")
     browser.open(path)
     require_sound(browser)
+
+
+def test_what_was_learned_by_heart_is_told(tmp_path, capfd):
+    """Also where nothing else differs."""
+    paths = [run_at(tmp_path / name, overfit=8) for name in ("a", "b")]
+    assert run_main("compare", *paths) == 0
+    assert "--overfit trains on, so its results say nothing" in capfd.readouterr().err

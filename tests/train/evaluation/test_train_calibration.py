@@ -12,7 +12,7 @@ from keras import ops
 from train.evaluation.calibration import Calibration, Scale, calibrated, parse_calibration
 from train.evaluation.evaluate import evaluate_source, read_logits
 from train.evaluation.evidence import THRESHOLDS, Evidence
-from train.evaluation.fitting import calibrate_run, fit_calibration
+from train.evaluation.fit_calibration import calibrate_run, fit_calibration
 from train.runs.folder import RunFolder
 
 
@@ -163,7 +163,9 @@ def test_each_half_is_judged_by_the_other():
 )
 def test_where_nothing_can_be_fitted_it_says_why(records, overfit, reason, monkeypatch, tmp_path):
     written = []
-    monkeypatch.setattr("train.evaluation.fitting.write_calibration", lambda *a: written.append(a))
+    monkeypatch.setattr(
+        "train.evaluation.fit_calibration.write_calibration", lambda *a: written.append(a)
+    )
     run = RunFolder(str(tmp_path))
     run.config = lambda: {"overfit": overfit}
     source = None if records is None else Oracle(*drawn(0, records, [1.0]))

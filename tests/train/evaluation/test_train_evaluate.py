@@ -273,11 +273,11 @@ def test_json_is_what_the_lines_say(printed):
     assert f"top-5 accuracy      {found['top5_accuracy']:.1%}  (y0 " in text
     assert f"{found['label_calibration_error']:.1%} of labels" in text
     assert f"{found['character_calibration_error']:.1%} of characters" in text
-    assert f"(by chance {found['label_calibration_error_by_chance']:.1%})" in text
+    assert f"(a perfect model: {found['label_calibration_error_by_chance']:.1%})" in text
     assert found["calibration_is_fitted_here"]
     temperature = f"{found['calibration']['temperatures'][0]:.3g}"
     assert f"\ncalibration         temperature {temperature}" in text
-    assert ", fitted on 30 validation records; here what one half of them gives judges" in text
+    assert ", fitted on 30 validation records; here each half is scored with" in text
     assert [len(line.split("; ")) for line in lines if line.startswith("labels by group")] == [1]
     reason = "too few records to say: 30, and it takes 59"
     assert f"\n95% exact           {reason}\n" in text

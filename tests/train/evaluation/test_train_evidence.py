@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from train.evaluation.evidence import (
@@ -21,7 +21,6 @@ from train.evaluation.evidence import (
 )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 60), st.sampled_from([0.001, 0.05, 0.5, 0.9]))
 def test_the_tail_by_hand(records, wrong, rate):
     exact = Fraction(rate)

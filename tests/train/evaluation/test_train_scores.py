@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from train.evaluation.scores import (
@@ -68,7 +68,6 @@ def test_top_5_of_nothing_but_blanks():
     assert top_accuracy(blank, blank, np.zeros((3, 2), int), [4, 4]) == 0.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=400))
 def test_reliability_by_hand(answers):
     confidences, right = arrays(answers)
@@ -105,7 +104,6 @@ def test_the_error_by_chance_is_that_of_confidences_that_are_perfect(records):
     assert drawn[0].chance == pytest.approx(mean, rel=0.1)
 
 
-@settings(deadline=None)
 @given(ANSWERS, st.sampled_from([0.01, 0.5, 0.9, 0.95, 0.99, 1.0]))
 def test_the_cut_at_a_coverage_by_hand(answers, coverage):
     confidences, right = arrays(answers)
@@ -135,7 +133,6 @@ def test_a_label_is_as_sure_as_its_outputs_together():
     assert label_confidences(three, [0.5, 1]).tolist() == [product**0.5, product, product**0.5]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=50),
     st.lists(st.sampled_from([0, 1, 9, 10, 99, 100, 5000]), min_size=7, max_size=7),

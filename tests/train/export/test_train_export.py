@@ -28,10 +28,10 @@ from train.export.config import ExportConfig, FormatName
 from train.export.formats import FORMATS
 from train.export.write_and_check import export_run
 from train.input.open_source import open_source
+from train.model.networks.by_name import build_model
 from train.records.texts import text_of
 
 ALL = get_args(FormatName)
-EVERYTHING = os.environ.get("CI") == "true"
 SERVED = ROOT / "tests" / "support" / "served_example.py"
 
 
@@ -165,11 +165,15 @@ def test_exporting_again_finds_it_there(exports, calibrated_run):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", get_args(ModelName) if EVERYTHING else get_args(ModelName)[:1])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if number else [])
+        for number, name in enumerate(get_args(ModelName))
+    ],
+)
 def test_every_network_can_be_exported(name, untrained_run, tiny_dataset, tmp_path):
     """To the two formats that a converter writes, which does not know every layer."""
-    from train.model.networks.by_name import build_model
-
     info = untrained_run.dataset_info()
     outputs = {output: len(classes) for output, classes in info.classes.items()}
     run = make_run(tmp_path / "run", tiny_dataset)

@@ -112,13 +112,13 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
     [
         ("0", "SIGKILL", 75, ""),
         ("0", "full", 75, "checkpoints: cannot be written: No space left on device"),
-        ("0", "nan", 1, "the loss became nan at step 4 (epoch 1, step 4); its batch is in "),
+        ("0", "nan", 1, "the loss became nan at step 9 (epoch 1, step 9); its batch is in "),
         ("1", "stuck", 75, "a process is stuck"),
     ],
 )
 def test_a_failure_ends_all_with_one_code(rank, what, code, told, tiny_dataset, tmp_path, together):
     words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
-    ended = together(2, words, (rank, "4", what), SHARDFEED_STEP_SECONDS="5")
+    ended = together(2, words, (rank, "9", what), SHARDFEED_STEP_SECONDS="5")
     assert ended.codes == [code, code], ended.said
     assert sum(told in text for text in ended.said) >= 1
     assert "Traceback" not in "".join(ended.said)
@@ -133,7 +133,7 @@ def test_a_failure_ends_all_with_one_code(rank, what, code, told, tiny_dataset, 
 @pytest.mark.long
 def test_a_frozen_rank_is_given_up(tiny_dataset, tmp_path, cache):
     words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
-    act = ("1", "4", "SIGSTOP")
+    act = ("1", "9", "SIGSTOP")
     ranks = Ranks(tmp_path / "said", 2, words, act, SHARDFEED_HEARTBEAT_SECONDS="5", **cache)
     first, second = ranks.processes
     assert first.wait(300) == 75

@@ -2,17 +2,14 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
 
 import forked
 import pytest
-from convert_cases import ALL, PATIENCE, convert, draw_sources
+from convert_cases import ALL, convert, draw_sources
 
 LOADERS = ("load_numpy", "load_pydataset", "load_dataset")
-TIMES = dict.fromkeys(LOADERS, 30)
-if os.environ.get("CI") == "true":  # load_dataset builds a graph each time, which takes its time
-    TIMES = {"load_numpy": 300, "load_pydataset": 300, "load_dataset": 100}
+TIMES = 30
 NUM_RECORDS = 64  # each a shard of its own
 
 CODE = """
@@ -101,8 +98,8 @@ QUICK = {  # each case once, and each loader
 )
 def test_nothing_is_kept(datasets: Path, tmp_path: Path, loader: str, case: str) -> None:
     name, options = CASES[case]
-    words = json.dumps([loader, str(datasets / name), options, TIMES[loader]])
-    done = forked.run(CODE, words, cwd=tmp_path, patience=PATIENCE * TIMES[loader] // 30)
+    words = json.dumps([loader, str(datasets / name), options, TIMES])
+    done = forked.run(CODE, words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     before, after, memory = json.loads(done.stdout)
     # Descriptors, mapped shards, threads of ours: one dataset may be on its way out.
@@ -110,7 +107,7 @@ def test_nothing_is_kept(datasets: Path, tmp_path: Path, loader: str, case: str)
     assert descriptors <= 2
     assert shards <= NUM_RECORDS
     assert threads <= 8
-    assert memory < (64 << 20) + TIMES[loader] * (64 << 10)  # what TensorFlow keeps of a graph
+    assert memory < (64 << 20) + TIMES * (64 << 10)  # what TensorFlow keeps of a graph
 
 
 def test_a_derived_dataset_keeps_what_it_reads(datasets: Path) -> None:

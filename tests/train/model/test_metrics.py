@@ -8,6 +8,7 @@ from train.model.recogniser import Recogniser, plain
 
 CLASSES = 3
 BLANK = 2
+BLANKS = {"y0": None, "y1": BLANK, "y2": BLANK}
 LABELS = np.array([[0, 1], [1, 2], [2, 2], [0, 0]])
 PREDICTIONS = np.array([[0, 1], [1, 2], [2, 1], [1, 0]])
 
@@ -80,8 +81,15 @@ def test_one_blank_for_each_output() -> None:
     assert str(caught.value) == "Expected 2 blanks, one per output, got 1."
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 10, 64])  # 23 records: all but 1 leave a short batch
-@pytest.mark.parametrize("blanks", [None, {"y0": None, "y1": BLANK, "y2": BLANK}])
+@pytest.mark.parametrize(  # 23 records: all but 1 leave a short batch
+    ("batch_size", "blanks"),
+    [
+        (10, BLANKS),
+        (64, None),
+        *(pytest.param(size, BLANKS, marks=pytest.mark.long) for size in (1, 7, 64)),
+        *(pytest.param(size, None, marks=pytest.mark.long) for size in (1, 7, 10)),
+    ],
+)
 def test_evaluate_agrees_with_numpy(batch_size: int, blanks: dict[str, int | None] | None) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(23, 3, CLASSES)).astype(np.float32)

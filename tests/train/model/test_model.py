@@ -179,6 +179,7 @@ assert "train" not in sys.modules
 """
 
 
+@pytest.mark.long  # test_train_run does it with what a training has saved
 # TensorFlow's variables do not know NumPy 2's `copy`; every `save` of Keras 3.15 runs into it.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 def test_saved_models_load_without_this_package(tmp_path: Path) -> None:
@@ -212,10 +213,11 @@ def bars(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, labels
 
 
-def test_it_learns() -> None:
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet10", marks=pytest.mark.long)])
+def test_it_learns(name: str) -> None:
     x, labels = bars(256, seed=0)
     outputs = {"left": 4, "right": 4}
-    model = build_model((16, 32, 1), outputs, seed=0, width=0.25, bottleneck=32)
+    model = build_model((16, 32, 1), outputs, name=name, seed=0, width=0.25, bottleneck=32)
     recogniser = Recogniser(model.input, model.output)
     recogniser.compile(keras.optimizers.AdamW(3e-3), loss=SparseCrossentropy(0.1))
     recogniser.fit(x, dict(zip(outputs, labels.T, strict=True)), epochs=8, verbose=0)

@@ -7,13 +7,49 @@ import keras
 import numpy as np
 import pytest
 
+from train.model import packing
 from train.model.loss import SparseCrossentropy, balancing_offsets
 from train.model.optimizer import MeasuredAdamW
+from train.model.recogniser import Recogniser, inference_network, plain
+from train.model.variables import WEIGHTS, build_state, read_state, write_state
 
 
 def test_the_average_is_that_of_numpy(capsys):
     averaged_training.main()
     assert capsys.readouterr().out == "tensorflow 8\n"  # BatchNorm's statistics among them
+
+
+@pytest.mark.parametrize("large", [1, 1 << 16])  # each weight by itself, or all in one vector
+def test_an_average_is_kept_by_variable(large, monkeypatch):
+    """In the order that checkpoints always had: whatever is packed, older runs go on."""
+    monkeypatch.setattr(packing, "_LARGE", large)
+
+    def made():
+        model, average = (averaged_training.network("float32") for _ in range(2))
+        model = Recogniser(model.input, model.output, average=average, ema=0.5)
+        model.compile(keras.optimizers.SGD(0.5), loss={"y0": SparseCrossentropy()})
+        build_state(model)
+        return model
+
+    model = made()
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=array.shape) for array in model.get_weights()])
+    model.averaging.restart()
+    model.averaging.move()
+    averaged = [np.array(weight) for weight in inference_network(model).weights]
+    own = [np.array(weight) for weight in plain(model).weights]
+    is_trained = [weight.trainable for weight in plain(model).weights]
+    expected = [one for one, trained in zip(averaged, is_trained, strict=True) if trained]
+    for one, other, trained in zip(averaged, own, is_trained, strict=True):
+        expected += [] if trained else [one, other]
+    arrays = read_state(model)
+    stored = [array for name, array in arrays.items() if name.startswith("non_trainable/")]
+    for one, other in zip(stored, [*expected, 1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    other = made()
+    write_state(other, arrays, WEIGHTS)
+    for one, weight in zip(averaged, inference_network(other).weights, strict=True):
+        np.testing.assert_array_equal(one, weight)
 
 
 def test_gradient_norms_are_kept_and_change_nothing():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import Namespace
 
 import keras
 import numpy as np
 import pytest
+from resume_cases import at_step, send
 from train_cases import learn
 
 from train.cli.startup import import_model
@@ -23,6 +25,19 @@ def own_networks(tmp_path, monkeypatch):
         "    x = keras.Input(image_shape, dtype='uint8')\n"
         "    y = keras.layers.Rescaling(float('nan'))(x)\n"
         "    y = keras.layers.GlobalAveragePooling2D()(y)\n"
+        "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
+        " for n, c in outputs.items()})\n"
+        "class AtStep4(keras.layers.Layer):\n"
+        "    def build(self, shape):\n"
+        "        self.steps = self.add_weight(shape=(), initializer='zeros', trainable=False)\n"
+        "    def call(self, x, training=False):\n"
+        "        if training:\n"
+        "            self.steps.assign_add(1)\n"
+        "        return keras.ops.where(self.steps == 4, float('nan'), x)\n"
+        "def later(image_shape, outputs, *, seed):\n"
+        "    x = keras.Input(image_shape, dtype='uint8')\n"
+        "    y = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x))\n"
+        "    y = AtStep4()(y)\n"
         "    return keras.Model(x, {n: keras.layers.Dense(c, name=n)(y)"
         " for n, c in outputs.items()})\n"
     )
@@ -143,3 +158,24 @@ def test_a_loss_that_is_no_number_saves_its_batch(tiny_dataset, sample_rows, tmp
         expected = source.reader.rows(source.order.records(0, 0, 45))
         np.testing.assert_array_equal(stored["rows"], expected)
         assert stored["paths"].tolist() == [sample_rows[row]["path"] for row in expected]
+
+
+def test_what_diverged_between_two_looks_is_named_and_never_kept(
+    tiny_dataset, tmp_path, monkeypatch
+):
+    """The loss is looked at after 10 steps; before that, checkpoints and a stop are asked for."""
+    at_step(monkeypatch, 5, send(signal.SIGTERM))
+    with pytest.raises(DivergedError) as diverged:
+        learn(
+            tiny_dataset,
+            tmp_path / "run",
+            model="tests_diverge:later",
+            batch_size=5,
+            checkpoint_minutes=0,
+            keep_checkpoints=20,
+        )
+    assert str(diverged.value).startswith("the loss became nan at step 4 (epoch 1, step 4); its ")
+    with np.load(tmp_path / "run" / "diverged.npz") as stored:
+        assert (stored["epoch"], stored["step"]) == (0, 3)
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == [f"epoch-0000-step-{step:08}" for step in (1, 2, 3)]

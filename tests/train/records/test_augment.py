@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from train.records import augment as module
-from train.records.augment import STRENGTHS, Strength, augment
+from train.records.augment import augment
+from train.records.changes import STRENGTHS, Strength
 from train.records.draws import Draws
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from train.errors import UsageError
@@ -51,7 +51,6 @@ def test_each_dataset_is_seen_whole_before_it_is_seen_again():
         assert np.array_equal(stream, expected[: len(stream)])
 
 
-@settings(deadline=None)
 @given(
     epoch=st.integers(0, 2_000),
     cuts=st.lists(st.integers(0, 110), max_size=6),

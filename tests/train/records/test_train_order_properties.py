@@ -45,7 +45,7 @@ def formula(shard_records, seed, window, epoch):
 
 
 @given(some_sizes, some_seeds, some_windows, some_epochs, some_parts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_order_is_its_formula(shard_records, seed, window, epoch, part):
     order = RecordOrder(shard_records, seed=seed, window=window)
     with mock.patch.object(train.records.order, "_PART_RECORDS", part):
@@ -55,7 +55,7 @@ def test_the_order_is_its_formula(shard_records, seed, window, epoch, part):
 
 
 @given(st.integers(2, 3_000), st.integers(1, 16), some_seeds, some_parts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equal_words_stay_in_order(num_words, num_bits, seed, part):
     """64 random bits are hardly ever equal; fewer bits are, also where two parts meet."""
     words = np.random.Philox(key=seed).random_raw(num_words) >> np.uint64(64 - num_bits)
@@ -64,7 +64,7 @@ def test_equal_words_stay_in_order(num_words, num_bits, seed, part):
 
 
 @given(some_sizes, some_seeds, some_windows, some_epochs, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_window_holds_the_records_of_its_spans(shard_records, seed, window, epoch, shuffle):
     order = RecordOrder(shard_records, seed=seed, window=window, shuffle=shuffle)
     starts = np.cumsum([0, *shard_records])
@@ -86,7 +86,7 @@ def test_a_window_holds_the_records_of_its_spans(shard_records, seed, window, ep
 
 
 @given(some_sizes, some_seeds, some_windows, some_epochs, st.booleans(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_cut_gives_the_same_sequence(shard_records, seed, window, epoch, shuffle, data):
     """In any order of the calls, with other epochs in between."""
     order = RecordOrder(shard_records, seed=seed, window=window, shuffle=shuffle)
@@ -103,7 +103,7 @@ def test_any_cut_gives_the_same_sequence(shard_records, seed, window, epoch, shu
 
 
 @given(some_sizes, some_seeds, st.integers(0, 50), some_epochs)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_window_beyond_the_split_is_the_split(shard_records, seed, beyond, epoch):
     size = sum(shard_records)
     exact = RecordOrder(shard_records, seed=seed, window=size)
@@ -116,7 +116,7 @@ large_sizes = st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(lambda
 
 
 @given(large_sizes, st.sets(some_seeds, min_size=2, max_size=2), some_epochs)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_other_seeds_give_other_orders(shard_records, seeds, epoch):
     size = sum(shard_records)
     one, other = (RecordOrder(shard_records, seed=seed, window=30) for seed in seeds)
@@ -124,7 +124,7 @@ def test_other_seeds_give_other_orders(shard_records, seeds, epoch):
 
 
 @given(large_sizes, some_seeds, st.sets(some_epochs, min_size=2, max_size=2))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_other_epochs_give_other_orders(shard_records, seed, epochs):
     order = RecordOrder(shard_records, seed=seed, window=30)
     one, other = (order.records(epoch, 0, order.num_records).tolist() for epoch in epochs)

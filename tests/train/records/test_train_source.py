@@ -29,7 +29,7 @@ def equal(first, second):
     return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     epoch=st.integers(0, 1_000),
     num_ranks=st.sampled_from([1, 2, 3, 4, 6, 12]),
@@ -54,7 +54,7 @@ def test_ranks_side_by_side_are_the_global_batch(
         assert len({len(part[0]) for part in parts}) <= 2  # a short last batch may not divide
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.permutations([(epoch, step) for epoch in (0, 1) for step in range(7)]))
 def test_batches_do_not_depend_on_when_or_where_they_are_made(small_dataset, places):
     """Any order of calls, four threads at once, against one after the other."""

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image
 from report_cases import HISTORY, content_of
@@ -64,7 +64,6 @@ def test_wilsons_interval():
     assert interval(0.0, 5)[0] == 0.0
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8), st.sampled_from([0.0, 1.0]))
 @example(low=5e-324, span=0.0, count=2, least=0.0)
 def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
@@ -82,7 +81,6 @@ def test_ticks_are_round_and_reach_both_ends(low, span, count, least):
     assert min(abs(mantissa - nice) for nice in (1, 2, 5)) < 1e-3
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_what_is_not_markup_is_escaped(text, value):
     page = ENVIRONMENT.from_string('<p title="{{ value }}">{{ text }}</p>')

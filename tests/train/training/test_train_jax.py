@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from event_cases import steps_of
+from jax_cases import on_jax
 from resume_cases import FLAGS, assert_same, content, words_of
 
 SCRIPT = Path(__file__).parents[2] / "support" / "killed_training.py"
-
-
-def on_jax(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)

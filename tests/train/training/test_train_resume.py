@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from conftest import ROOT
 from resume_cases import FLAGS, STEPS, assert_same, content, words_of
 
 from train.training.resume import resume_training
 
-SCRIPT = Path(__file__).parents[2] / "support" / "killed_training.py"
-KILLED_AT = random.Random(0).sample(range(1, STEPS), 20)
-EVERYTHING = os.environ.get("CI") == "true"
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests" / "support")!r})
+import killed_training
+killed_training.main()
+"""
+KILLED_AT = random.Random(0).sample(range(1, STEPS), 8)
 
 
 def script(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return forked.run(SCRIPT, *words, patience=600)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,9 @@ def killed_before_changes(tiny_dataset, tmp_path_factory) -> list[Path]:
     return sorted((folder / "copies").iterdir())
 
 
-@pytest.mark.parametrize("step", KILLED_AT if EVERYTHING else KILLED_AT[:1])
+@pytest.mark.parametrize(
+    "step", [KILLED_AT[0], *(pytest.param(step, marks=pytest.mark.long) for step in KILLED_AT[1:])]
+)
 def test_killed_at_a_step(step, whole_run, tiny_dataset, tmp_path, counting_clock):
     run = tmp_path / "run"
     done = script("kill", step, tiny_dataset, "--run", run, *words_of(FLAGS))

@@ -11,6 +11,7 @@ from conftest import ROOT
 from mount_cases import NAMESPACE, can_mount
 from resume_cases import FLAGS, assert_same, content, words_of
 from timed_lines import untimed
+from train_cases import train_from_exec
 
 # Two checkpoints and the models fill it: there is no room for a third.
 SMALL_DISK = """
@@ -33,14 +34,18 @@ cp -r disk/run run
 
 
 @pytest.mark.long
-def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
+def test_a_disk_that_is_full(tiny_dataset, tmp_path):
+    """The network is that of a user, as all of the three processes are."""
+    whole = tmp_path / "whole"
+    code, _, stderr = train_from_exec(tiny_dataset, "--run", whole, *words_of(FLAGS))
+    assert code == 0, stderr
     (tmp_path / "disk").mkdir()
     command = f"{sys.executable} -m train"
     words = " ".join(words_of({**FLAGS, "checkpoint_minutes": 0}))
     script, problem, start = SMALL_FILES, "File too large", []
     if can_mount():
         script, problem, start = SMALL_DISK, "No space left on device", NAMESPACE
-    sizes = [path.stat().st_size for path in whole_run.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in whole.rglob("*") if path.is_file()]
     script = script.format(
         disk=sum(sizes),
         blocks=max(sizes) // 2 // 512,
@@ -62,4 +67,4 @@ def test_a_disk_that_is_full(whole_run, tiny_dataset, tmp_path):
     second = untimed((tmp_path / "second.err").read_text(encoding="utf-8")).splitlines()
     assert (tmp_path / "second.code").read_text() == "0\n", second
     assert second[0].startswith("train: disk/run: ")
-    assert_same(content(whole_run), content(tmp_path / "run"))
+    assert_same(content(whole), content(tmp_path / "run"))

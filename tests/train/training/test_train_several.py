@@ -18,6 +18,7 @@ from train.errors import MismatchError, UsageError
 from train.evaluation.evaluate import evaluate_run
 from train.evaluation.parts import Part, by_part
 from train.input.open_source import common_info
+from train.runs.dataset_identity import dataset_of
 from train.runs.folder import REPORT, RunFolder
 from train.runs.history import Journal
 from train.training.job import Job
@@ -127,8 +128,9 @@ def test_evaluation_names_one_of_them(both, tiny_dataset, other):
         evaluate_run(run)
     assert str(caught.value) == (
         f"{run.path}: was trained on 2 datasets: {tiny_dataset}, {other}. "
-        "Name the one that is meant."
+        "Name the one that is meant after the run."
     )
+    assert dataset_of(run, None, "").path == str(tiny_dataset)  # of which an export reads images
     best = Journal([{k: float(v) for k, v in row.items()} for row in run.history()]).best
     found = evaluate_run(run, str(other))
     assert found.is_own

@@ -1,4 +1,4 @@
-"""From what each output sees to logits: one classifier for all outputs, or one for each."""
+"""Heads: from each output's features to logits, by one classifier for all or one for each."""
 
 from __future__ import annotations
 

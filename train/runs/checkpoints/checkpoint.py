@@ -4,6 +4,7 @@ RUN/checkpoints/epoch-0002-step-00000013/      two epochs done, and 13 steps of 
   state.npz        every variable: weights, BatchNorm, dropout seeds, optimizer, metric totals
   best.keras       the run's best and last model as they were then, once there are some
   last.keras
+  last_raw.keras   the last one without the average of weights, unless `--ema 0`
   checkpoint.json  where the run stood, and the digest of each file; written last
 
 Models are copied, not linked: damage to one file must leave older checkpoints whole.
@@ -122,10 +123,10 @@ class Checkpoint:
             ) from error
 
     def require_fitting(self, num_steps: int) -> None:
-        """Raises unless the position is one of a run whose epochs have so many steps.
+        """Raises if the position is impossible for epochs of `num_steps` steps.
 
         Raises:
-            CheckpointError: It is none.
+            CheckpointError: It is.
         """
         position = self.position
         epochs = [row["epoch"] for row in position.history]
@@ -201,7 +202,7 @@ def content_digest(content: Mapping[str, Any]) -> str:
 
 
 def _digest_of_file(path: str, name: str) -> str:
-    """Returns a file's digest; raises `ValueError` where it is larger than memory: a sparse one."""
+    """Returns a file's digest; raises `ValueError` if it is larger than memory (a sparse file)."""
     size, memory = os.stat(path, follow_symlinks=False).st_size, available_bytes()
     if memory is not None and size > memory:
         raise ValueError(f"its {name} has {size:,} bytes, more than fit into memory")

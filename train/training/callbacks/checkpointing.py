@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import NoReturn
 
 from train.errors import StoppedError
 from train.hosts.solo import Stop
@@ -49,7 +48,8 @@ class CheckpointWriter:
             StoppedError: A signal came.
         """
         self.stop_if_asked()
-        if time.monotonic() - self._written >= 60 * self._session.job.config.checkpoint_minutes:
+        seconds = 60 * self._session.job.config.checkpoint_minutes
+        if time.monotonic() - self._written >= seconds and self._session.losses.are_finite():
             self._write(len(self._session.journal.history), self._session.meter.steps)
 
     def on_epoch_end(self, epoch: int) -> None:
@@ -87,7 +87,9 @@ class CheckpointWriter:
             return Stop(what=f"--max-minutes {minutes:g}")
         return None
 
-    def _stop_by(self, stop: Stop) -> NoReturn:
+    def _stop_by(self, stop: Stop) -> None:
+        if not self._session.losses.are_finite():
+            return  # the next look at the loss ends the run, in a few steps; nothing is kept of it
         epoch, step = len(self._session.journal.history), self._session.meter.steps
         self._write(epoch, step)
         raise StoppedError(

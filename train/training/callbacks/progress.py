@@ -28,7 +28,7 @@ class ProgressLine:
         self._bar: ProgressBar | None = None
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Opens the epoch's bar; a session's first step is long in coming."""
+        """Opens the epoch's bar before its first step, which in a new session takes long."""
         self._epoch = epoch
         self._bar = ProgressBar(
             self._steps,
@@ -69,9 +69,9 @@ class ProgressLine:
         meter = self._meter
         rate = float(self._session.learning_rate(meter.total_steps))
         return {
-            "loss": f"loss {logs['loss']:.4f}",
-            "characters": f"characters {logs['character_accuracy']:.1%}",
-            "exact": f"exact {logs['exact']:.1%}",
+            "loss": f"loss {float(logs['loss']):.4f}",
+            "characters": f"characters {float(logs['character_accuracy']):.1%}",
+            "exact": f"exact {float(logs['exact']):.1%}",
             "rate": f"lr {rate:.1e}",
             "speed": f"{meter.images_per_second:,.0f} images/s",
             "input wait": f"input wait {meter.input_wait:.1%}",

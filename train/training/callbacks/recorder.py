@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -20,6 +19,7 @@ from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
 from train.runs.history import Row
 from train.training.context import Logs, Session
 
+_LOOK_STEPS = 10  # a look at the loss waits for the device; the curves look as often
 _NAMED = 3  # images of a batch in the message that its loss is no number
 
 
@@ -37,25 +37,32 @@ class RunRecorder:
         self._networks: dict[str, keras.Model | LocalNetwork] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Counts the step and looks at the loss.
+        """Counts the step, and looks at the loss every few steps and at an epoch's last.
 
         Raises:
             DivergedError: The loss is no number.
         """
         session, meter = self._session, self._session.meter
         meter.steps += 1
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            session.team.by_first(lambda: self._end(loss))
+        session.losses.note((logs or {}).get("loss", 0.0))
+        if meter.total_steps % _LOOK_STEPS and meter.steps < session.job.training.num_steps:
+            return
+        if (bad := session.losses.look()) is not None:
+            session.team.by_first(lambda: self._end(*bad))
 
-    def _end(self, loss: float) -> NoReturn:
-        """Raises since a loss is no number, and keeps the batch."""
+    def _end(self, ago: int, loss: float) -> NoReturn:
+        """Raises since a loss is no number, and keeps the batch.
+
+        Args:
+            ago: Steps that were taken after that one.
+            loss: What it was.
+        """
         session, meter = self._session, self._session.meter
-        epoch, step = len(session.journal.history), meter.steps - 1
+        epoch, step = len(session.journal.history), meter.steps - 1 - ago
         arrays = _batch_arrays(session.job.training.whole, epoch, step)
         path = session.run.write_arrays(DIVERGED, arrays)
         raise DivergedError(
-            f"the loss became {loss} at step {meter.total_steps} (epoch {epoch + 1}, "
+            f"the loss became {loss} at step {meter.total_steps - ago} (epoch {epoch + 1}, "
             f"step {step + 1}); its batch is in {path}{_examples(arrays)}. "
             "Lower --learning-rate, or look at these images."
         )

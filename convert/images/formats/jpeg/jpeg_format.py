@@ -1,4 +1,4 @@
-"""JPEG files: their segments and scans are bounded, their damage found, by libjpeg-turbo decoded.
+"""JPEG files: bounds their segments and scans, finds damage, decodes them with libjpeg-turbo.
 
 Source of the numbers: ITU-T T.81, table B.1.
 """
@@ -56,7 +56,7 @@ class JpegFormat(ImageFormat):
         num_pixels = image.width * image.height
         image.info[_NUM_SCAN_MARKERS] = check_scans(data, num_pixels, max_pixels)
 
-    def lighten(
+    def decode_less(
         self, image: Image.Image, data: bytes, box: Box, smallest: tuple[int, int], mode: str | None
     ) -> tuple[Image.Image, bytes, float]:
         """Chooses a scale at which libjpeg decodes less."""

@@ -104,7 +104,7 @@ def header_segments(data: bytes, start: int = 2) -> Iterator[Segment]:
 
 
 def scans(data: bytes) -> Iterator[tuple[list[Segment], int]]:
-    """Yields, for each scan: the segments before its data, its own last; and where its data end.
+    """Yields, for each scan, the segments up to its own header, and the offset where its data end.
 
     A decoder passes over whatever else stands there, too; then the last segment is none of a scan.
     """
@@ -151,7 +151,7 @@ def read_header(data: bytes, start: int = 0) -> Header | None:
 
 
 def with_plain_header(data: bytes) -> bytes:
-    """Returns a JPEG without what a decoder may warn about and that says nothing of its pixels.
+    """Returns a JPEG without segments that a decoder may warn of and that do not affect pixels.
 
     Comments, profiles, EXIF and padding go. A JFIF version and an Adobe transform that nobody
     knows become those that libjpeg takes for them.

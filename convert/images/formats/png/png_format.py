@@ -56,7 +56,7 @@ class PngFormat(ImageFormat):
                 pass
         return PngImagePlugin.PngImageFile(BytesIO(without_texts(data)))
 
-    def lighten(
+    def decode_less(
         self, image: Image.Image, data: bytes, box: Box, smallest: tuple[int, int], mode: str | None
     ) -> tuple[Image.Image, bytes, float]:
         """Leaves out the rows below the box."""

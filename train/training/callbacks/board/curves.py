@@ -17,7 +17,7 @@ COMPARED = ("loss", "character_accuracy", "exact")
 
 
 def training_curves(
-    logs: Mapping[str, float], learning_rate: float, gradient_norm: float | None
+    logs: Mapping[str, Any], learning_rate: float, gradient_norm: float | None
 ) -> Values:
     """Returns the points of a step.
 
@@ -26,7 +26,7 @@ def training_curves(
         learning_rate: Of the step.
         gradient_norm: Of the step, before it was clipped. None: not known yet.
     """
-    values = {f"train/{name}": logs[name] for name in COMPARED}
+    values = {f"train/{name}": float(logs[name]) for name in COMPARED}
     values["train/learning_rate"] = learning_rate
     return values if gradient_norm is None else {**values, GRADIENT_NORM: gradient_norm}
 

@@ -1,6 +1,6 @@
 """Reads a dataset through a cache in a process of its own, and compares all with the dataset.
 
-    python tests/support/cached_reading.py DATASET CACHE CACHE_BYTES SEED FETCHES [DIE_AT]
+    python tests/support/training/cached_reading.py DATASET CACHE CACHE_BYTES SEED FETCHES [DIE_AT]
 
 Ends after so many fetches, and prints a JSON object: fetches, batches, and how many were wrong.
 With DIE_AT it kills itself in the middle of that fetch.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from train.cache.partial_file import Part
 from train.input.numpy_dataset import iterate
