@@ -94,7 +94,7 @@ def prepare(master: str | None, conf: SparkConf) -> None:
     if not is_submitted():
         conf.set("spark.app.name", "train")
     if re.match(r"local(\[|$)", master or conf.get("spark.master") or ""):  # it does not grow
-        conf.setIfMissing(f"{_LOOKS}.maxFailures", "0")
+        conf.setIfMissing(f"{_LOOKS}.maxFailures", "1")
     conf.setIfMissing(f"{_LOOKS}.interval", "5s")
     conf.setIfMissing(f"{_LOOKS}.maxFailures", "24")
     cores = conf.get("spark.executor.cores")

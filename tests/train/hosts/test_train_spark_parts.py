@@ -38,7 +38,7 @@ def context(master: str, **settings: str) -> Any:
 @pytest.mark.parametrize(
     ("master", "settings", "expected"),
     [
-        ("local[1]", {}, {"maxFailures": "0", "interval": "5s"}),
+        ("local[1]", {}, {"maxFailures": "1", "interval": "5s"}),
         ("local-cluster[2,1,1024]", {}, {"maxFailures": "24", "interval": "5s"}),
         (None, {"spark.master": "yarn"}, {"maxFailures": "24", "interval": "5s"}),
         (
