@@ -37,7 +37,7 @@ LABELS = [
 def bench(small_dataset, tmp_path_factory):
     """Lines on stdout and JSON of a short one, run in an empty folder."""
     folder = tmp_path_factory.mktemp("bench")
-    flags = ("--batch-size", 16, "--seconds", 0.1, "--json")
+    flags = ("--batch-size", 16, "--model", "cnn", "--seconds", 0.1, "--json")
     code, stdout, stderr = train("bench", small_dataset, *flags, cwd=folder)
     assert (code, stderr) == (0, [])
     assert list(folder.iterdir()) == []  # it writes nothing
