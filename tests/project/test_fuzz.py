@@ -17,15 +17,15 @@ from convert.images import ImageOptions
 # Ten million pixels, several times; of folders TensorFlow and the networks of all cases.
 KILOBYTES = {"images": 400_000, "manifests": 400_000, "datasets": 400_000, "folders": 3_000_000}
 
-# What is long makes 6,000 images, 2,000 label files, 500 files `dataset.json` and 300 verbs on
+# What is long makes 12,000 images, 2,000 label files, 500 files `dataset.json` and 200 verbs on
 # damaged folders of it.
 RANGES = [
     ("folders", 0, 9),
     ("images", 0, 999),
     ("manifests", 0, 199),
     ("datasets", 0, 99),
-    ("folders", 10, 299),
-    ("images", 1_000, 5_999),
+    ("folders", 10, 199),
+    ("images", 1_000, 11_999),
     ("manifests", 200, 1_999),
     ("datasets", 100, 499),
 ]
