@@ -29,8 +29,8 @@ class Patience:
         join: Seconds until all have started.
         heartbeat: Seconds after which a process that says nothing is given up.
         step: Seconds that a step may take in any case; it may take ten times the slowest before
-            it. The first of an epoch and of its validation, which may be compiled, may take thirty
-            times these seconds.
+            it. The first of a session, and those that may be compiled, may take thirty times these
+            seconds.
     """
 
     join: float = field(default_factory=lambda: _seconds("SHARDFEED_JOIN_SECONDS", 300))

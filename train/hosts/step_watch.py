@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 _TIMES = 10  # the slowest step
 _COMPILED = 30  # times the least limit: minutes of compilation, of large networks on GPUs
+_COMPILED_STEPS = 2  # JAX compiles once for what was made, and once for what a step returned
+# Of a session. Devices work behind: until a loss was looked at, nobody knows what a step takes.
+_FIRST_STEPS = 40
 
 
 class StepWatch:
@@ -23,19 +26,24 @@ class StepWatch:
         self._slowest = 0.0
         self._began: float | None = None
         self._is_usual = False
-        self._is_compiled = False
+        self._first_steps, self._compiled_steps = _FIRST_STEPS, 0
         self._lock = threading.Lock()
 
     def begin(self) -> None:
         """Begins a step that may be compiled first."""
-        self._start(is_usual=False, is_compiled=True)
+        with self._lock:
+            self._compiled_steps = _COMPILED_STEPS
+        self._start(is_usual=False)
 
     def step(self) -> None:
         """Ends a step and begins the next."""
         with self._lock:
             if self._began is not None and self._is_usual:
                 self._slowest = max(self._slowest, time.monotonic() - self._began)
-        self._start(is_usual=True)
+            self._compiled_steps = max(0, self._compiled_steps - 1)
+            self._first_steps = max(0, self._first_steps - 1)
+            is_usual = not self._compiled_steps
+        self._start(is_usual=is_usual)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -55,13 +63,13 @@ class StepWatch:
             if self._began is None:
                 return None
             seconds = time.monotonic() - self._began
-            least = self._least * (_COMPILED if self._is_compiled else 1)
+            is_slow = self._compiled_steps or self._first_steps
+            least = self._least * (_COMPILED if is_slow else 1)
             if not others_busy:
                 return seconds if seconds > max(least, _TIMES * self._slowest) else None
-        self._start(is_usual=False, is_compiled=self._is_compiled)
+        self._start(is_usual=False)
         return None
 
-    def _start(self, *, is_usual: bool, is_compiled: bool = False) -> None:
+    def _start(self, *, is_usual: bool) -> None:
         with self._lock:
-            self._began = time.monotonic()
-            self._is_usual, self._is_compiled = is_usual, is_compiled
+            self._began, self._is_usual = time.monotonic(), is_usual

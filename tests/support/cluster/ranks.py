@@ -130,6 +130,7 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     import killed_training
 
     from train.evaluation import evaluate
+    from train.hosts import step_watch
     from train.runs.folder import RunFolder
     from train.training import job
     from train.training.callbacks.recorder import RunRecorder
@@ -151,6 +152,8 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
         elif what.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[what])
 
+    if what == "stuck":
+        step_watch._FIRST_STEPS = 4
     if what == "nan":
         real = RunRecorder.on_train_batch_end
 

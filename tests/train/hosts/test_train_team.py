@@ -118,7 +118,8 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
 )
 def test_a_failure_ends_all_with_one_code(rank, what, code, told, tiny_dataset, tmp_path, together):
     words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
-    ended = together(2, words, (rank, "9", what), SHARDFEED_STEP_SECONDS="5")
+    seconds = 10 if what == "stuck" else 60
+    ended = together(2, words, (rank, "9", what), SHARDFEED_STEP_SECONDS=seconds)
     assert ended.codes == [code, code], ended.said
     assert sum(told in text for text in ended.said) >= 1
     assert "Traceback" not in "".join(ended.said)
