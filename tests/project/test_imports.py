@@ -28,7 +28,7 @@ def loaded_by(statement: str) -> set[str]:
             (*HEAVY, "pyspark"),
         ),  # it may be missing
         ("import train", HEAVY),
-        ("import train.cli.command", HEAVY),
+        ("import train.cli.command", (*HEAVY, "jax", "pyspark")),  # nor has a team's parent them
         ("import train.records.reading.reader, train.records.order, train.records.augment", HEAVY),
         ("import train.input.tf_dataset", ("tensorflow", "keras")),  # until a dataset is asked for
     ],
