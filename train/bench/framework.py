@@ -14,6 +14,7 @@ from train.input.numpy_dataset import NumpyDataset
 from train.input.pydataset import BatchDataset
 from train.input.tf_dataset import as_tf_dataset, reader_failure
 from train.records.batches import BatchSource
+from train.training.losses import LOOK_STEPS, UnreadLogs
 from train.training.meter import EpochMeter
 
 _ENDLESS = 1 << 30  # more epochs than there is time for
@@ -93,7 +94,7 @@ def train_for(
         steps_per_epoch=steps_per_epoch,
         shuffle=False,  # the order is ours
         verbose=0,
-        callbacks=[pacer],
+        callbacks=UnreadLogs([pacer], add_history=True, model=model),
     )
     assert pacer.speed is not None  # nothing else ends the training
     return pacer.speed, pacer.input_wait
@@ -112,12 +113,14 @@ class _Pacer(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the watch after the first steps, and looks at it after each later one."""
-        float((logs or {})["loss"])  # waits for the accelerator, as in training
         self._steps += 1
+        is_over = self._steps > 0 and self._watch.seconds >= self._seconds
+        if is_over or self._steps <= 0 or self._steps % LOOK_STEPS == 0:
+            float((logs or {})["loss"])  # waits for the device, as in training
         if self._steps == 0:
             self._watch = Stopwatch()
             self._meter.start()
-        elif self._steps > 0 and self._watch.seconds >= self._seconds:
+        elif is_over:
             self.speed = self._watch.speed(self._steps * self._batch_size)
             self.input_wait = self._meter.input_wait
             self.model.stop_training = True

@@ -14,6 +14,7 @@ from train.bench.cold import ColdRead, read_cold
 from train.bench.config import BenchConfig
 from train.bench.framework import device, one_batch, time_arrays, time_delivery, train_for
 from train.bench.speed import Speed
+from train.hosts.devices import require_even, sharing
 from train.input.clock import InputClock
 from train.input.device_augmentation import fed_batches
 from train.input.feed import feed
@@ -70,6 +71,12 @@ def bench_dataset(config: BenchConfig, say: Callable[[str], None]) -> BenchResul
         RecordError: A record is damaged.
     """
     dataset = open_dataset(config.dataset)
+    require_even("--batch-size", config.batch_size)
+    with sharing():
+        return _bench(config, dataset, say)
+
+
+def _bench(config: BenchConfig, dataset: OpenDataset, say: Callable[[str], None]) -> BenchResult:
     info, speeds = dataset.info, dict[str, Speed]()
 
     def measured(name: str, speed: Speed, note: str = "") -> None:

@@ -28,11 +28,11 @@ class Patience:
     Attributes:
         join: Seconds until all have started.
         heartbeat: Seconds after which a process that says nothing is given up.
-        step: Seconds that a step may take in any case; it may take ten times the slowest before
-            it. The first of a session, and those that may be compiled, may take thirty times these
-            seconds.
+        step: Seconds that a step may take in any case: a minute, and the two in which HDFS is tried
+            again while it waits for its batch; it may take ten times the slowest before it. The
+            first of a session, and those that may be compiled, may take ten times these seconds.
     """
 
     join: float = field(default_factory=lambda: _seconds("SHARDFEED_JOIN_SECONDS", 300))
     heartbeat: float = field(default_factory=lambda: _seconds("SHARDFEED_HEARTBEAT_SECONDS", 100))
-    step: float = field(default_factory=lambda: _seconds("SHARDFEED_STEP_SECONDS", 60))
+    step: float = field(default_factory=lambda: _seconds("SHARDFEED_STEP_SECONDS", 180))

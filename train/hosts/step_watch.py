@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 _TIMES = 10  # the slowest step
-_COMPILED = 30  # times the least limit: minutes of compilation, of large networks on GPUs
+_COMPILED = 10  # times the least limit: minutes of compilation, of large networks on GPUs
 _COMPILED_STEPS = 2  # JAX compiles once for what was made, and once for what a step returned
 # Of a session. Devices work behind: until a loss was looked at, nobody knows what a step takes.
 _FIRST_STEPS = 40

@@ -140,7 +140,20 @@ class Members(Team):
             self._store.forget(_BUSY)
 
     def connect(self) -> None:
-        """Connects the devices; before that only the processes are."""
+        """Connects the devices; before that only the processes are.
+
+        Raises:
+            UsageError: The processes have not equally many.
+        """
+        import jax
+
+        counts = self._store.exchange("devices", str(jax.local_device_count()))
+        if len(set(counts)) > 1:
+            raise UsageError(
+                f"the processes, from rank 0, have {', '.join(counts)} devices; a batch is shared "
+                "by equally many of each. Let some see fewer, for example with "
+                "CUDA_VISIBLE_DEVICES."
+            )
         connect_devices()
 
     def gather(self, value: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from train.errors import MismatchError
 from train.hosts.solo import Team
 from train.training.job import Job
 
-_OF_HOSTS = ("run", "dataset", "more_datasets", "weights", "manifest", "cache", "cache_bytes")
+OF_HOSTS = ("run", "dataset", "more_datasets", "weights", "manifest", "cache", "cache_bytes")
 """Options that say where something is, which may be elsewhere on each host."""
 
 
@@ -19,7 +19,7 @@ def require_alike(job: Job, team: Team) -> None:
     Raises:
         MismatchError: They have not; a step would be of two trainings.
     """
-    ours = {name: value for name, value in job.options.items() if name not in _OF_HOSTS}
+    ours = {name: value for name, value in job.options.items() if name not in OF_HOSTS}
     require_equal(ours, team.by_first(lambda: ours), team)
 
 

@@ -65,6 +65,7 @@ def dry_run(config: TrainConfig) -> DryRun:
         ShardfeedError: As a training would.
     """
     job = Job.open(config)
+    job.require_even()
     with sharing():
         return _dry_run(job)
 

@@ -9,15 +9,28 @@ from typing import Any
 from train.config import TrainConfig
 from train.hosts.devices import sharing
 from train.hosts.solo import Team
+from train.model.build import use_deterministic_kernels
 from train.model.variables import read_state
 from train.runs.checkpoints.checkpoint import Checkpoint, Position
 from train.runs.folder import RunFolder
 from train.runs.log import RunLog
-from train.training.alike import require_alike, require_equal
+from train.training.alike import OF_HOSTS, require_alike, require_equal
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
 from train.training.resumed_options import require_named
 from train.training.start import train_and_report
+
+
+def start_devices(team: Team, *, deterministic: bool) -> None:
+    """Starts the devices of several processes: all have to, before one of them uses its own.
+
+    Args:
+        team: The processes.
+        deterministic: Whether the run's kernels are to give the same bits; that of rank 0 counts.
+    """
+    if team.by_first(lambda: deterministic):
+        use_deterministic_kernels()  # before they are started
+    team.connect()
 
 
 def tell_others(
@@ -50,12 +63,18 @@ def tell_others(
 
 def follow_resumed(changes: Mapping[str, Any], team: Team) -> TrainResult:
     """Goes on with the run that rank 0 tells of; arguments as `resume_training`."""
+    start_devices(team, deterministic=False)
     told: dict[str, Any] = team.by_first(dict)
-    require_equal(dict(changes), told["changes"], team)
+    own = {name: value for name, value in changes.items() if name in OF_HOSTS}
+    ours, theirs = (
+        {name: value for name, value in one.items() if name not in OF_HOSTS}
+        for one in (changes, told["changes"])
+    )
+    require_equal(ours, theirs, team)
     run, options = RunFolder(told["address"]), told["options"]
     require_named(options, changes, run)
     lists = {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
-    config = TrainConfig(**{**options, **lists})
+    config = TrainConfig(**{**options, **lists, **own})
     checkpoint = None
     if told["position"] is not None:
         position = Position(**told["position"])
@@ -64,6 +83,7 @@ def follow_resumed(changes: Mapping[str, Any], team: Team) -> TrainResult:
             return result_of(run.address, position.journal, position.seconds)
         checkpoint = Checkpoint(path="", position=position, models=())
     job = replace(Job.open(config, team=team), weights_digest=told["weights_digest"])
+    job.require_even()
     require_alike(job, team)
     with sharing(team):
         model = job.model()

@@ -72,8 +72,6 @@ class Job:
         """
         if config.deterministic:
             use_deterministic_kernels()
-        batch_size = min(config.batch_size, config.overfit or config.batch_size)
-        require_even("--batch-size" if batch_size == config.batch_size else "--overfit", batch_size)
         datasets = tuple(datasets or map(open_dataset, config.datasets))
         _require_each_once(datasets)
         info = common_info(datasets)
@@ -90,7 +88,7 @@ class Job:
             asked(
                 datasets,
                 "train",
-                batch_size,
+                min(config.batch_size, config.overfit or config.batch_size),
                 config.seed,
                 augment="none" if config.overfit else config.augment,
                 window=config.window,
@@ -117,6 +115,11 @@ class Job:
         return cls(
             config=config, info=info, datasets=datasets, training=training, validation=validation
         )
+
+    def require_even(self) -> None:
+        """Raises `UsageError` unless the devices can share a batch of training evenly."""
+        size = min(self.config.batch_size, self.config.overfit or self.config.batch_size)
+        require_even("--batch-size" if size == self.config.batch_size else "--overfit", size)
 
     @property
     def validation_records(self) -> list[int]:

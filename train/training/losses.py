@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
+
+LOOK_STEPS = 10
+"""From one look at the loss to the next, which waits for the device; curves look as often."""
+
 
 class RecentLosses:
     """The losses since the last look, as scalars that may still be on the device.
@@ -37,3 +42,12 @@ class RecentLosses:
         losses = [float(loss) for loss in noted]
         first = next(index for index, loss in enumerate(losses) if not math.isfinite(loss))
         return len(losses) - 1 - first, losses[first]
+
+
+class UnreadLogs(keras.callbacks.CallbackList):
+    """Hands on what Keras tells of a step as it is, where Keras would fetch all of it."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Calls all callbacks."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import keras
+
 from convert.dataset.read import OpenDataset, open_dataset
 from train.config import TrainConfig
 from train.errors import CheckpointError, FormatError, MismatchError
@@ -25,7 +27,7 @@ from train.runs.log import RunLog
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.alike import require_alike
-from train.training.follow import follow_resumed, tell_others
+from train.training.follow import follow_resumed, start_devices, tell_others
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
 from train.training.resumed_options import require_named, require_unedited, resumed_config
@@ -66,6 +68,7 @@ def resume_training(
         with resumed_run(path, say) as run:
             stored = run.config()
             require_named(stored, changes, run)
+            start_devices(team, deterministic=stored.get("deterministic") is True)
             config = resumed_config(stored, changes, run)
             with reading(lambda: _open_same_datasets(config, stored, run)) as datasets:
                 return _resume(run, config, stored, changes, datasets, say, team)
@@ -100,6 +103,7 @@ def _resume(
         return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
     _require_same_backend(run)
     job = replace(Job.open(config, datasets, team), weights_digest=digest)
+    job.require_even()
     require_alike(job, team)
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
@@ -163,7 +167,7 @@ def _open_same_datasets(
 
 def _require_same_backend(run: RunFolder) -> None:
     """Raises unless Keras runs on what it ran on before: another has other variables."""
-    then, now = run.environment().get("backend"), environment()["backend"]
+    then, now = run.environment().get("backend"), keras.backend.backend()
     if then is not None and then != now:
         raise MismatchError(
             f"{run.address} was started on another backend of Keras.",

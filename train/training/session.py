@@ -29,6 +29,7 @@ from train.training.callbacks.progress import ProgressLine
 from train.training.callbacks.recorder import RunRecorder
 from train.training.context import Logs, Session
 from train.training.job import Job
+from train.training.losses import UnreadLogs
 from train.training.meter import EpochMeter
 from train.training.result import TrainResult, result_of
 from train.training.stop_signals import StopSignals
@@ -207,17 +208,8 @@ def _fit_epochs(
         steps_per_epoch=training.num_steps - start_step if start_step else None,
         shuffle=False,  # the order is ours
         verbose=0,
-        callbacks=_UnreadLogs([callback], add_history=True, model=session.model),
+        callbacks=UnreadLogs([callback], add_history=True, model=session.model),
     )
-
-
-class _UnreadLogs(keras.callbacks.CallbackList):
-    """Hands on what Keras tells of a step as it is, where Keras would fetch all of it."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Calls all callbacks."""
-        for callback in self.callbacks:
-            callback.on_train_batch_end(batch, logs)
 
 
 @contextlib.contextmanager

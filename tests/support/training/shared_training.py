@@ -65,6 +65,7 @@ def main() -> None:
     with sharing():
         shared, again = trained(), trained()
         network = inference_network(shared)
+        inference_network(again)  # brings its average up to date
         judged = evaluate_shared(predictor(network), Source(), [None], lambda: None, Team())
         assert isinstance(predictor(network), LocalNetwork)
     for one, other in zip(arrays(shared), arrays(again), strict=True):

@@ -59,7 +59,7 @@ def test_the_first_step_is_compiled(clock):
         assert watch.overdue(others_busy=False) is None
     watch.begin()
     for _ in range(2):
-        clock.seconds += 30 * 60
+        clock.seconds += 10 * 60
         assert watch.overdue(others_busy=False) is None
         clock.seconds += 1
         assert watch.overdue(others_busy=False)
@@ -83,7 +83,7 @@ def test_what_rank_0_does_between_two_steps_is_none(clock, watch):
 
 
 def test_seconds_of_the_environment(monkeypatch):
-    assert Patience() == Patience(join=300, heartbeat=100, step=60)
+    assert Patience() == Patience(join=300, heartbeat=100, step=180)
     monkeypatch.setenv("SHARDFEED_STEP_SECONDS", "2.5")
     assert Patience().step == 2.5
     for text in ("0", "-1", "soon", "inf", "nan"):

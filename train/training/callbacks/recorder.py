@@ -18,8 +18,8 @@ from train.records.texts import blanks_of
 from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
 from train.runs.history import Row
 from train.training.context import Logs, Session
+from train.training.losses import LOOK_STEPS
 
-_LOOK_STEPS = 10  # a look at the loss waits for the device; the curves look as often
 _NAMED = 3  # images of a batch in the message that its loss is no number
 
 
@@ -45,7 +45,7 @@ class RunRecorder:
         session, meter = self._session, self._session.meter
         meter.steps += 1
         session.losses.note((logs or {}).get("loss", 0.0))
-        if meter.total_steps % _LOOK_STEPS and meter.steps < session.job.training.num_steps:
+        if meter.total_steps % LOOK_STEPS and meter.steps < session.job.training.num_steps:
             return
         if (bad := session.losses.look()) is not None:
             session.team.by_first(lambda: self._end(*bad))
