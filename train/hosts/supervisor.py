@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ MEMBER = "SHARDFEED_MEMBER"
 
 END_SECONDS = 20.0
 """What a child may take to end after it has told its exit code: it waits for others meanwhile."""
+
+_LOOK_SECONDS = 0.5  # from one look at signals to the next
 
 _PASSED_ON = {
     signal.SIGTERM: signal.SIGTERM,
@@ -57,6 +60,9 @@ def supervise(command: Sequence[str], place: Place, resume: str) -> int:
         )
         os.close(to_tell)
         signals.started(child)
+        # A read alone would not see a signal that came just before it: handlers run in Python.
+        while not select.select([reader], [], [], _LOOK_SECONDS)[0]:
+            pass
         code = reader.read(1)
         try:
             ended = child.wait(END_SECONDS if code else None)

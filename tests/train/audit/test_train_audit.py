@@ -237,12 +237,17 @@ def test_folds_take_as_many_steps_as_the_run():
     [
         ({"overfit": 8}, "was trained with --overfit on a few records"),
         ({"weights": "old"}, "began with the weights of old, which may have seen what a fold"),
-        ({"dataset_ids": ["a", "b"]}, "was trained on 2 datasets, and --folds leaves out records"),
+        (
+            {"dataset_ids": ["own", "b"]},
+            "was trained on 2 datasets, and --folds leaves out records",
+        ),
         ({"model": "mine:build"}, "its model is built by mine:build, which is imported only if"),
     ],
 )
 def test_runs_that_have_no_folds(untrained_run, tmp_path, options, message):
     run = copied(untrained_run, tmp_path)
+    if "dataset_ids" in options:
+        options = {"dataset_ids": [run.config()["dataset_id"], "b"]}
     run.write_config({**run.config(), **options})
     with pytest.raises(UsageError, match=message):
         audit_run(run, AuditConfig(folds=2))

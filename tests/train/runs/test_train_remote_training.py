@@ -21,7 +21,7 @@ from train.errors import DivergedError, OvertakenError, StoppedError, TryAgainEr
 from train.evaluation.evaluate import evaluate_run
 from train.runs.open import read_run, working_folder
 from train.runs.remote import transfer
-from train.training.callbacks import recorder as callbacks
+from train.training import losses
 from train.training.resume import resume_training
 from train.training.start import train_model
 
@@ -223,7 +223,7 @@ def test_a_loss_that_is_no_number(store, there, machine, tiny_dataset, monkeypat
     """The batch that shows why belongs to the run."""
     never = SimpleNamespace(isfinite=lambda loss: False)
     with monkeypatch.context() as patched:
-        at_step(patched, 3, lambda: patched.setattr(callbacks, "math", never))
+        at_step(patched, 3, lambda: patched.setattr(losses, "math", never))
         with pytest.raises(DivergedError) as raised:
             train_model(config(tiny_dataset))
     assert f"its batch is in {ADDRESS}/diverged.npz" in str(raised.value)

@@ -29,8 +29,8 @@ from train.training.start import train_model
 
 ALLOWED = (
     "Only --dataset, --epochs, --patience, --target, --max-minutes, --checkpoint-minutes, "
-    "--keep-checkpoints, --verify-records, --on-bad-record, --manifest, --cache, --cache-bytes may "
-    "change. Leave the others out, or start a new run."
+    "--keep-checkpoints, --augment-on, --verify-records, --on-bad-record, --manifest, --cache, "
+    "--cache-bytes may change. Leave the others out, or start a new run."
 )
 
 
