@@ -12,6 +12,9 @@ import pytest
 from ranks import Ranks, compiled, train_alone, train_together
 from resume_cases import FLAGS, assert_same, content, history, newest, words_of
 
+from train.hosts.solo import Team
+from train.training import follow
+
 NARROW = {**FLAGS, "epochs": 2}
 LAST = 22  # step of two epochs
 
@@ -104,6 +107,30 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
     assert alone.returncode == 0, alone.stderr
     assert [row["step"] for row in history(run)] == ["11", "22"]
     assert_close(history(run)[-1], history(whole[0])[-1])
+
+
+@pytest.mark.long
+def test_what_a_complete_run_lacks_is_written(whole, tmp_path, together, cache):
+    """By a team, and by a process whose devices could not share a batch."""
+    run = shutil.copytree(whole[0], tmp_path / "run")
+    (run / "report.html").unlink()
+    ended = together(2, ["resume", run])
+    assert ended.codes == [0, 0], ended.said
+    assert (run / "report.html").exists()
+    (run / "report.html").unlink()
+    alone = train_alone(["resume", run], devices=3, **cache)
+    assert alone.returncode == 0, alone.stderr
+    assert (run / "report.html").exists()
+
+
+def test_kernels_are_chosen_before_devices_start(monkeypatch):
+    done: list[str] = []
+    monkeypatch.setattr(follow, "use_deterministic_kernels", lambda: done.append("kernels"))
+    team = Team()
+    monkeypatch.setattr(team, "connect", lambda: done.append("devices"))
+    for deterministic in (True, False):
+        follow.start_devices(team, deterministic=deterministic)
+    assert done == ["kernels", "devices", "devices"]
 
 
 @pytest.mark.long
