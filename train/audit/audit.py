@@ -23,7 +23,7 @@ from train.audit.judges import judge_all, open_split
 from train.audit.page import page
 from train.audit.table import table
 from train.errors import UsageError
-from train.evaluation.evaluate import require_fit
+from train.evaluation.evaluate_run import require_fit
 from train.evaluation.seen_images import seen_digests
 from train.runs.dataset_identity import dataset_of, own_ids, reading
 from train.runs.file_kinds import require_plain

@@ -14,7 +14,7 @@ from train.cli.startup import Verbs, add_cache, add_json, add_model, import_kera
 from train.pages.numbers import percent
 
 if TYPE_CHECKING:
-    from train.evaluation.evaluate import RunEvaluation
+    from train.evaluation.evaluate_run import RunEvaluation
     from train.evaluation.evidence import Acceptance
     from train.evaluation.predictions import Evaluation
     from train.evaluation.scores import RarityGroup
@@ -42,7 +42,7 @@ def _evaluate(namespace: argparse.Namespace) -> int:
     with read_run(namespace.run) as run:
         import_keras()
         import_model(namespace)
-        from train.evaluation.evaluate import evaluate_run
+        from train.evaluation.evaluate_run import evaluate_run
 
         result = evaluate_run(
             run,

@@ -13,7 +13,7 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from convert.storage.places import filesystem_of
 from train.errors import UsageError
-from train.evaluation.evaluate import require_fit
+from train.evaluation.evaluate_run import require_fit
 from train.export.formats import Images, Probabilities, Runner
 from train.input.open_source import open_source
 from train.runs.dataset_identity import dataset_of, reading

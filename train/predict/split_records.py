@@ -10,7 +10,7 @@ import numpy as np
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from train.errors import RecordError
-from train.evaluation.evaluate import choose_split, require_fit
+from train.evaluation.evaluate_run import choose_split, require_fit
 from train.input.image_paths import source_column
 from train.input.open_source import open_source
 from train.predict.inputs import Piece, Sample, Truth, spans

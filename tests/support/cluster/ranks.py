@@ -129,14 +129,15 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     """Makes something happen at the end of a step."""
     import killed_training
 
-    from train.evaluation import evaluate
+    from train.evaluation import evaluate, evaluate_run
     from train.hosts import step_watch
     from train.runs.folder import RunFolder
     from train.training import job
     from train.training.callbacks.recorder import RunRecorder
 
     killed_training.use_a_counting_clock()
-    evaluate.BATCH_SIZE = job.BATCH_SIZE = 5  # so that there are six to share
+    for module in (evaluate, evaluate_run, job):
+        module.BATCH_SIZE = 5  # so that there are six batches to share
     is_meant = os.environ.get("JAX_PROCESS_ID", "0") == rank
 
     def full(*_: object) -> None:

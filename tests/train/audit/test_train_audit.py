@@ -20,7 +20,7 @@ from train.audit.audit import audit_run
 from train.audit.config import AuditConfig
 from train.audit.fold_runs import fold_options
 from train.errors import FormatError, MismatchError, UsageError
-from train.evaluation.evaluate import evaluate_run
+from train.evaluation.evaluate_run import evaluate_run
 from train.records.folds import Fold
 from train.runs.folder import RunFolder
 from train.training.resume import resume_training

@@ -18,7 +18,7 @@ from train.bench.config import BenchConfig
 from train.cli.fit import _as_json, _summary
 from train.config import TrainConfig
 from train.errors import TryAgainError
-from train.evaluation.evaluate import evaluate_run
+from train.evaluation.evaluate_run import evaluate_run
 from train.runs.folder import RunFolder
 from train.training.resume import resume_training
 from train.training.start import train_model

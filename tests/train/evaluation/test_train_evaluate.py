@@ -19,7 +19,8 @@ from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.errors import FormatError, UsageError
 from train.evaluation.calibration_file import read_calibration
 from train.evaluation.confusion import confused_pairs, confusion_matrix
-from train.evaluation.evaluate import evaluate_run, evaluate_source, read_logits
+from train.evaluation.evaluate import evaluate_source, read_logits
+from train.evaluation.evaluate_run import evaluate_run
 from train.evaluation.predictions import (
     Evaluation,
     least_certain_records,

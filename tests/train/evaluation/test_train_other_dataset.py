@@ -21,7 +21,7 @@ from train.cli.evaluate import evaluation_json, evaluation_lines
 from train.config import TrainConfig
 from train.errors import MismatchError, RecordError, ReplacedError
 from train.evaluation import seen_images as module
-from train.evaluation.evaluate import RunEvaluation, evaluate_run
+from train.evaluation.evaluate_run import RunEvaluation, evaluate_run
 from train.evaluation.seen_images import write_seen
 from train.export.config import ExportConfig
 from train.export.write_and_check import export_run
@@ -128,7 +128,7 @@ def test_another_dataset_in_the_place_of_the_runs_own(place, verb, remedy):
 
 
 MODULES = [
-    ("evaluate", "train.evaluation.evaluate"),
+    ("evaluate", "train.evaluation.evaluate_run"),
     ("predict", "train.predict.split_records"),
     ("export", "train.export.parity"),
 ]
@@ -183,7 +183,7 @@ def test_the_runs_own_dataset_is_replaced_while_it_is_read(place, verb, module, 
 
 
 def test_a_named_dataset_that_is_replaced_can_be_read_again(place, monkeypatch):
-    monkeypatch.setattr("train.evaluation.evaluate.open_source", replaced_meanwhile(place))
+    monkeypatch.setattr("train.evaluation.evaluate_run.open_source", replaced_meanwhile(place))
     with pytest.raises(ReplacedError):
         uses(place, "evaluate", f"{place.path}/ds")
 

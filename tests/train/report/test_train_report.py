@@ -20,7 +20,7 @@ from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluation.calibration_file import read_calibration
 from train.evaluation.confusion import confusion_matrix
-from train.evaluation.evaluate import evaluate_run
+from train.evaluation.evaluate_run import evaluate_run
 from train.evaluation.predictions import worst_records
 from train.input.open_source import open_source
 from train.pages.numbers import percent

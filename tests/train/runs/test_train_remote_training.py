@@ -18,7 +18,7 @@ from convert.storage import places as storage
 from convert.storage.hdfs.error_translation import PassingError
 from train.config import TrainConfig
 from train.errors import DivergedError, OvertakenError, StoppedError, TryAgainError
-from train.evaluation.evaluate import evaluate_run
+from train.evaluation.evaluate_run import evaluate_run
 from train.runs.open import read_run, working_folder
 from train.runs.remote import transfer
 from train.training import losses

@@ -15,7 +15,7 @@ from test_train_resume import script
 from convert.dataset.read import open_dataset
 from train.config import YOUNGER, TrainConfig
 from train.errors import MismatchError, UsageError
-from train.evaluation.evaluate import evaluate_run
+from train.evaluation.evaluate_run import evaluate_run
 from train.evaluation.parts import Part, by_part
 from train.input.open_source import common_info
 from train.runs.dataset_identity import dataset_of
