@@ -136,8 +136,8 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     from train.training.callbacks.recorder import RunRecorder
 
     killed_training.use_a_counting_clock()
-    for module in (evaluate, evaluate_run, job):
-        module.BATCH_SIZE = 5  # so that there are six batches to share
+    # So that there are six batches to share.
+    evaluate.BATCH_SIZE = evaluate_run.BATCH_SIZE = job.BATCH_SIZE = 5
     is_meant = os.environ.get("JAX_PROCESS_ID", "0") == rank
 
     def full(*_: object) -> None:
