@@ -21,7 +21,8 @@ from train.runs.open import read_run
 from train.runs.remote.transfer import fetch
 from train.training.resume import resume_training
 
-SCRIPT = Path(__file__).parents[1] / "support" / "killed_training.py"
+SUPPORT = Path(__file__).parents[1] / "support"
+SCRIPT = "import quick_network, killed_training; quick_network.install(); killed_training.main()"
 
 
 def copy_of(files, address, folder):
@@ -89,11 +90,15 @@ def test_a_training_that_is_killed(
     address, said = f"{hdfs}/runs/x", []
     words = ["kill", 20, tiny_dataset, "--run", address, *words_of(FLAGS)]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, words)],
+        [sys.executable, "-c", SCRIPT, *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "one")},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, SUPPORT, SUPPORT / "training"))),
+            "XDG_CACHE_HOME": str(tmp_path / "one"),
+        },
     )
     assert done.returncode == -9, done.stderr
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
