@@ -2,7 +2,8 @@
 
 As a script, one of them: `ranks.py RANK STEP WHAT WORDS...` is the `train` command in which
 something happens to a rank at the end of a step, counted from 1 in its session: a signal, `stuck`,
-`full` (its disk), or `nan` (its loss, on all ranks).
+`full` (its disk), or `nan` (its loss, on all ranks). All but `as usual` read the clock and validate
+as no user's training does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from train.hosts.supervisor import is_member
 
 ROOT = Path(__file__).parents[3]
 NOTHING = ("0", "0", "nothing")
+AS_USUAL = ("0", "0", "as usual")
 PATIENCE = 300  # many processes start, and compile
 
 
@@ -170,6 +172,7 @@ if __name__ == "__main__":
     from train.cli import main
 
     what = [sys.argv.pop(1) for _ in range(3)]
-    if is_member() or "--hosts" not in sys.argv:  # no parent, which knows no Keras
+    trains = is_member() or "--hosts" not in sys.argv  # no parent, which knows no Keras
+    if trains and what != list(AS_USUAL):
         _prepare(*what)
     main(sys.argv[1:])
