@@ -136,6 +136,11 @@ class TrainConfig:
     cache: str | None = None
     cache_bytes: int | None = None
 
+    @property
+    def images_per_step(self) -> int:
+        """Images of a step of training, those of all devices together."""
+        return min(self.batch_size, self.overfit or self.batch_size)
+
     def __post_init__(self) -> None:
         self._check_counts()
         self._check_numbers()

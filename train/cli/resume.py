@@ -42,9 +42,8 @@ def _resume(namespace: argparse.Namespace) -> int:
     require_sense(namespace)
     from train.runs.open import require_run
 
-    if (
-        namespace.hosts is None and namespace.engine == "local"
-    ):  # else it may be on the first host alone
+    # Else the run may be on the first host alone.
+    if namespace.hosts is None and namespace.engine == "local":
         require_run(namespace.run)  # quickly, before Keras is loaded
 
     def train(say: Say, team: Team | None) -> TrainResult:

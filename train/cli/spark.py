@@ -51,8 +51,7 @@ def train_with_spark(namespace: argparse.Namespace, options: Mapping[str, Any]) 
         resume = words = ["resume", run, *given, *words_of(others), *json]
     else:
         words = ["fit", *named, "--run", run, *words_of(others), *json]
-        again = {name: value for name, value in others.items() if name in _NAMED_AGAIN}
-        custom = {name: value for name, value in again.items() if is_custom(value)}
+        custom = {name: others[name] for name in _NAMED_AGAIN if is_custom(others.get(name))}
         resume = ["resume", run, *words_of(custom), *json]
     ended = train_on_spark(words, resume, run, named, namespace.num_hosts, namespace.master)
     for line in ended.stdout.splitlines():

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from train.evaluation.calibration import Scale, calibrated
-from train.evaluation.predictions import (
-    Evaluation,
-    Floats,
-    Indices,
-)
+from train.evaluation.predictions import Evaluation, Floats, Indices
 from train.evaluation.scores import ranks
 from train.records.batches import BatchSource
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,7 @@ from train.errors import UsageError
 from train.evaluation.calibration import FITTED_SPLIT, Calibration
 from train.evaluation.calibration_file import read_calibration, scales_for
 from train.evaluation.evaluate import BATCH_SIZE, evaluate_source
-from train.evaluation.predictions import (
-    WORST,
-    Evaluation,
-    rare_classes,
-    worst_records,
-)
+from train.evaluation.predictions import WORST, Evaluation, rare_classes, worst_records
 from train.evaluation.scores import RarityGroup
 from train.evaluation.seen_images import count_seen
 from train.input.open_source import open_source
@@ -26,9 +20,6 @@ from train.records.texts import blanks_of
 from train.runs.class_counts_file import read_class_counts
 from train.runs.dataset_identity import dataset_of, own_ids, reading
 from train.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    pass
 
 _REMEDY = (
     "Name the original, or this one to evaluate on it all the same: `train evaluate RUN DATASET`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from train.errors import MismatchError
@@ -19,15 +20,14 @@ def require_alike(job: Job, team: Team) -> None:
     Raises:
         MismatchError: They have not; a step would be of two trainings.
     """
-    ours = {name: value for name, value in job.options.items() if name not in OF_HOSTS}
-    require_equal(ours, team.by_first(lambda: ours), team)
+    require_equal(job.options, team.by_first(lambda: job.options), team)
 
 
-def require_equal(ours: dict[str, Any], theirs: dict[str, Any], team: Team) -> None:
-    """Raises `MismatchError` unless options are those of rank 0."""
-    ours, theirs = (json.loads(json.dumps(one)) for one in (ours, theirs))  # tuples are lists
+def require_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any], team: Team) -> None:
+    """Raises `MismatchError` unless options are those of rank 0, but for those of `OF_HOSTS`."""
+    ours, theirs = (json.loads(json.dumps(dict(one))) for one in (ours, theirs))  # tuples are lists
     for name in {**theirs, **ours}:
-        if ours.get(name) != theirs.get(name):
+        if name not in OF_HOSTS and ours.get(name) != theirs.get(name):
             raise MismatchError(
                 "the processes of this team were started with different options.",
                 [

@@ -120,7 +120,7 @@ def dry_run_lines(config: TrainConfig, found: DryRun) -> list[str]:
     """Returns the results of a few steps, to be printed."""
     rate, minutes = config.batch_size / found.step_seconds, found.seconds / 60
     lines = [
-        *device_lines(min(config.batch_size, config.overfit or config.batch_size)),
+        *device_lines(config.images_per_step),
         *([found.taken] if found.taken else []),
         f"{found.model}: {found.weights:,} weights; loss {found.loss:.4f}",
         f"{found.steps} steps: the first took {found.first_seconds:.1f} s, the others "

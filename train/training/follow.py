@@ -66,11 +66,7 @@ def follow_resumed(changes: Mapping[str, Any], team: Team) -> TrainResult:
     start_devices(team, deterministic=False)
     told: dict[str, Any] = team.by_first(dict)
     own = {name: value for name, value in changes.items() if name in OF_HOSTS}
-    ours, theirs = (
-        {name: value for name, value in one.items() if name not in OF_HOSTS}
-        for one in (changes, told["changes"])
-    )
-    require_equal(ours, theirs, team)
+    require_equal(changes, told["changes"], team)
     run, options = RunFolder(told["address"]), told["options"]
     require_named(options, changes, run)
     lists = {name: tuple(value) for name, value in options.items() if isinstance(value, list)}

@@ -88,7 +88,7 @@ class Job:
             asked(
                 datasets,
                 "train",
-                min(config.batch_size, config.overfit or config.batch_size),
+                config.images_per_step,
                 config.seed,
                 augment="none" if config.overfit else config.augment,
                 window=config.window,
@@ -118,7 +118,7 @@ class Job:
 
     def require_even(self) -> None:
         """Raises `UsageError` unless the devices can share a batch of training evenly."""
-        size = min(self.config.batch_size, self.config.overfit or self.config.batch_size)
+        size = self.config.images_per_step
         require_even("--batch-size" if size == self.config.batch_size else "--overfit", size)
 
     @property

@@ -77,7 +77,11 @@ class EpochMeter:
     @property
     def input_wait(self) -> float:
         """Share of the time in which the model waited for its next batch. In [0, 1]."""
-        return min(1.0, self.waited_seconds / max(self.seconds, 1e-9))
+        return self.share(self.waited_seconds)
+
+    def share(self, seconds: float) -> float:
+        """Returns what share of the epoch's time some seconds are. In [0, 1]."""
+        return min(1.0, seconds / max(self.seconds, 1e-9))
 
 
 def memory_bytes() -> int:

@@ -131,7 +131,7 @@ class RunRecorder:
             "character_accuracy": float(logs["character_accuracy"]),
             "exact": float(logs["exact"]),
             "images_per_second": meter.images_per_second,
-            "input_wait": min(1.0, waited / max(meter.seconds, 1e-9)),
+            "input_wait": meter.share(waited),
             "seconds": meter.seconds,
         }
 
