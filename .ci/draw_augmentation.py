@@ -10,7 +10,7 @@ from PIL import Image
 
 from train.records.augment import augment
 from train.records.changes import STRENGTHS
-from train.training.augmented import draw_augmented
+from train.training.dry_run.augmentation_picture import draw_augmented
 
 ROOT = Path(__file__).resolve().parent.parent
 STRIPS = ("000/000000.png", "000/000014.png")

@@ -35,7 +35,7 @@ from benchmarks.results.table import cpu
 from train.config import Precision, TrainConfig
 from train.errors import StoppedError
 from train.training.callbacks.recorder import RunRecorder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 POLL_SECONDS = 0.5

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convert.plan.label_columns import is_empty
+from convert.plan.labels.columns import is_empty
+from convert.plan.labels.vocabulary import BLANK
 from convert.plan.shard_specs import Plan
-from convert.plan.vocabulary import BLANK
 
 _EXAMPLES = 3
 _OUTPUTS_SHOWN = 8

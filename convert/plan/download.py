@@ -15,8 +15,8 @@ from convert.errors import UsageError
 from convert.plan.dialects import read_manifest
 from convert.plan.dialects.roles import ManifestOptions, find_roles
 from convert.plan.file_names import TEXT_COLUMN, manifest_from_names
+from convert.plan.labels.vocabulary import read_vocabulary
 from convert.plan.manifest import Manifest
-from convert.plan.vocabulary import read_vocabulary
 from convert.storage.places import filesystem_of, is_remote, sha256_file
 
 

@@ -17,13 +17,13 @@ from convert.config import Box, ConvertConfig
 from convert.dataset.info import FORMAT_VERSION, shard_file
 from convert.dataset.record import RecordLayout
 from convert.plan.corrections import Corrected, Corrections, correct_in_turn, rounds_to_json
-from convert.plan.label_columns import is_empty
-from convert.plan.label_text import Changed
-from convert.plan.labels import label_column_names, read_boxes, read_labels
+from convert.plan.labels.columns import is_empty
+from convert.plan.labels.read import label_column_names, read_boxes, read_labels
+from convert.plan.labels.text import Changed
+from convert.plan.labels.vocabulary import Vocabularies
 from convert.plan.manifest import Manifest
 from convert.plan.rejected_rows import Problems, Quarantined
 from convert.plan.splits import assign_splits, record_order, split_column
-from convert.plan.vocabulary import Vocabularies
 
 _NOT_IN_PLAN_ID = {
     "manifest": "its content's digest is",

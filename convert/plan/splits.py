@@ -9,7 +9,7 @@ import numpy as np
 
 from convert.config import DEFAULT_SPLIT, SPLITS, ConvertConfig
 from convert.errors import UsageError
-from convert.plan.label_text import normal_text
+from convert.plan.labels.text import normal_text
 from convert.plan.manifest import Manifest
 from convert.plan.spooled import blocks
 

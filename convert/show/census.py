@@ -16,7 +16,7 @@ from convert.dataset.info import DatasetInfo, Shard
 from convert.dataset.record import VARINT_BYTES, from_padded_varints, layout_of_record
 from convert.dataset.shard_records import ShardRecords
 from convert.errors import FormatError
-from convert.plan.vocabulary import BLANK
+from convert.plan.labels.vocabulary import BLANK
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

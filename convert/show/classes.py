@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.plan.vocabulary import BLANK
+from convert.plan.labels.vocabulary import BLANK
 from convert.show.table import bar, brief, indented, table
 
 Ints = np.ndarray[Any, np.dtype[Any]]

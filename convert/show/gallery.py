@@ -8,7 +8,7 @@ from PIL import Image, features
 
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
-from convert.plan.vocabulary import BLANK
+from convert.plan.labels.vocabulary import BLANK
 from convert.show.font import Typeface, find_typeface
 from convert.show.sample import read_sample
 from convert.show.sheet import Caption, draw_sheet

@@ -15,7 +15,7 @@ from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.dataset.source_paths import source_paths
 from convert.errors import REASONS, FormatError, UsageError
-from convert.plan.vocabulary import BLANK
+from convert.plan.labels.vocabulary import BLANK
 from convert.show.brightness import Brightness, measure
 from convert.show.census import SplitCensus, take_census
 from convert.show.gallery import draw_gallery, missing_note

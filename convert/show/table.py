@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from convert.plan.vocabulary import BLANK
+from convert.plan.labels.vocabulary import BLANK
 
 _GAP = "  "
 _NAME_COLUMNS = 40  # half a terminal

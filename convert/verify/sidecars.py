@@ -20,9 +20,9 @@ from convert.dataset.info import (
 from convert.dataset.path_table import FileDigest
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import REASONS, FormatError
+from convert.plan.labels.vocabulary import BLANK
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import plan_id
-from convert.plan.vocabulary import BLANK
 from convert.verify.findings import Problem, first_problems, shown
 from convert.write.commit import SIDECARS
 from convert.write.source_note import read_note

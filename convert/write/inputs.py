@@ -11,8 +11,8 @@ from convert.errors import UsageError
 from convert.plan.dialects.detect import SUFFIXES
 from convert.plan.dialects.roles import ManifestOptions
 from convert.plan.download import load_manifest, load_vocabulary
+from convert.plan.labels.vocabulary import BLANK
 from convert.plan.manifest import Manifest
-from convert.plan.vocabulary import BLANK
 from convert.storage.places import absolute, filesystem_of
 from convert.write.source_note import whole_root
 

@@ -19,7 +19,7 @@ from convert.storage.places import filesystem_of
 from train.errors import OvertakenError, UsageError
 from train.runs.open import read_run
 from train.runs.remote.transfer import fetch
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SCRIPT = "import quick_network, killed_training; quick_network.install(); killed_training.main()"

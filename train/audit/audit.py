@@ -26,7 +26,7 @@ from train.errors import UsageError
 from train.evaluation.evaluate_run import require_fit
 from train.evaluation.seen_images import seen_digests
 from train.runs.dataset_identity import dataset_of, own_ids, reading
-from train.runs.file_kinds import require_plain
+from train.runs.files.kinds import require_plain
 from train.runs.folder import AUDIT, RunFolder
 from train.runs.open import read_run
 

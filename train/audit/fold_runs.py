@@ -14,8 +14,8 @@ from train.config import TrainConfig
 from train.errors import UsageError
 from train.runs.folder import RunFolder
 from train.runs.new_folder import CONFIG
-from train.training.resume import resume_training
-from train.training.resumed_options import require_named
+from train.training.resuming.resume import resume_training
+from train.training.resuming.resumed_options import require_named
 from train.training.start import train_model
 
 Say = Callable[[str], None]

@@ -15,8 +15,8 @@ from train.bench.config import BenchConfig
 from train.bench.framework import device, one_batch, time_arrays, time_delivery, train_for
 from train.bench.speed import Speed
 from train.hosts.devices import require_even, sharing
+from train.input.augmentation_place import fed_batches
 from train.input.clock import InputClock
-from train.input.device_augmentation import fed_batches
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.memory import available_bytes

@@ -21,7 +21,7 @@ from convert.storage.places import read_text
 from convert.storage.regular_files import IrregularFileError
 from train.cache.locked_files import open_locked
 from train.errors import FormatError
-from train.runs.stored_files import is_text, is_whole
+from train.runs.files.json_csv import is_text, is_whole
 
 _FILE = re.compile(r"[0-9]+-[0-9a-f]{32}\.json")
 _MOST_BYTES = 1 << 28  # names of some million shards

@@ -58,7 +58,7 @@ def _fit(namespace: argparse.Namespace) -> int:
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     """Takes a few steps and prints their results."""
-    from train.training.dry_run import dry_run, dry_run_lines
+    from train.training.dry_run.dry_run import dry_run, dry_run_lines
 
     found = dry_run(config)
     for line in dry_run_lines(config, found):

@@ -47,7 +47,7 @@ def _resume(namespace: argparse.Namespace) -> int:
         require_run(namespace.run)  # quickly, before Keras is loaded
 
     def train(say: Say, team: Team | None) -> TrainResult:
-        from train.training.resume import resume_training
+        from train.training.resuming.resume import resume_training
 
         return resume_training(namespace.run, changes, say, team)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from train.evaluation.evidence import THRESHOLDS, Evidence
-from train.runs.stored_files import fits, is_text, is_whole, quoted
+from train.runs.files.json_csv import fits, is_text, is_whole, quoted
 
 FITTED_SPLIT = "validation"
 LEAST_TEMPERATURE, GREATEST_TEMPERATURE = 0.1, 10.0

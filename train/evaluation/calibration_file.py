@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from convert.storage.regular_files import open_regular
 from train.errors import FormatError
 from train.evaluation.calibration import FITTED_SPLIT, Calibration, Scale, parse_calibration
-from train.runs.archives import read_comment
 from train.runs.dataset_identity import own_ids
+from train.runs.files.archives import read_comment
 from train.runs.folder import BEST, RunFolder
 
 _MOST_BYTES = 65_535  # of a zip's comment; 4 x 3 temperatures and 82 counts take two thousand

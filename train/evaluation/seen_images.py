@@ -15,7 +15,7 @@ from convert.storage.regular_files import open_regular
 from train.errors import RecordError, ShardfeedError
 from train.input.open_source import open_source
 from train.records.reading.reader import RecordReader
-from train.runs.archives import read_array
+from train.runs.files.archives import read_array
 from train.runs.folder import SEEN, RunFolder
 
 Digests = np.ndarray[Any, np.dtype[np.uint64]]

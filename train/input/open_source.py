@@ -14,7 +14,7 @@ from train.cache.open_shards import open_shards, read_indexes, wanted_folder
 from train.cache.prefetch import FetchAhead
 from train.cache.shards import CachedShards
 from train.errors import UsageError
-from train.input.augmentation import augmentation
+from train.input.augmentation_choice import augmentation
 from train.input.image_paths import source_finder
 from train.input.options import Paths, SourceArguments, takes
 from train.records.batches import Ahead, BatchSource, Order

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from train.model.augmentation import augmented
+from train.model.device_augmentation.augment import augmented
 from train.model.metrics import blank_index
 from train.model.weight_average import WeightAverage
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from train.evaluation.calibration import Scale, calibrated
 from train.model.probabilities import with_probabilities
-from train.predict.inputs import Bytes
+from train.predict.sources.inputs import Bytes
 
 Ints = np.ndarray[Any, np.dtype[np.int32]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

@@ -12,15 +12,15 @@ from convert.dataset.info import DatasetInfo
 from convert.plan.dialects.roles import ManifestOptions
 from train.evaluation.calibration_file import read_calibration
 from train.predict.config import PredictConfig
-from train.predict.image_files import FileInputs, ManifestInputs
-from train.predict.inputs import Inputs, stack
 from train.predict.network import BatchReader
-from train.predict.output import check_output, open_output
-from train.predict.paths import image_paths
+from train.predict.output_file import check_output, open_output
 from train.predict.prefetch import ready_batches
 from train.predict.progress import ReadingProgress
 from train.predict.result import Score, predictions
-from train.predict.split_records import RecordInputs
+from train.predict.sources.image_files import FileInputs, ManifestInputs
+from train.predict.sources.inputs import Inputs, stack
+from train.predict.sources.paths import image_paths
+from train.predict.sources.split_records import RecordInputs
 from train.predict.tables import CsvTable, JsonTable, Table
 from train.predict.threshold import choose_threshold
 from train.runs.dataset_identity import dataset_of, reading

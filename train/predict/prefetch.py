@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from train.predict.inputs import Piece, Sample
+from train.predict.sources.inputs import Piece, Sample
 
 _AHEAD_BATCHES = 3  # one is read; one is ready; one, or what is slow of it, is under way
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from convert.dataset.info import DatasetInfo
 from train.model.metrics import character_accuracy, exact_match
-from train.predict.inputs import Sample
 from train.predict.network import Ints, Reading
+from train.predict.sources.inputs import Sample
 from train.records.texts import blanks_of, text_of
 
 Alternative = tuple[str, float]

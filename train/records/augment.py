@@ -3,7 +3,8 @@
 What happens to an image follows from its `Draws` alone, so a resumed run sees the very images that
 the interrupted one would have seen, and ranks see the images that one process would have seen.
 Arithmetic is on the integers of `changes`: any machine gets the same bytes, and
-`train.model.augmentation` makes the same ones on an accelerator. Text is never mirrored or turned.
+`train.model.device_augmentation` makes the same ones on an accelerator. Text is never mirrored or
+turned.
 """
 
 import math

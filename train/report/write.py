@@ -16,7 +16,7 @@ from train.records.reading.reader import RecordReader
 from train.records.texts import blanks_of
 from train.report.content import gather, read_validation
 from train.report.page import page
-from train.runs.class_counts_file import write_class_counts
+from train.runs.class_counts import write_class_counts
 from train.runs.folder import REPORT, RunFolder
 from train.runs.history import Row
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from train.errors import MismatchError, ReplacedError, UsageError
+from train.runs.files.json_csv import is_text
 from train.runs.folder import RunFolder
-from train.runs.stored_files import is_text
 
 _Opened = TypeVar("_Opened")
 

@@ -41,11 +41,11 @@ from convert.storage.places import write_json
 from convert.storage.regular_files import open_regular
 from train.config import is_custom
 from train.errors import FormatError, TryAgainError
-from train.runs.archives import require_real_model
 from train.runs.environment import environment
-from train.runs.file_kinds import require_own, require_plain
+from train.runs.files.archives import require_real_model
+from train.runs.files.json_csv import read_environment, read_history, read_options
+from train.runs.files.kinds import require_own, require_plain
 from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder, no_run
-from train.runs.stored_files import read_environment, read_history, read_options
 
 if TYPE_CHECKING:
     import keras

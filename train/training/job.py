@@ -20,8 +20,8 @@ from train.evaluation.evaluate import BATCH_SIZE
 from train.evaluation.parts import Part
 from train.hosts.devices import require_even
 from train.hosts.solo import Team
-from train.input.augmentation import require_repeatable
-from train.input.device_augmentation import fed_batches
+from train.input.augmentation_choice import require_repeatable
+from train.input.augmentation_place import fed_batches
 from train.input.open_source import common_info, open_batches
 from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels

@@ -15,8 +15,8 @@ from convert.images.sources.reader import SourceReader
 from convert.os_errors import failure, kind_of
 from convert.storage.places import read_text
 from train.cli import main
-from train.predict.output import open_output
-from train.predict.paths import image_paths
+from train.predict.output_file import open_output
+from train.predict.sources.paths import image_paths
 from train.runs.folder import RunFolder
 
 AGAIN = "run the same command again"

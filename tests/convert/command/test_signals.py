@@ -110,7 +110,7 @@ def test_what_was_begun_is_undone(tmp_path: Path) -> None:
 import os, signal, sys
 from convert.storage.local import locked
 from convert.command.signals import ended_by_signals, removed_by_signals
-from train.predict.output import open_output
+from train.predict.output_file import open_output
 os.mkdir("folder")
 open("folder/file", "w").close()
 with (

@@ -20,7 +20,7 @@ from verify_cases import problems
 from convert.dataset.read import read_dataset
 from convert.errors import UsageError
 from convert.job.label_notes import understood
-from convert.plan.label_text import Changed
+from convert.plan.labels.text import Changed
 from convert.plan.shard_specs import make_plan
 from convert.write.inputs import given_vocabularies, open_manifest
 

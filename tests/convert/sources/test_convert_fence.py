@@ -23,7 +23,7 @@ from convert.storage.places import filesystem_of
 from convert.verify import VerifyConfig
 from train.errors import UsageError as TrainUsageError
 from train.predict.config import PredictConfig
-from train.predict.image_files import ManifestInputs
+from train.predict.sources.image_files import ManifestInputs
 
 
 def test_the_cache_of_huggingface(tmp_path: Path) -> None:

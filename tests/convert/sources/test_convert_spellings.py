@@ -20,7 +20,7 @@ from convert.images.sources.reader import SourceReader
 from convert.images.sources.spellings import SpellingReader, spellings
 from convert.plan.dialects.roles import ManifestOptions
 from convert.storage.places import filesystem_of
-from train.predict.image_files import ManifestInputs
+from train.predict.sources.image_files import ManifestInputs
 
 NFC, NFD = (partial(unicodedata.normalize, form) for form in ("NFC", "NFD"))
 MIXED = NFC("é") + NFD("é")

@@ -13,7 +13,7 @@ from convert.show.sheet_file import write_png
 from convert.storage.places import read_text, write_json
 from convert.storage.regular_files import IrregularFileError, open_regular
 from train.errors import FormatError, ShardfeedError, UsageError
-from train.predict.output import open_output
+from train.predict.output_file import open_output
 from train.runs.events import cut_back
 from train.runs.folder import EVENTS, LOG, RunFolder
 from train.runs.log import RunLog

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from convert.plan.output_names import name_problem
+from convert.plan.labels.output_names import name_problem
 from train.model.networks import by_name
 from train.model.networks.heads import separate_heads, shared_head
 from train.model.networks.layers import he, layer_seeds, stem

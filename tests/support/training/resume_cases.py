@@ -22,7 +22,7 @@ from train.runs.checkpoints.checkpoint import Checkpoint
 from train.runs.checkpoints.store import Checkpoints
 from train.training.callbacks.recorder import RunRecorder
 from train.training.job import Job
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 WALL_CLOCK = {"images_per_second", "input_wait", "seconds"}
 

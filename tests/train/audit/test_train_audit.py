@@ -23,7 +23,7 @@ from train.errors import FormatError, MismatchError, UsageError
 from train.evaluation.evaluate_run import evaluate_run
 from train.records.folds import Fold
 from train.runs.folder import RunFolder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 SUPPORT = Path(__file__).parents[2] / "support"
 KILLED = (

@@ -14,7 +14,7 @@ from train.hosts import sharded
 from train.training.callbacks import recorder
 from train.training.callbacks.board import histograms
 from train.training.callbacks.board.writer import Board
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")

@@ -20,7 +20,7 @@ from train.config import TrainConfig
 from train.errors import TryAgainError
 from train.evaluation.evaluate_run import evaluate_run
 from train.runs.folder import RunFolder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 

@@ -17,8 +17,8 @@ from train.errors import StoppedError, UsageError
 from train.model.recogniser import plain
 from train.records.reading.reader import RecordReader
 from train.runs.folder import RunFolder
-from train.training.augmented import write_augmented
-from train.training.dry_run import dry_run, dry_run_lines
+from train.training.dry_run.augmentation_picture import write_augmented
+from train.training.dry_run.dry_run import dry_run, dry_run_lines
 from train.training.job import Job
 
 CHANGES = {

@@ -29,7 +29,7 @@ from train.input.open_source import open_source
 from train.predict.config import PredictConfig
 from train.predict.pipeline import predict_images
 from train.runs.folder import RunFolder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 SPLIT = (("train", 0.6), ("validation", 0.4))
 
@@ -129,7 +129,7 @@ def test_another_dataset_in_the_place_of_the_runs_own(place, verb, remedy):
 
 MODULES = [
     ("evaluate", "train.evaluation.evaluate_run"),
-    ("predict", "train.predict.split_records"),
+    ("predict", "train.predict.sources.split_records"),
     ("export", "train.export.parity"),
 ]
 
@@ -209,8 +209,8 @@ def test_a_resume_reads_the_dataset_that_it_compared(place, monkeypatch):
 
     found: set[int] = set()
     complete_options(place)
-    monkeypatch.setattr("train.training.resume._newest", replace_then_find_none)
-    monkeypatch.setattr("train.training.resume.Job.open", look)
+    monkeypatch.setattr("train.training.resuming.resume._newest", replace_then_find_none)
+    monkeypatch.setattr("train.training.resuming.resume.Job.open", look)
     with pytest.raises(OpenedError):
         resume_training(str(place.path / "run"), {})
     assert found == rows(place.path / "original", "validation")

@@ -13,7 +13,7 @@ from ranks import Ranks, compiled, train_alone, train_together
 from resume_cases import FLAGS, assert_same, content, history, newest, words_of
 
 from train.hosts.solo import Team
-from train.training import follow
+from train.training.resuming import follow
 
 NARROW = {**FLAGS, "epochs": 2}
 LAST = 22  # step of two epochs

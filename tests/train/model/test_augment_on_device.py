@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax_cases import on_jax
 
-from train.model.augmentation import augment_on_device, augmented
-from train.model.philox import _product
+from train.model.device_augmentation.augment import augment_on_device, augmented
+from train.model.device_augmentation.philox import _product
 from train.records.augment import augment
 from train.records.changes import DEFAULT, STRENGTHS, Strength, draw_changes
 from train.records.draws import Draws
@@ -92,7 +92,7 @@ import re
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from train.model.augmentation import augment_on_device
+from train.model.device_augmentation.augment import augment_on_device
 from train.records.augment import augment
 from train.records.changes import STRENGTHS, draw_changes
 from train.records.draws import Draws

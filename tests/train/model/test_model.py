@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from convert.plan.output_names import name_problem
+from convert.plan.labels.output_names import name_problem
 from train.config import ModelName
 from train.model.loss import SparseCrossentropy
 from train.model.metrics import exact_match

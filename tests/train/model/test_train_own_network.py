@@ -126,7 +126,7 @@ def test_a_network_that_does_not_fit_is_refused(name, message, tiny_dataset, tmp
 
 
 def test_a_resume_imports_no_module_that_is_not_named_again(tiny_dataset, tmp_path):
-    from train.training.resume import resume_training
+    from train.training.resuming.resume import resume_training
 
     learn(tiny_dataset, tmp_path / "run", model="tests_own:build")
     with pytest.raises(ShardfeedError) as refused:

@@ -195,7 +195,7 @@ def test_an_image_beyond_memory_is_a_row(untrained_run, sources, tmp_path, monke
     def render(*_):
         raise MemoryError
 
-    monkeypatch.setattr("train.predict.image_files.render", render)
+    monkeypatch.setattr("train.predict.sources.image_files.render", render)
     _, rows = predict(untrained_run, tmp_path, images=(sources[0],), format="jsonl")
     assert rows[0]["error"] == "too_large: it does not fit in memory"
     assert (rows[0]["text"], rows[0]["confidence"], rows[0]["characters"]) == (None, None, [])

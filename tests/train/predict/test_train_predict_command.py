@@ -13,9 +13,9 @@ from train_cases import run_main
 
 from train.errors import RecordError, UsageError
 from train.predict.config import PredictConfig
-from train.predict.inputs import Sample
 from train.predict.pipeline import predict_images
 from train.predict.prefetch import ready_batches
+from train.predict.sources.inputs import Sample
 
 
 def test_order_is_kept_whatever_thread_is_slow():

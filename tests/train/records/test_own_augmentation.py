@@ -19,7 +19,7 @@ from train.records.draws import Draws
 from train.runs.checkpoints.checkpoint import content_digest
 from train.runs.folder import RunFolder
 from train.training.job import Job
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 OWN = """
 import numpy as np

@@ -15,7 +15,7 @@ from convert.dataset.read import read_dataset
 from convert.images.formats.png.fast_decoder import plain_size
 from train import load_numpy
 from train.errors import UsageError
-from train.predict.image_files import FileInputs, raw_options
+from train.predict.sources.image_files import FileInputs, raw_options
 from train.records.reading.encoded import EncodedReader
 
 WRONG = {

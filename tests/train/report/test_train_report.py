@@ -30,7 +30,7 @@ from train.report.content import read_validation
 from train.report.page import page
 from train.report.write import write_report
 from train.runs.folder import RunFolder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 NO_VALIDATION = "This run had no validation split, so nothing here says how well it reads images"
 OVERFIT = "With --overfit the records to validate on are those it was trained on"

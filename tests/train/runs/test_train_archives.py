@@ -21,7 +21,7 @@ from convert.dataset.read import read_dataset
 from train.errors import CheckpointError, FormatError
 from train.evaluation.seen_images import seen_digests
 from train.model.variables import require_state
-from train.runs.archives import (
+from train.runs.files.archives import (
     read_array,
     read_arrays,
     read_headers,
@@ -237,7 +237,7 @@ def test_what_a_run_left_out_it_has_not_seen(tiny_dataset, tmp_path):
 def test_the_process_of_a_vast_claim_stays_small(tmp_path):
     path = packed(tmp_path / "x.npz", {"a.npy": npy((1 << 32,))})
     program = (
-        "import resource, sys; from train.runs.archives import read_arrays\n"
+        "import resource, sys; from train.runs.files.archives import read_arrays\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
         "try: read_arrays(open(sys.argv[1], 'rb'))\n"
         "except Exception as error: print(error)"

@@ -22,7 +22,7 @@ from train.evaluation.evaluate_run import evaluate_run
 from train.runs.open import read_run, working_folder
 from train.runs.remote import transfer
 from train.training import losses
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")

@@ -14,15 +14,15 @@ from train_cases import BASE, learn
 
 from train.config import TrainConfig
 from train.errors import UsageError
-from train.input import device_augmentation
-from train.input.device_augmentation import fed_batches
+from train.input import augmentation_place
+from train.input.augmentation_place import fed_batches
 from train.input.numpy_dataset import NumpyDataset
 from train.input.open_source import open_source
 from train.input.tf_dataset import as_tf_dataset
-from train.model.augmentation import augment_on_device
+from train.model.device_augmentation.augment import augment_on_device
 from train.records.changes import STRENGTHS
 from train.training.job import Job
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import _opening
 
 
@@ -45,7 +45,7 @@ def source_of(dataset, augment="strong", **options):
 def test_where_images_are_changed(
     augment, augment_on, accelerator, on_device, tiny_dataset, monkeypatch
 ):
-    monkeypatch.setattr(device_augmentation, "on_accelerator", lambda: accelerator)
+    monkeypatch.setattr(augmentation_place, "on_accelerator", lambda: accelerator)
     function = (lambda images, draws: images) if augment == "tests:f" else augment
     fed = fed_batches(source_of(tiny_dataset, function), augment, augment_on)
     assert (fed.device_strength is not None) == on_device
@@ -73,7 +73,7 @@ def test_a_run_that_moves_to_a_device_ends_as_one_that_did_not(
     whole_run, tiny_dataset, tmp_path, monkeypatch
 ):
     run, on_device = tmp_path / "run", Mock(wraps=augment_on_device)
-    monkeypatch.setattr("train.model.augmentation.augment_on_device", on_device)
+    monkeypatch.setattr("train.model.device_augmentation.augment.augment_on_device", on_device)
     learn(tiny_dataset, run, **FLAGS, augment="default", target="character_accuracy=0.0001")
     assert not on_device.called
     resume_training(str(run), {"augment_on": "device", "target": "exact=1"})

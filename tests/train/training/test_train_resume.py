@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from resume_cases import FLAGS, STEPS, assert_same, content, words_of
 
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 
 SCRIPT = f"""
 import sys

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from train.errors import CheckpointError, MismatchError, ShardfeedError
-from train.runs.archives import ArrayHeader
 from train.runs.checkpoints.checkpoint import Checkpoint
-from train.training.resume import resume_training
+from train.runs.files.archives import ArrayHeader
+from train.training.resuming.resume import resume_training
 
 
 @pytest.fixture

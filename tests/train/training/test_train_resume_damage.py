@@ -26,7 +26,7 @@ from resume_cases import (
 from train.errors import StoppedError, TryAgainError
 from train.runs import folder
 from train.runs.events import EventFile
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")

@@ -24,7 +24,7 @@ from train.errors import (
 )
 from train.runs.environment import differences, environment
 from train.runs.folder import RunFolder
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 ALLOWED = (

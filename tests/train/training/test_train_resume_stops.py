@@ -15,7 +15,7 @@ from resume_cases import assert_same, at_step, config, content, newest, resumed,
 from train.errors import StoppedError
 from train.evaluation import evaluate
 from train.training.callbacks import progress
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 pytestmark = pytest.mark.usefixtures("cached_model", "counting_clock")

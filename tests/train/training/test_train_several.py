@@ -22,7 +22,7 @@ from train.runs.dataset_identity import dataset_of
 from train.runs.folder import REPORT, RunFolder
 from train.runs.history import Journal
 from train.training.job import Job
-from train.training.resume import resume_training
+from train.training.resuming.resume import resume_training
 from train.training.start import train_model
 
 

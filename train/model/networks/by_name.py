@@ -8,7 +8,7 @@ from typing import Any, get_args
 import keras
 from keras import layers
 
-from convert.plan.output_names import name_problem
+from convert.plan.labels.output_names import name_problem
 from train.config import ModelName
 from train.model.networks.cnn import cnn
 from train.model.networks.column_reader import columns_of, read

@@ -25,10 +25,8 @@ from convert.storage.places import sha256_file
 from convert.storage.regular_files import open_regular
 from train.errors import CheckpointError
 from train.memory import available_bytes
-from train.runs.archives import ArrayHeader, read_arrays, read_headers
-from train.runs.folder import MODELS
-from train.runs.history import Journal, Row
-from train.runs.stored_files import (
+from train.runs.files.archives import ArrayHeader, read_arrays, read_headers
+from train.runs.files.json_csv import (
     fits,
     is_number,
     is_text,
@@ -37,6 +35,8 @@ from train.runs.stored_files import (
     quoted,
     rows_problem,
 )
+from train.runs.folder import MODELS
+from train.runs.history import Journal, Row
 
 CHECKPOINT, STATE = "checkpoint.json", "state.npz"
 

@@ -17,7 +17,7 @@ from train.runs.log import RunLog
 from train.training.alike import OF_HOSTS, require_alike, require_equal
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
-from train.training.resumed_options import require_named
+from train.training.resuming.resumed_options import require_named
 from train.training.start import train_and_report
 
 

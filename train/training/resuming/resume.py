@@ -27,10 +27,10 @@ from train.runs.log import RunLog
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
 from train.training.alike import require_alike
-from train.training.follow import follow_resumed, start_devices, tell_others
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
-from train.training.resumed_options import require_named, require_unedited, resumed_config
+from train.training.resuming.follow import follow_resumed, start_devices, tell_others
+from train.training.resuming.resumed_options import require_named, require_unedited, resumed_config
 from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]

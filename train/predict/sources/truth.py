@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from convert.dataset.info import DatasetInfo
-from convert.plan.label_text import normal_text
+from convert.plan.labels.text import normal_text
 from convert.plan.manifest import Manifest
-from train.predict.inputs import Truth
+from train.predict.sources.inputs import Truth
 from train.records.texts import text_of
 
 

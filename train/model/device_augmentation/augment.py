@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from train.model.philox import add, philox
+from train.model.device_augmentation.philox import add, philox
 from train.records.changes import GAIN_BITS, STREAM, Changes, fraction_bits
 from train.records.draws import BLOCK_WORDS, NOISE
 

@@ -34,7 +34,7 @@ NUM_QUICK = 4
 
 def fuzz(folder: Path, what: str, first: int, last: int) -> subprocess.CompletedProcess[str]:
     folder.mkdir()
-    script = Path(__file__).parents[1].joinpath("support", "fuzz", "fuzz_run.py")
+    script = Path(__file__).parents[2].joinpath("support", "fuzz", "fuzz_run.py")
     return subprocess.run(
         [sys.executable, script, what, str(first), str(last), folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -21,8 +21,8 @@ from convert.plan.download import load_manifest, recorded_manifest_options
 from convert.plan.manifest import BOX_COLUMNS, Manifest
 from convert.storage.places import absolute
 from train.errors import ImageError, UsageError
-from train.predict.inputs import Bytes, Piece, Sample, attempt, spans
-from train.predict.truth import TruthFinder
+from train.predict.sources.inputs import Bytes, Piece, Sample, attempt, spans
+from train.predict.sources.truth import TruthFinder
 
 _NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from convert.config import ConvertConfig
 from convert.errors import UsageError
+from convert.plan.labels.vocabulary import BLANK
 from convert.plan.rejected_rows import Problems
 from convert.plan.spooled import blocks
-from convert.plan.vocabulary import BLANK
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
 from train.model.recogniser import inference_network, num_parameters
-from train.training.augmented import picture_path, write_augmented
+from train.training.dry_run.augmentation_picture import picture_path, write_augmented
 from train.training.job import Job
 from train.training.meter import memory_bytes
 from train.training.old_weights import with_weights

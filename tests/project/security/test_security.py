@@ -33,7 +33,7 @@ from train.input.open_source import open_source
 from train.runs.folder import BEST, FILES, RunFolder
 from train.runs.trained import open_trained
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TESTS = ("test_security.py", "test_security_limits.py")
 
 
@@ -237,7 +237,7 @@ def test_a_file_of_weights(tmp_path: Path) -> None:
 
 def test_a_module_that_a_run_names(tiny_dataset: Path, tmp_path: Path, monkeypatch) -> None:
     """A `module:function` that a run's `config.json` names is imported only if you repeat it."""
-    from train.training.resume import resume_training
+    from train.training.resuming.resume import resume_training
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.py").write_text("import os\nos.mkdir('ran')\n")

@@ -12,13 +12,19 @@ from convert.config import ConvertConfig
 from convert.dataset.info import TEXT_VOCABULARY
 from convert.errors import UsageError
 from convert.plan.dialects.roles import no_labels
-from convert.plan.label_columns import LabelColumns, TextLabels, label_columns, split_texts
-from convert.plan.label_text import Changed, normal_text
+from convert.plan.labels.columns import LabelColumns, TextLabels, label_columns, split_texts
+from convert.plan.labels.output_names import check_output_names
+from convert.plan.labels.text import Changed, normal_text
+from convert.plan.labels.vocabulary import (
+    BLANK,
+    Vocabularies,
+    build_vocabularies,
+    encode_labels,
+    grown,
+)
 from convert.plan.manifest import BOX_COLUMNS, Manifest
-from convert.plan.output_names import check_output_names
 from convert.plan.rejected_rows import Problems
 from convert.plan.spooled import blocks, empty_array
-from convert.plan.vocabulary import BLANK, Vocabularies, build_vocabularies, encode_labels, grown
 
 if TYPE_CHECKING:
     import pyarrow as pa

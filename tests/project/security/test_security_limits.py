@@ -34,7 +34,7 @@ from train.runs.dataset_identity import dataset_of
 from train.runs.folder import RunFolder
 from train.runs.log import RunLog
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EVIL = "\x1b]0;title\x07\r\n\x9b2J\u202e\u2066"
 
 
@@ -71,7 +71,7 @@ def test_outputs(tmp_path: Path, tiny_dataset: Path) -> None:
     """A file that is not ours is replaced only with `--overwrite`, and an input is never
     replaced."""
     from train.predict.config import PredictConfig
-    from train.predict.output import check_output
+    from train.predict.output_file import check_output
     from train.runs.folder import RunFolder
 
     (tmp_path / "run/audit/fold-1-of-2").mkdir(parents=True)

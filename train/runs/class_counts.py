@@ -11,8 +11,8 @@ import numpy as np
 from convert.storage.local import write_file
 from train.errors import FormatError
 from train.records.class_counts import ClassCounts
+from train.runs.files.json_csv import is_whole, load_json, quoted
 from train.runs.folder import CLASS_COUNTS, RunFolder
-from train.runs.stored_files import is_whole, load_json, quoted
 
 
 def write_class_counts(run: RunFolder, counts: ClassCounts) -> None:

@@ -20,7 +20,7 @@ from convert.storage.places import is_remote, real_place
 from convert.storage.regular_files import open_regular
 from train.errors import UsageError
 from train.predict.config import PredictConfig
-from train.predict.paths import STDIN
+from train.predict.sources.paths import STDIN
 from train.runs.folder import RunFolder
 from train.runs.protected_files import require_no_input
 

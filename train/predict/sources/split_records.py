@@ -13,7 +13,7 @@ from train.errors import RecordError
 from train.evaluation.evaluate_run import choose_split, require_fit
 from train.input.image_paths import source_column
 from train.input.open_source import open_source
-from train.predict.inputs import Piece, Sample, Truth, spans
+from train.predict.sources.inputs import Piece, Sample, Truth, spans
 from train.records.texts import text_of
 
 

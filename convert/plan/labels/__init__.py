@@ -1,0 +1,1 @@
+"""Labels: from the manifest's columns to class indices."""

@@ -1,0 +1,1 @@
+"""Augmentation on the accelerator that trains: the same bytes as on the host."""

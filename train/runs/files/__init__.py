@@ -1,0 +1,1 @@
+"""A run's files: what they claim is checked before it is believed."""
