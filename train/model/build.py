@@ -153,28 +153,13 @@ def _losses(
     return losses
 
 
-def schedule(
-    config: TrainConfig, steps_per_epoch: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns the learning rate as a function of the steps that are done."""
-    import keras
-
-    steps = config.epochs * steps_per_epoch
-    warmup = int(steps * config.warmup)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-
-
 def _optimizer(
     config: TrainConfig, steps_per_epoch: int, *, scaled: bool
 ) -> keras.optimizers.Optimizer:
     """Returns AdamW with that schedule; float16 needs its gradients scaled."""
     import keras
 
+    from train.model.learning_rate import schedule
     from train.model.optimizer import MeasuredAdamW
 
     several = config.gradient_accumulation > 1

@@ -35,7 +35,7 @@ class Session:
         run: Where to.
         position: Where an earlier session stood. None: there was none.
         journal: What the run has come to.
-        learning_rate: Returns that of a step.
+        learning_rate: Returns that of a step, by the steps before it.
         meter: Measures the training, and knows the step.
         events: The file for TensorBoard.
         say: Prints a line that stays.
@@ -51,7 +51,7 @@ class Session:
     run: RunFolder
     position: Position | None
     journal: Journal
-    learning_rate: Callable[[int], Any]
+    learning_rate: Callable[[int], float]
     meter: EpochMeter
     events: EventFile
     say: Callable[[str], None]

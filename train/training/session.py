@@ -14,7 +14,7 @@ from train.hosts.solo import Arrays, Team
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
-from train.model.build import schedule
+from train.model.learning_rate import learning_rates
 from train.model.variables import METRICS, WEIGHTS, write_state
 from train.records.reading.reader import RecordReader
 from train.runs.checkpoints.checkpoint import Checkpoint
@@ -75,7 +75,7 @@ def train_session(
         run=run,
         position=position,
         journal=position.journal if position else Journal(),
-        learning_rate=schedule(job.config, job.training.num_steps),
+        learning_rate=learning_rates(job.config, job.training.num_steps),
         meter=EpochMeter(InputClock(), job.config.batch_size),
         events=events,
         say=say,

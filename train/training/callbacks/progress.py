@@ -67,7 +67,7 @@ class ProgressLine:
 
     def _now(self, logs: Logs) -> dict[str, str]:
         meter = self._meter
-        rate = float(self._session.learning_rate(meter.total_steps))
+        rate = self._session.learning_rate(meter.total_steps)
         return {
             "loss": f"loss {float(logs['loss']):.4f}",
             "characters": f"characters {float(logs['character_accuracy']):.1%}",

@@ -126,7 +126,7 @@ class RunRecorder:
         return {
             "epoch": epoch + 1,
             "step": meter.total_steps,
-            "learning_rate": float(self._session.learning_rate(meter.total_steps)),
+            "learning_rate": self._session.learning_rate(meter.total_steps),
             "loss": float(logs["loss"]),
             "character_accuracy": float(logs["character_accuracy"]),
             "exact": float(logs["exact"]),

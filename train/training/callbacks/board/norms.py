@@ -25,28 +25,37 @@ class GradientNorms:
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         self._noted = getattr(optimizer, "gradient_norms", None)
         self._steps: list[Floats] = []
+        self._unread: list[Any] = []
         # Amid an epoch of JAX variables are elsewhere, and to fetch them all would take long.
         self._at_each_step = self._noted is not None and keras.backend.backend() != "jax"
 
-    def on_step(self) -> float | None:
-        """Takes the norms of a step.
+    def on_step(self) -> None:
+        """Notes the norms of a step, still on the device; amid an epoch of JAX nothing."""
+        if self._at_each_step:
+            self._unread.append(keras.ops.convert_to_tensor(self._noted))
+
+    def read(self) -> float | None:
+        """Reads what `on_step` noted; waits for the newest.
 
         Returns:
-            The norm of the whole gradient; None amid an epoch of JAX.
+            The norm of the last step's whole gradient; None if none was noted.
         """
-        return self._take() if self._at_each_step else None
+        unread, self._unread = self._unread, []
+        self._steps += [np.array(keras.ops.convert_to_numpy(norms)) for norms in unread]
+        return float(np.linalg.norm(self._steps[-1])) if unread else None
 
     def on_epoch_end(self) -> float | None:
-        """Takes the norms of an epoch's last step, unless `on_step` did.
+        """Reads the norms of an epoch's last step, unless `on_step` noted them.
 
         An epoch that is resumed after its last step has them too: they are in the checkpoint.
 
         Returns:
-            The norm of the whole gradient; None if `on_step` has told it.
+            The norm of the whole gradient; None if `read` has told it.
         """
         if self._noted is None or self._steps:
             return None
-        norm = self._take()
+        self._unread = [self._noted]
+        norm = self.read()
         return None if self._at_each_step else norm
 
     def histograms(self) -> Iterator[Any]:
@@ -54,7 +63,3 @@ class GradientNorms:
         if self._steps:
             for variable, norms in zip(self._variables, np.stack(self._steps, axis=1), strict=True):
                 yield histogram(f"{WEIGHTS}_gradient_norms/{variable.path}", norms)
-
-    def _take(self) -> float:
-        self._steps.append(np.array(keras.ops.convert_to_numpy(self._noted)))
-        return float(np.linalg.norm(self._steps[-1]))

@@ -62,11 +62,11 @@ class Board:
 
     def on_train_batch_end(self, logs: Logs) -> None:
         """Adds points to the curves of training, each ten steps and at an epoch's last."""
-        norm = self._norms.on_step()
+        self._norms.on_step()
         step = self._session.meter.total_steps  # not the optimizer's: JAX would have to fetch it
         if step % _CURVE_STEPS and self._session.meter.steps < self._session.job.training.num_steps:
             return
-        values = training_curves(logs, float(self._session.learning_rate(step)), norm)
+        values = training_curves(logs, self._session.learning_rate(step), self._norms.read())
         self._add_scalars({**values, **self._pace.take()}, step)
 
     def on_epoch_end(self, evaluation: Evaluation | None) -> None:
