@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from convert.errors import UsageError
+from convert.errors import UsageError, require
 
 Alpha = Literal["drop", "black", "white"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -134,34 +134,31 @@ class ConvertConfig:
         self._check_pixels()
         self._check_labels()
         self._check_split()
-        _require(
+        require(
             re.fullmatch(r"[a-z][a-z0-9_]*", self.name) is not None,
             f"--name must be a lower-case letter, then letters, digits or _, got {self.name!r}.",
         )
-        _require(0 <= self.seed < 1 << 63, f"--seed must be in [0, 2**63), got {self.seed}.")
+        require(0 <= self.seed < 1 << 63, f"--seed must be in [0, 2**63), got {self.seed}.")
         for flag, number in (
             ("--shard-bytes", self.shard_bytes),
             ("--workers", self.workers),
             ("--max-pixels", self.max_pixels),
             ("--text-length", self.text_length),
         ):
-            _require(number is None or number >= 1, f"{flag} must be at least 1, got {number}.")
-        _require(
+            require(number is None or number >= 1, f"{flag} must be at least 1, got {number}.")
+        require(
             0 <= self.max_bad_fraction <= 1,
             f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
         )
-        _require(
-            self.engine in get_args(EngineName),
-            f"--engine must be one of {', '.join(get_args(EngineName))}, got {self.engine!r}.",
-        )
+        require(self.engine in get_args(EngineName), f"--engine cannot be {self.engine!r}.")
         of_engines = ("--master", self.master, "spark"), ("--workers", self.workers, "local")
         for flag, value, engine in of_engines:
-            _require(
+            require(
                 value is None or self.engine == engine,
                 f"{flag} needs --engine {engine}, got --engine {self.engine}.",
             )
-        _require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
-        _require(
+        require(self.order in get_args(RowOrder), f"--order cannot be {self.order!r}.")
+        require(
             not (self.overwrite and self.retry_quarantined),
             "--overwrite and --retry-quarantined exclude each other: the first redoes all rows.",
         )
@@ -170,29 +167,29 @@ class ConvertConfig:
         if self.crop is not None:
             left, top, right, bottom = self.crop
             inside = self.pad_crop or (left >= 0 and top >= 0)
-            _require(
+            require(
                 left < right and top < bottom and inside,
                 f"--crop must be L T R B with 0 <= L < R and 0 <= T < B, got {_words(self.crop)}.",
             )
-        _require(
+        require(
             self.crop is not None or self.size is not None,
             "--size W H is needed when there is no --crop: all records have one size.",
         )
         if self.size is not None:
-            _require(
+            require(
                 min(self.size) >= 1 and self.size[0] * self.size[1] <= 1 << 24,
                 f"--size must be at least 1x1 and at most 2**24 pixels, got {_words(self.size)}.",
             )
-        _require(self.channels in (1, 3), f"--channels must be 1 or 3, got {self.channels}.")
-        _require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
-        _require(self.fit in get_args(Fit), f"--fit cannot be {self.fit!r}.")
-        _require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
-        _require(self.encoding in get_args(Encoding), f"--encoding cannot be {self.encoding!r}.")
-        _require(
+        require(self.channels in (1, 3), f"--channels must be 1 or 3, got {self.channels}.")
+        require(self.alpha in get_args(Alpha), f"--alpha cannot be {self.alpha!r}.")
+        require(self.fit in get_args(Fit), f"--fit cannot be {self.fit!r}.")
+        require(self.resample in get_args(Resample), f"--resample cannot be {self.resample!r}.")
+        require(self.encoding in get_args(Encoding), f"--encoding cannot be {self.encoding!r}.")
+        require(
             self.quality is None or self.encoding == "jpeg",
             "--quality needs --encoding jpeg: the other encodings lose nothing.",
         )
-        _require(
+        require(
             self.quality is None or 1 <= self.quality <= 100,
             f"--quality must be in [1, 100], got {self.quality}.",
         )
@@ -205,34 +202,34 @@ class ConvertConfig:
                 ("--manifest-encoding", self.manifest_encoding),
                 ("--path-column", self.path_column),
             ):
-                _require(value is None, f"{flag} is for label files, and --from-names reads none.")
-        _require(
+                require(value is None, f"{flag} is for label files, and --from-names reads none.")
+        require(
             not (self.label_columns and self.text_column),
             "--label-columns and --text-column exclude each other: give one of them.",
         )
-        _require(
+        require(
             len(set(self.label_columns)) == len(self.label_columns),
             f"--label-columns names a column twice: {','.join(self.label_columns)}.",
         )
         for flag, given in (("--text-length", self.text_length), ("--pad-label", self.pad_label)):
-            _require(
+            require(
                 not (given and self.label_columns),
                 f"{flag} needs --text-column: label columns have no length.",
             )
-        _require(
+        require(
             not self.labels_are_indices or bool(self.vocabulary),
             "--labels-are-indices needs --vocabulary FILE: indices mean nothing without classes.",
         )
-        _require(
+        require(
             not self.add_classes or (bool(self.vocabulary) and not self.labels_are_indices),
             "--add-classes needs --vocabulary DATASET, and labels that are classes, not indices.",
         )
-        _require(
+        require(
             not (self.labels_are_indices and self.corrections),
             "--corrections names classes and --labels-are-indices says that labels are none: "
             "correct the manifest itself.",
         )
-        _require(
+        require(
             not (self.labels_are_indices and self.text_column),
             "--labels-are-indices needs --label-columns: a text is made of classes.",
         )
@@ -244,12 +241,12 @@ class ConvertConfig:
             raise UsageError(
                 f"--from-names is no regular expression: {error}, got {expression!r}."
             ) from error
-        _require(
+        require(
             pattern.groups >= 1,
             "--from-names needs a group in round brackets around the label, "
             f"as in '([a-z0-9]+)\\.png', got {expression!r}.",
         )
-        _require(
+        require(
             pattern.groups == 1 or bool(pattern.groupindex),
             f"--from-names has {pattern.groups} groups, and only one can be the label: write "
             "(?:...) for groups that are no labels, or names such as (?P<y0>...) and "
@@ -258,16 +255,16 @@ class ConvertConfig:
 
     def _check_split(self) -> None:
         names = [name for name, _ in self.split]
-        _require(
+        require(
             not (self.split and self.split_column),
             "--split and --split-column exclude each other: give one of them.",
         )
-        _require(
+        require(
             set(names) <= set(SPLITS) and len(set(names)) == len(names),
             f"--split takes each of {', '.join(SPLITS)} at most once, got {', '.join(names)}.",
         )
         shares = [share for _, share in self.split or DEFAULT_SPLIT]
-        _require(
+        require(
             all(0 < share <= 1 for share in shares) and abs(sum(shares) - 1) < 1e-6,
             f"--split shares must be above 0 and add up to 1, got {_words(shares)}.",
         )
@@ -294,12 +291,6 @@ class ConvertConfig:
 def usable_cores() -> int:
     """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _require(condition: bool, message: str) -> None:
-    """Raises `UsageError` with a message unless a condition holds."""
-    if not condition:
-        raise UsageError(message)
 
 
 def _words(numbers: tuple[float, ...] | list[float]) -> str:

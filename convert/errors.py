@@ -75,6 +75,12 @@ class UsageError(ShardfeedError, ValueError):
     exit_code = 2
 
 
+def require(condition: bool, message: str) -> None:
+    """Raises `UsageError` with a message unless a condition holds."""
+    if not condition:
+        raise UsageError(message)
+
+
 class TryAgainError(ShardfeedError):
     """Something outside failed that may pass: a full disk, an I/O error, a dead process."""
 

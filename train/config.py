@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from train.errors import UsageError
+from convert.errors import require
 
 Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
@@ -180,9 +180,9 @@ class TrainConfig:
             ("--keep-checkpoints", self.keep_checkpoints),
             ("--cache-bytes", 1 if self.cache_bytes is None else self.cache_bytes),
         ):
-            _require(value >= 1, f"{flag} must be at least 1, got {value}.")
+            require(value >= 1, f"{flag} must be at least 1, got {value}.")
         # Keras takes seeds of 32 bits.
-        _require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
+        require(0 <= self.seed < 1 << 32, f"--seed must be in [0, 2**32), got {self.seed}.")
 
     def _check_numbers(self) -> None:
         minutes = 1.0 if self.max_minutes is None else self.max_minutes
@@ -203,19 +203,19 @@ class TrainConfig:
                 "0 or more",
             ),
         ):
-            _require(holds, f"{flag} must be {expected}, got {value:g}.")
+            require(holds, f"{flag} must be {expected}, got {value:g}.")
 
     def _check_shares(self) -> None:
         if self.shares is None:
             return
         count = len(self.datasets)
-        _require(count > 1, "--shares needs several datasets: `train A B --shares 3,1`.")
-        _require(
+        require(count > 1, "--shares needs several datasets: `train A B --shares 3,1`.")
+        require(
             len(self.shares) == count and all(0 < share < math.inf for share in self.shares),
             f"--shares must be {count} numbers above 0, one for each dataset, got "
             f"{','.join(f'{share:g}' for share in self.shares)}.",
         )
-        _require(self.overfit is None, "--shares and --overfit exclude each other.")
+        require(self.overfit is None, "--shares and --overfit exclude each other.")
 
     def _check_choices(self) -> None:
         for flag, choice, choices in (
@@ -225,11 +225,11 @@ class TrainConfig:
             ("--verify-records", self.verify_records, VerifyRecords),
             ("--on-bad-record", self.on_bad_record, OnBadRecord),
         ):
-            _require(
+            require(
                 choice in get_args(choices),
                 f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
             )
-        _require(
+        require(
             self.overfit is None or self.leave_out is None,
             "--overfit and --leave-out exclude each other: the first trains on a few records only.",
         )
@@ -237,12 +237,12 @@ class TrainConfig:
             ("--model", self.model, ModelName),
             ("--augment", self.augment, Augmentation),
         ):
-            _require(
+            require(
                 name in get_args(kind) or is_custom(name),
                 f"{flag} must be one of {', '.join(get_args(kind))}, or module:function, "
                 f"got {name!r}.",
             )
-        _require(
+        require(
             self.augment_on != "device" or not is_custom(self.augment),
             f"--augment-on device: {self.augment} is a function of your own, which only the host "
             "can call. Use --augment-on host, or one of the strengths "
@@ -273,7 +273,7 @@ def parse_target(target: str) -> tuple[str, float]:
         share = float(value)
     except ValueError:
         share = math.nan
-    _require(
+    require(
         name in TARGETS and 0 < share <= 1,
         f"--target must be {' or '.join(f'{known}=SHARE' for known in TARGETS)} with a share in "
         f"(0, 1], got {target!r}.",
@@ -289,14 +289,8 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     part = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     number, count = map(int, part.groups()) if part else (0, 0)
-    _require(
+    require(
         1 <= number <= count >= 2,
         f"--leave-out must be K/N with 1 <= K <= N and N at least 2, such as 1/3, got {text!r}.",
     )
     return number - 1, count
-
-
-def _require(condition: bool, message: str) -> None:
-    """Raises `UsageError` with a message unless a condition holds."""
-    if not condition:
-        raise UsageError(message)

@@ -29,7 +29,7 @@ from convert.errors import ShardfeedError
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
 from convert.write.shard import ShardJob
-from convert.write.staging import library_versions
+from convert.write.staging_key import library_versions
 from convert.write.summary import Progress, ShardSummary
 
 if TYPE_CHECKING:

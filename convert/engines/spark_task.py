@@ -25,7 +25,8 @@ from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
 from convert.write.shard import ShardJob
-from convert.write.staging import is_intact, library_versions
+from convert.write.staging import is_intact
+from convert.write.staging_key import library_versions
 from convert.write.summary import Progress, ShardSummary
 
 

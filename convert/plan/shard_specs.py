@@ -16,7 +16,8 @@ import numpy as np
 from convert.config import Box, ConvertConfig
 from convert.dataset.info import FORMAT_VERSION, shard_file
 from convert.dataset.record import RecordLayout
-from convert.plan.corrections import Corrected, Corrections, correct_in_turn, rounds_to_json
+from convert.plan.corrected_labels import Corrected, correct_in_turn
+from convert.plan.corrections import Corrections, rounds_to_json
 from convert.plan.labels.columns import is_empty
 from convert.plan.labels.read import label_column_names, read_boxes, read_labels
 from convert.plan.labels.text import Changed

@@ -18,7 +18,8 @@ from convert.storage.places import absolute, filesystem_of, is_remote, sha256_fi
 from convert.write.commit import replaced_folders
 from convert.write.inputs import open_manifest
 from convert.write.source_note import is_of_root
-from convert.write.staging import Staging, staging_key
+from convert.write.staging import Staging
+from convert.write.staging_key import staging_key
 
 _LONGEST_NAME = 255 - len("..staging-0123456789abcdef")
 """Bytes of a dataset's name: Linux allows 255, and the staging folder beside it adds some."""

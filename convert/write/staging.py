@@ -12,7 +12,6 @@ so a resume never mixes bytes of different origin.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -34,12 +33,9 @@ from convert.dataset.info import (
 from convert.dataset.path_table import FileDigest, write_source_paths
 from convert.dataset.tfds import DATASET_INFO_JSON, FEATURES_JSON, dataset_info_json, features_json
 from convert.errors import FormatError, TryAgainError
-from convert.images.formats.jpeg.decoder import JPEG_DECODER_VERSION
-from convert.images.formats.png.fast_decoder import DECODER_VERSION
 from convert.storage.local import PART
-from convert.storage.places import absolute, filesystem_of, is_remote, read_text, sha256_file
+from convert.storage.places import absolute, filesystem_of, read_text, sha256_file
 from convert.storage.regular_files import file_kind
-from convert.version import __version__
 from convert.write.commit import put_in_place
 from convert.write.shard import (
     ATTEMPTS,
@@ -271,27 +267,6 @@ class Staging:
                 f"{os.path.join(self.dataset, missing[0])}: gone, or changed by another process. "
                 "Run the same command again."
             )
-
-
-def staging_key(plan_id: str, root: str) -> str:
-    """Returns the digest that names a staging folder.
-
-    Args:
-        plan_id: The plan's digest.
-        root: Folder of the sources. Not part of the plan, which is the same on every machine.
-    """
-    where = root if is_remote(root) else os.path.realpath(root)
-    content = json.dumps([plan_id, where, library_versions()])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def library_versions() -> list[str | None]:
-    """Returns the versions of all that makes the pixels: where they are equal, the bytes are."""
-    from PIL import features
-
-    versions = [__version__, features.version("pil"), features.version("jpg")]
-    versions += [features.version("zlib"), features.version("webp"), features.version("libtiff")]
-    return [*versions, DECODER_VERSION, JPEG_DECODER_VERSION]
 
 
 def is_intact(folder: str, shard: Shard) -> bool:

@@ -42,9 +42,9 @@ from convert.storage.regular_files import open_regular
 from train.config import is_custom
 from train.errors import FormatError, TryAgainError
 from train.runs.environment import environment
-from train.runs.files.archives import require_real_model
 from train.runs.files.json_csv import read_environment, read_history, read_options
 from train.runs.files.kinds import require_own, require_plain
+from train.runs.files.network import load_network
 from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder, no_run
 
 if TYPE_CHECKING:
@@ -288,27 +288,3 @@ class RunFolder:
             FormatError: It is damaged.
         """
         return read_history(self.file(HISTORY), self.shown(HISTORY))
-
-
-def load_network(path: str, shown: str, remedy: str) -> keras.Model:
-    """Loads a `.keras` file; runs no code that may be in it.
-
-    Args:
-        path: The file.
-        shown: What the user calls it.
-        remedy: What to do if it is none.
-
-    Raises:
-        FormatError: It is missing or damaged.
-    """
-    # The public function takes a path only, which may lead to another file by then.
-    from keras.src.saving.saving_lib import load_model
-
-    try:
-        with open(path, "rb", opener=open_regular) as file:
-            require_real_model(file)
-            return load_model(file, compile=False, safe_mode=True)
-    except FileNotFoundError as error:
-        raise FormatError(f"{shown}: no such file. {remedy}") from error
-    except Exception as error:
-        raise FormatError(f"{shown}: cannot be loaded as a model. {remedy}") from error

@@ -15,7 +15,8 @@ from convert.dataset.read import read_dataset
 from convert.storage.places import is_remote, sha256_file
 from convert.storage.regular_files import open_regular
 from train.errors import FormatError, UsageError
-from train.runs.folder import BEST, MODELS, load_network
+from train.runs.files.network import load_network
+from train.runs.folder import BEST, MODELS
 from train.runs.open import read_run
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from convert.job import convert_dataset
 from convert.storage.local import exchange
 from convert.write import commit as module
 from convert.write import staging
-from convert.write.staging import Staging, staging_key
+from convert.write.staging import Staging
+from convert.write.staging_key import staging_key
 
 OURS = ["i", "m.csv", "out"]
 

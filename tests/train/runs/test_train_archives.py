@@ -176,7 +176,7 @@ def test_a_model_is_read_from_the_file_that_was_checked(saved, tmp_path, monkeyp
         (tmp_path / "other").write_bytes(b"no model")
         os.replace(tmp_path / "other", path)
 
-    monkeypatch.setattr("train.runs.folder.require_real_model", swap)
+    monkeypatch.setattr("train.runs.files.network.require_real_model", swap)
     found = saved.load_model().get_weights()
     assert Path(path).read_bytes() == b"no model"
     for ours, theirs in zip(found, weights, strict=True):

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.dataset.info import DatasetInfo
+
+Ints = np.ndarray[Any, np.dtype[Any]]
 
 WRONG_CRC = "is damaged: its CRC is wrong"
 LABEL_OUT_OF_RANGE = "has a label out of range"
@@ -41,3 +48,23 @@ class UnreadableError(Exception):
     def __init__(self, problems: dict[int, str]) -> None:
         super().__init__(problems)
         self.problems = problems
+
+
+def label_problems(info: DatasetInfo, records: Ints, labels: Ints) -> dict[int, str]:
+    """Returns which records have a label out of range, and which label.
+
+    Args:
+        info: The dataset.
+        records: The records' numbers, shape (batch,).
+        labels: Theirs, shape (batch, outputs).
+    """
+    outputs = list(info.classes)
+    num_classes = np.array([len(classes) for classes in info.classes.values()])
+    problems = {}
+    # Backwards, so that a record's first wrong label is told.
+    for index, output in np.argwhere(labels >= num_classes)[::-1].tolist():
+        problems[int(records[index])] = (
+            f"{LABEL_OUT_OF_RANGE}: {outputs[output]} is {labels[index, output]}, "
+            f"of {num_classes[output]} classes"
+        )
+    return problems

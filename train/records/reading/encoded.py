@@ -17,7 +17,7 @@ from convert.dataset.shard_records import ShardRecords
 from convert.images.formats.jpeg.scans import check_header, check_scans
 from convert.images.formats.jpeg.segments import JPEG_SIGNATURE
 from convert.images.formats.png.fast_decoder import plain_pixels, plain_size
-from train.records.reading.bad_record import WRONG_CRC, UnreadableError
+from train.records.reading.bad_record import WRONG_CRC, UnreadableError, label_problems
 from train.records.reading.raw import RawReader
 from train.records.reading.reader import UNKNOWN, Bytes, Ints, Labels, RecordReader
 from train.records.reading.shards import ShardFile
@@ -117,7 +117,7 @@ class EncodedReader(RecordReader):
         if problems:
             raise UnreadableError(problems)
         labels = from_padded_varints(varints)
-        if problems := self._label_problems(records, labels):
+        if problems := label_problems(self._info, records, labels):
             raise UnreadableError(problems)
         return images, labels.astype(np.int32)
 

@@ -20,7 +20,7 @@ from convert.dataset.record import (
     from_padded_varints,
 )
 from train.errors import RecordError
-from train.records.reading.bad_record import WRONG_CRC, UnreadableError
+from train.records.reading.bad_record import WRONG_CRC, UnreadableError, label_problems
 from train.records.reading.batch_crcs import BatchCrcs
 from train.records.reading.gather import Memories
 from train.records.reading.reader import UNKNOWN, Bytes, Ints, Labels, RecordReader
@@ -107,7 +107,7 @@ class RawReader(RecordReader):
         labels = from_padded_varints(heads[:, self._label_bytes])
         if self._labels is not None:
             self._labels[records] = labels
-        problems = self._label_problems(records, labels)
+        problems = label_problems(self._info, records, labels)
         if self._verify != "off":
             ends = offsets + (layout.stride - FOOTER_BYTES)
             stored = self._memories.copy(shards, ends, FOOTER_BYTES).view("<u4")[:, 0]

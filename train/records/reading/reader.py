@@ -18,7 +18,7 @@ from convert.dataset.mapping import REPAIR
 from train.config import OnBadRecord, VerifyRecords
 from train.errors import RecordError
 from train.records.forks import renew_in_forks
-from train.records.reading.bad_record import LABEL_OUT_OF_RANGE, BadRecord, UnreadableError
+from train.records.reading.bad_record import BadRecord, UnreadableError
 from train.records.reading.shards import FarShards, ShardFile, mean_record_bytes, shard_counts
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -81,7 +81,6 @@ class RecordReader(ABC):
         self.failure: Exception | None = None
         self._info = info
         self._verify, self._on_bad, self._sources_of = verify, on_bad, sources_of
-        self._num_classes = np.array([len(classes) for classes in info.classes.values()])
         self._starts = np.cumsum([0, *self.shard_records])
         self._places = None if records is None else _places(files, records)
         self._state = np.full(self.num_records, UNKNOWN, np.uint8)
@@ -268,22 +267,6 @@ class RecordReader(ABC):
             if self._state[number] != _BAD:
                 self._state[number] = _BAD
                 self.bad_records.append(bad)
-
-    def _label_problems(self, records: Ints, labels: Ints) -> dict[int, str]:
-        """Returns which records have a label out of range, and which label.
-
-        Args:
-            records: Their numbers, shape (batch,).
-            labels: Theirs, shape (batch, outputs).
-        """
-        outputs, problems = [*self._info.outputs], {}
-        # Backwards, so that a record's first wrong label is told.
-        for index, output in np.argwhere(labels >= self._num_classes)[::-1].tolist():
-            problems[int(records[index])] = (
-                f"{LABEL_OUT_OF_RANGE}: {outputs[output]} is {labels[index, output]}, "
-                f"of {self._num_classes[output]} classes"
-            )
-        return problems
 
     def _describe(self, number: int, reason: str) -> BadRecord:
         (shard,), (place,) = self._find(np.array([number]))

@@ -1,0 +1,5 @@
+"""The `convert` command."""
+
+from convert.cli.command import main
+
+__all__ = ["main"]
