@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from train.records.augment import augment
-from train.records.changes import STRENGTHS
+from train.records.augmentation_draws import STRENGTHS
 from train.training.dry_run.augmentation_picture import draw_augmented
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from convert.dataset.record import RecordLayout
 from convert.images import ImageOptions
 from convert.plan.shard_specs import ShardSpec
-from convert.write.shard import ShardJob, write_shard
+from convert.write.write_shard import ShardJob, write_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "sample"

@@ -17,7 +17,7 @@ class Loader:
     def __init__(self, task: Task) -> None:
         from train.input.open_source import open_source
         from train.input.tf_dataset import as_tf_dataset
-        from train.records.changes import DEFAULT
+        from train.records.augmentation_draws import DEFAULT
 
         source = open_source(str(task.folder), "train", task.batch_size, augment=True)
         self._dataset = as_tf_dataset(replace(source, device_strength=DEFAULT))

@@ -10,8 +10,8 @@ from convert.config import ConvertConfig
 from convert.dataset.info import Shard
 from convert.engines.local import LocalEngine
 from convert.plan.shard_specs import ShardSpec
-from convert.write.shard import ShardJob
-from convert.write.summary import Progress, ShardSummary
+from convert.write.shard_summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob
 
 
 class Engine(Protocol):

@@ -20,9 +20,9 @@ from convert.images import render
 from convert.os_errors import failure
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
-from convert.write.shard import ShardJob, write_shard
+from convert.write.shard_summary import Progress, ShardSummary
 from convert.write.staging import is_intact
-from convert.write.summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob, write_shard
 
 
 class LocalEngine:

@@ -1,7 +1,7 @@
 """The Spark engine: the shards of a conversion as tasks of a cluster, by the RDD API alone.
 
 Spark may run a task again, twice at once, or lose it with its executor: a shard's writer is made
-for that, see `convert.write.shard`. What is sent and kept is a few shards' rows for each core.
+for that, see `convert.write.write_shard`. What is sent and kept is a few shards' rows a core.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from convert.engines.spark_task import Guarded, IntactTask, ShardTask, pack
 from convert.errors import ShardfeedError
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
-from convert.write.shard import ShardJob
+from convert.write.shard_summary import Progress, ShardSummary
 from convert.write.staging_key import library_versions
-from convert.write.summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob
 
 if TYPE_CHECKING:
     from pyspark import SparkContext

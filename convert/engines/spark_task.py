@@ -24,10 +24,10 @@ from convert.engines.local import LocalEngine
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.places import use_settings
-from convert.write.shard import ShardJob
+from convert.write.shard_summary import Progress, ShardSummary
 from convert.write.staging import is_intact
 from convert.write.staging_key import library_versions
-from convert.write.summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,14 +20,14 @@ from convert.job.quarantine import check_bad, merge_bad, quarantine_text
 from convert.job.report import ConvertResult
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan
-from convert.write.commit import remove_replaced
+from convert.write.commit_dataset import remove_replaced
 from convert.write.describe import describe
 from convert.write.duplicates import Duplicates, find_duplicates
 from convert.write.retry import adopt_shards
-from convert.write.shard import ShardJob
+from convert.write.shard_summary import Progress, ShardSummary, merge_sources
 from convert.write.source_note import SourceNote, changed_shards, whole_root
 from convert.write.staging import Staging
-from convert.write.summary import Progress, ShardSummary, merge_sources
+from convert.write.write_shard import ShardJob
 
 
 class Conversion:

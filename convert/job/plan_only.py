@@ -21,7 +21,7 @@ from convert.job.conversion import shard_job
 from convert.job.request import read_request
 from convert.plan.shard_specs import Plan
 from convert.show.table import counted
-from convert.write.shard import ShardJob
+from convert.write.write_shard import ShardJob
 
 _TRIED = 64  # rows, spread evenly over the manifest
 _TRY_SECONDS = 5.0  # after which no further row is tried

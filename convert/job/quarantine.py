@@ -10,7 +10,7 @@ from dataclasses import asdict
 from convert.errors import TooManyBadRowsError
 from convert.plan.rejected_rows import Quarantined
 from convert.write.remedies import remedies
-from convert.write.summary import ShardSummary
+from convert.write.shard_summary import ShardSummary
 
 _REASONS_SHOWN = 10
 

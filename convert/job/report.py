@@ -9,7 +9,7 @@ from convert.command.byte_sizes import show_bytes
 from convert.dataset.info import QUARANTINE, DatasetInfo
 from convert.images.oddities import Oddity, oddity_lines
 from convert.write.duplicates import Duplicates
-from convert.write.summary import Progress, Sources
+from convert.write.shard_summary import Progress, Sources
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from convert.plan.corrections import Corrections
 from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.storage.places import filesystem_of, real_place
-from convert.write.inputs import (
+from convert.write.open_inputs import (
     find_label_file,
     given_vocabularies,
     open_manifest,

@@ -17,7 +17,7 @@ from convert.os_errors import failure
 from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.places import is_remote, read_lines
 from convert.storage.regular_files import IrregularFileError
-from convert.write.commit import remove_replaced
+from convert.write.commit_dataset import remove_replaced
 from convert.write.output import Output
 from convert.write.retry import retryable_rows
 from convert.write.source_note import require_same_sources

@@ -12,15 +12,15 @@ from convert.dataset.info import DATASET_JSON, QUARANTINE, DatasetInfo, Shard
 from convert.errors import FormatError, UsageError
 from convert.images.sources.hdfs_reader import allowed_folders
 from convert.plan.corrections import rounds_from_json
-from convert.plan.download import dataset_manifest
+from convert.plan.load_inputs import dataset_manifest
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import Plan, ShardSpec, make_plan
 from convert.storage.places import filesystem_of
 from convert.verify.findings import Problem, first_problems, shown
 from convert.verify.shards.spans import select_rows
 from convert.verify.sidecars import given_classes
-from convert.write.inputs import source_root
-from convert.write.shard import ShardJob
+from convert.write.open_inputs import source_root
+from convert.write.write_shard import ShardJob
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

@@ -24,7 +24,7 @@ from convert.plan.labels.vocabulary import BLANK
 from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import plan_id
 from convert.verify.findings import Problem, first_problems, shown
-from convert.write.commit import SIDECARS
+from convert.write.commit_dataset import SIDECARS
 from convert.write.source_note import read_note
 
 _HIDDEN = (".", "_")  # Hadoop keeps its own files, as `.name.crc`, under such names

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from convert.dataset.info import DatasetInfo, Shard
 from convert.images.options import ImageOptions
 from convert.plan.shard_specs import Plan
-from convert.write.summary import ShardSummary
+from convert.write.shard_summary import ShardSummary
 
 
 def describe(plan: Plan, image: ImageOptions, summaries: Mapping[str, ShardSummary]) -> DatasetInfo:

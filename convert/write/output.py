@@ -15,8 +15,8 @@ from convert.plan.corrections import Corrections
 from convert.plan.shard_specs import plan_id, plan_options
 from convert.storage.local import locked
 from convert.storage.places import absolute, filesystem_of, is_remote, sha256_file
-from convert.write.commit import replaced_folders
-from convert.write.inputs import open_manifest
+from convert.write.commit_dataset import replaced_folders
+from convert.write.open_inputs import open_manifest
 from convert.write.source_note import is_of_root
 from convert.write.staging import Staging
 from convert.write.staging_key import staging_key

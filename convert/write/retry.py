@@ -21,9 +21,9 @@ from convert.errors import PLAN_REASONS, REASONS, FormatError
 from convert.images.pixels.digest import image_digest
 from convert.plan.shard_specs import Plan
 from convert.storage.places import read_text
+from convert.write.shard_summary import ShardSummary, merge_sources
 from convert.write.source_note import read_note
 from convert.write.staging import Staging, is_intact
-from convert.write.summary import ShardSummary, merge_sources
 
 
 def retryable_rows(output: str) -> list[int]:

@@ -36,8 +36,11 @@ from convert.errors import FormatError, TryAgainError
 from convert.storage.local import PART
 from convert.storage.places import absolute, filesystem_of, read_text, sha256_file
 from convert.storage.regular_files import file_kind
-from convert.write.commit import put_in_place
-from convert.write.shard import (
+from convert.write.commit_dataset import put_in_place
+from convert.write.parse_summary import summary_from_json
+from convert.write.shard_summary import ShardSummary
+from convert.write.source_note import SourceNote
+from convert.write.write_shard import (
     ATTEMPTS,
     DATASET,
     DONE,
@@ -45,9 +48,6 @@ from convert.write.shard import (
     note_path,
     record_summary,
 )
-from convert.write.source_note import SourceNote
-from convert.write.stored_summary import summary_from_json
-from convert.write.summary import ShardSummary
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -26,7 +26,7 @@ from convert.job.start_to_end import ConvertResult
 from convert.storage.hdfs.connections import HdfsConnections
 from convert.storage.hdfs.settings import read_settings
 from convert.storage.places import filesystem_of
-from convert.write.shard import ShardJob
+from convert.write.write_shard import ShardJob
 
 NUM_ROWS = 40
 OPTIONS: dict[str, Any] = {"shard_bytes": 369 * 6, "max_bad_fraction": 0.2}

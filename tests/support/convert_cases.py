@@ -25,7 +25,7 @@ from convert.job import convert_dataset
 from convert.job.start_to_end import ConvertResult
 from convert.plan.dialects import read_manifest
 from convert.plan.shard_specs import Plan, make_plan
-from convert.write.inputs import manifest_options
+from convert.write.open_inputs import manifest_options
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"

@@ -291,5 +291,5 @@ def stand_in_for_training(told: str, hold: bool = False) -> None:
         vars(sys.modules[name]).update(members)
 
     place("keras")
-    place("train.hosts.team", join=lambda place: place)
+    place("train.hosts.joined_team", join=lambda place: place)
     place("train.training.start", train_model=lambda c, say, team: train("fit", c.run, say, team))

@@ -14,7 +14,6 @@ from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset
 from convert.os_errors import failure
 from convert.storage.places import filesystem_of, is_remote
-from train.audit.alike import Looks, find_twins, looks_of
 from train.audit.config import AuditConfig
 from train.audit.findings import Findings
 from train.audit.fold_runs import train_folds
@@ -22,11 +21,12 @@ from train.audit.judgement import Array, Judgement
 from train.audit.judges import judge_all, open_split
 from train.audit.page import page
 from train.audit.table import table
+from train.audit.twin_images import Looks, find_twins, looks_of
 from train.errors import UsageError
 from train.evaluation.evaluate_run import require_fit
 from train.evaluation.seen_images import seen_digests
 from train.runs.dataset_identity import dataset_of, own_ids, reading
-from train.runs.files.kinds import require_plain
+from train.runs.files.untrusted_folder import require_plain
 from train.runs.folder import AUDIT, RunFolder
 from train.runs.open import read_run
 

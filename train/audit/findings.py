@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
-from train.audit.alike import Twins
 from train.audit.judgement import Array, Judgement
+from train.audit.twin_images import Twins
 from train.records.batches import BatchSource
 from train.records.texts import text_of
 

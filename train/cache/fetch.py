@@ -17,7 +17,7 @@ from train.cache.folder import CacheFolder
 from train.cache.partial_file import Part
 from train.cache.reservations import Member
 from train.errors import FormatError, RecordError, ShardfeedError, TryAgainError
-from train.records.prefetch import read_ahead
+from train.records.read_ahead import read_ahead
 from train.records.reading.shards import ShardFile
 
 _TRIES = 2  # a digest that is wrong twice is wrong where it comes from

@@ -16,7 +16,7 @@ from train.config import TrainConfig
 from train.errors import StoppedError
 
 if TYPE_CHECKING:
-    from train.hosts.team import Team
+    from train.hosts.joined_team import Team
     from train.training.result import TrainResult
 
 

@@ -18,7 +18,7 @@ from train.hosts.place import SPARK, Place, require_place, unused_launcher
 from train.hosts.supervisor import is_member, supervise, this_command
 
 if TYPE_CHECKING:
-    from train.hosts.team import Team
+    from train.hosts.joined_team import Team
     from train.training.result import TrainResult
 
 Say = Callable[[str], None]
@@ -92,7 +92,7 @@ def train_on_hosts(
 
 def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool) -> int:
     """Joins the other processes and trains; only the first one prints."""
-    from train.hosts.team import join
+    from train.hosts.joined_team import join
 
     silence_libraries()
     with _ended_at_once():

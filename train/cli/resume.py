@@ -11,7 +11,7 @@ from train.cli.options import add_options, given_options
 from train.cli.startup import Verbs, add_json
 
 if TYPE_CHECKING:
-    from train.hosts.team import Team
+    from train.hosts.joined_team import Team
     from train.training.result import TrainResult
 
 

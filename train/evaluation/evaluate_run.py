@@ -17,7 +17,7 @@ from train.evaluation.scores import RarityGroup
 from train.evaluation.seen_images import count_seen
 from train.input.open_source import open_source
 from train.records.texts import blanks_of
-from train.runs.class_counts import read_class_counts
+from train.runs.class_counts_file import read_class_counts
 from train.runs.dataset_identity import dataset_of, own_ids, reading
 from train.runs.folder import RunFolder
 

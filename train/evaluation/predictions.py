@@ -23,7 +23,7 @@ from train.evaluation.scores import (
     top_accuracy,
 )
 from train.model.metrics import character_accuracy, exact_match, per_output_accuracy
-from train.records.class_counts import ClassCounts
+from train.records.count_classes import ClassCounts
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 Indices = np.ndarray[Any, np.dtype[np.int32]]

@@ -20,7 +20,7 @@ from train.export.formats import FORMATS
 from train.export.parity import TOLERANCE, Expected, Parity, compare, expect, on_cpu
 from train.model.probabilities import with_probabilities
 from train.runs.folder import RunFolder
-from train.runs.protected_files import require_no_input
+from train.runs.output_conflicts import require_no_input
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

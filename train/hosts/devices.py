@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from train.errors import UsageError
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.runs.environment import num_devices
 
 _FEW_IMAGES = 16  # a device: below, a step is mostly the time that its parts take to start

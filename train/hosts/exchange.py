@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from train.hosts.solo import Arrays
+from train.hosts.team import Arrays
 
 _LEAST_BYTES = 1 << 10  # few sizes: each is compiled
 _CHUNK_BYTES = 64 << 20  # of arrays that are sent at once: bounds what lies on the devices

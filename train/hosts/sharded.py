@@ -15,7 +15,7 @@ import numpy as np
 
 from train.evaluation.evaluate import evaluate_source, joined, judge_batch
 from train.evaluation.predictions import Evaluation
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.records.batches import BatchSource
 from train.runs.environment import num_devices
 

@@ -10,8 +10,8 @@ from train.config import is_custom
 from train.errors import UsageError
 from train.own_function import import_function
 from train.records.augment import augment
+from train.records.augmentation_draws import STRENGTHS
 from train.records.batches import Augment, BatchSource, require_same_form
-from train.records.changes import STRENGTHS
 from train.records.draws import Bytes, Draws
 
 _TRIED = 4  # images

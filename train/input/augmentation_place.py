@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from train.config import AugmentOn, is_custom
 from train.model.precision import on_accelerator
+from train.records.augmentation_draws import STRENGTHS
 from train.records.batches import BatchSource
-from train.records.changes import STRENGTHS
 
 
 def fed_batches(source: BatchSource, augment: str, augment_on: AugmentOn) -> BatchSource:

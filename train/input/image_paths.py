@@ -11,7 +11,7 @@ from convert.dataset.folder import Folder
 from convert.dataset.read import OpenDataset
 from convert.dataset.source_paths import source_paths
 from convert.errors import ShardfeedError
-from convert.plan.download import dataset_manifest
+from convert.plan.load_inputs import dataset_manifest
 from convert.plan.spooled import TextColumn
 from train.records.reading.reader import SourcesOf
 

@@ -10,8 +10,8 @@ from itertools import accumulate, pairwise
 from convert.dataset.info import DatasetInfo
 from convert.dataset.read import OpenDataset, open_dataset
 from convert.storage.heap import keep_freed_memory
+from train.cache.fetch_ahead import FetchAhead
 from train.cache.open_shards import open_shards, read_indexes, wanted_folder
-from train.cache.prefetch import FetchAhead
 from train.cache.shards import CachedShards
 from train.errors import UsageError
 from train.input.augmentation_choice import augmentation
@@ -20,7 +20,7 @@ from train.input.options import Paths, SourceArguments, takes
 from train.records.batches import Ahead, BatchSource, Order
 from train.records.mixture import MixedOrder, MixedReadAhead
 from train.records.order import RecordOrder, default_window
-from train.records.prefetch import ReadAhead
+from train.records.read_ahead import ReadAhead
 from train.records.reading.encoded import open_reader
 from train.records.reading.reader import Ints, RecordReader
 from train.records.reading.shards import ShardFile, mean_record_bytes, shard_counts

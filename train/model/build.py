@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from convert.dataset.info import DatasetInfo
 from train.config import Head, Precision, TrainConfig, is_custom
 from train.errors import UsageError
-from train.records.class_counts import ClassCounts
+from train.records.count_classes import ClassCounts
 from train.records.texts import blanks_of
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from train.errors import UsageError
 from train.predict.config import PredictConfig
 from train.predict.sources.paths import STDIN
 from train.runs.folder import RunFolder
-from train.runs.protected_files import require_no_input
+from train.runs.output_conflicts import require_no_input
 
 _TABLE_STARTS = (b"path,text,confidence,error,confidences", b'{"path": ')
 """How a result begins, by which one of an earlier call is known: as CSV, as JSON Lines."""

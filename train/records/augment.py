@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from train.records.changes import (
+from train.records.augmentation_draws import (
     DEFAULT,
     GAIN_BITS,
     STREAM,

@@ -11,7 +11,7 @@ import numpy as np
 
 from convert.config import usable_cores
 from train.errors import UsageError
-from train.records.changes import Strength, draw_changes, num_changes
+from train.records.augmentation_draws import Strength, draw_changes, num_changes
 from train.records.draws import Draws
 from train.records.reading.reader import Bytes, Ints, RecordReader
 
@@ -42,7 +42,7 @@ class Order(Protocol):
 
 
 class Ahead(Protocol):
-    """Reads from disk what will be asked for; see `train.records.prefetch`."""
+    """Reads from disk what will be asked for; see `train.records.read_ahead`."""
 
     def using(self, epoch: int, position: int) -> AbstractContextManager[None]:
         """Surrounds the making of a batch that starts at a position of an epoch."""

@@ -18,7 +18,7 @@ from train.evaluation.parts import Part, by_part
 from train.evaluation.predictions import Evaluation, least_certain_records, worst_records
 from train.model.recogniser import num_parameters
 from train.records.batches import BatchSource
-from train.records.class_counts import ClassCounts
+from train.records.count_classes import ClassCounts
 from train.runs.events import started
 from train.runs.folder import BAD_RECORDS, BEST, EVENTS, HISTORY, RunFolder
 from train.runs.history import Row

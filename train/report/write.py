@@ -11,12 +11,12 @@ from train.evaluation.parts import Part
 from train.evaluation.predictions import Evaluation
 from train.evaluation.seen_images import write_seen
 from train.records.batches import BatchSource
-from train.records.class_counts import count_classes
+from train.records.count_classes import count_classes
 from train.records.reading.reader import RecordReader
 from train.records.texts import blanks_of
 from train.report.content import gather, read_validation
 from train.report.page import page
-from train.runs.class_counts import write_class_counts
+from train.runs.class_counts_file import write_class_counts
 from train.runs.folder import REPORT, RunFolder
 from train.runs.history import Row
 

@@ -43,8 +43,8 @@ from train.config import is_custom
 from train.errors import FormatError, TryAgainError
 from train.runs.environment import environment
 from train.runs.files.json_csv import read_environment, read_history, read_options
-from train.runs.files.kinds import require_own, require_plain
 from train.runs.files.network import load_network
+from train.runs.files.untrusted_folder import require_own, require_plain
 from train.runs.new_folder import CONFIG, ENVIRONMENT, LOCK, make_folder, no_run
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from train.errors import UsageError
 from train.evaluation.evaluate import BATCH_SIZE
 from train.evaluation.parts import Part
 from train.hosts.devices import require_even
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.input.augmentation_choice import require_repeatable
 from train.input.augmentation_place import fed_batches
 from train.input.open_source import common_info, open_batches
@@ -27,9 +27,9 @@ from train.input.options import SourceArguments
 from train.model.build import build_compiled, resolved_head, use_deterministic_kernels
 from train.model.precision import resolved_precision
 from train.records.batches import BatchSource
-from train.records.class_counts import count_classes
+from train.records.count_classes import count_classes
 from train.records.folds import Fold
-from train.records.labels import require_labels, require_sense
+from train.records.label_checks import require_labels, require_sense
 from train.records.reading.reader import RecordReader
 
 

@@ -10,7 +10,7 @@ import keras
 
 from train.errors import FormatError, ReplacedError, TryAgainError
 from train.evaluation.predictions import Evaluation
-from train.hosts.solo import Arrays, Team
+from train.hosts.team import Arrays, Team
 from train.input.clock import InputClock
 from train.input.feed import feed
 from train.input.tf_dataset import reader_failure
@@ -27,11 +27,11 @@ from train.training.callbacks.chance import chance_line
 from train.training.callbacks.checkpointing import CheckpointWriter
 from train.training.callbacks.progress import ProgressLine
 from train.training.callbacks.recorder import RunRecorder
-from train.training.context import Logs, Session
 from train.training.job import Job
 from train.training.losses import UnreadLogs
 from train.training.meter import EpochMeter
 from train.training.result import TrainResult, result_of
+from train.training.session_state import Logs, Session
 from train.training.stop_signals import StopSignals
 
 

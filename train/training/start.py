@@ -12,7 +12,7 @@ from train.errors import StoppedError
 from train.evaluation.fit_calibration import calibrate_run
 from train.evaluation.predictions import Evaluation
 from train.hosts.devices import device_lines, on_one_device, sharing
-from train.hosts.solo import Arrays, Team
+from train.hosts.team import Arrays, Team
 from train.memory import window_warning
 from train.report.write import write_report
 from train.runs.checkpoints.checkpoint import Checkpoint
@@ -20,10 +20,10 @@ from train.runs.folder import RunFolder
 from train.runs.history import Row
 from train.runs.log import RunLog
 from train.runs.open import new_run
-from train.training.alike import require_alike
 from train.training.job import Job
 from train.training.old_weights import with_weights
 from train.training.result import TrainResult
+from train.training.same_options import require_alike
 from train.training.session import resumable, train_session
 
 __all__ = ["TrainResult", "train_model"]

@@ -1,7 +1,8 @@
 """What `hdfs-native` raises, as the errors of a local disk, and whether it may pass.
 
 Answers of the NameNode arrive as built-in exceptions or as `RPCError("java.Class", "message")`,
-the Java stack behind the message.
+the Java stack behind the message. `client` asks again where an error may pass; one that lasts is
+a `TryAgainError`, exit code 75.
 """
 
 from __future__ import annotations

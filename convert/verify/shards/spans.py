@@ -12,7 +12,7 @@ from convert.dataset.folder import Folder
 from convert.dataset.info import DatasetInfo
 from convert.plan.shard_specs import ShardSpec
 from convert.verify.findings import RecordFindings
-from convert.write.shard import ShardJob
+from convert.write.write_shard import ShardJob
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 

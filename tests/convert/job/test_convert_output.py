@@ -13,7 +13,7 @@ from convert.dataset.read import read_dataset
 from convert.errors import ShardfeedError, TryAgainError, UsageError
 from convert.job import convert_dataset
 from convert.storage.local import exchange
-from convert.write import commit as module
+from convert.write import commit_dataset as module
 from convert.write import staging
 from convert.write.staging import Staging
 from convert.write.staging_key import staging_key

@@ -13,7 +13,7 @@ from convert.dataset.read import read_dataset
 from convert.errors import UsageError
 from convert.job import convert_dataset
 from convert.storage.places import real_place
-from convert.write import commit as module
+from convert.write import commit_dataset as module
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from convert.errors import FormatError
 from convert.images.oddities import Sighting
 from convert.images.sources.reader import SourceReader
 from convert.job.report import ConvertResult
-from convert.write.summary import Progress, Sources, merge_sources
+from convert.write.shard_summary import Progress, Sources, merge_sources
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_finished_conversion_is_recognised_without_planning(
         raise AssertionError("nothing was to be read or planned")
 
     monkeypatch.setattr("convert.job.request.make_plan", refuse)
-    monkeypatch.setattr("convert.write.inputs.load_manifest", refuse)
+    monkeypatch.setattr("convert.write.open_inputs.load_manifest", refuse)
     monkeypatch.setattr(SourceReader, "read", refuse)
     again = convert(manifest, tmp_path / "out")
     assert again.already_complete

@@ -18,7 +18,7 @@ from convert.plan.corrections import rounds_from_json
 from convert.plan.corrections_file import read_corrections
 from convert.plan.shard_specs import Plan, make_plan
 from convert.verify import VerifyConfig, verify_dataset
-from convert.write.inputs import open_manifest
+from convert.write.open_inputs import open_manifest
 
 HEADER = "path,row,split,label,decision,text"
 ROWS = ("a.png,ab", "b.png,cd", "c.png,ab", "d.png,dc")

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from convert.errors import UsageError
 from convert.plan.dialects import read_manifest
 from convert.plan.dialects.roles import ManifestOptions
-from convert.write.inputs import find_label_file, open_manifest
+from convert.write.open_inputs import find_label_file, open_manifest
 
 NAMES = ["word_1.png", "word_2.png", "sub/word 3.JPG"]
 TEXTS = ["JOINT", "it's 5\"", "大学"]

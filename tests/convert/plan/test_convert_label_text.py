@@ -22,7 +22,7 @@ from convert.errors import UsageError
 from convert.job.label_notes import understood
 from convert.plan.labels.text import Changed
 from convert.plan.shard_specs import make_plan
-from convert.write.inputs import given_vocabularies, open_manifest
+from convert.write.open_inputs import given_vocabularies, open_manifest
 
 ACUTE = "e\u0301"  # as NFD has it
 

@@ -19,7 +19,7 @@ from convert.errors import UsageError
 from convert.images import FORMATS
 from convert.images.formats.suffixes import SUFFIXES
 from convert.plan.file_names import manifest_from_names
-from convert.write.inputs import open_manifest
+from convert.write.open_inputs import open_manifest
 
 ALL = (("train", 1.0),)
 

@@ -153,7 +153,7 @@ def test_equal_numbers_leave_rows_as_they_stand(monkeypatch: pytest.MonkeyPatch)
 _PEAK = """
 import sys, threading, time
 from convert.config import ConvertConfig
-from convert.plan.download import load_manifest
+from convert.plan.load_inputs import load_manifest
 from convert.plan.shard_specs import make_plan
 def anonymous():
     with open("/proc/self/status") as status:

@@ -16,9 +16,9 @@ from convert.images.sources import prefetch as module
 from convert.images.sources.reader import SourceReader
 from convert.plan.shard_specs import Plan
 from convert.storage.places import sha256_file
-from convert.write.shard import ShardJob, write_shard
-from convert.write.stored_summary import summary_from_json
-from convert.write.summary import Progress, ShardSummary
+from convert.write.parse_summary import summary_from_json
+from convert.write.shard_summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob, write_shard
 
 NUM_ROWS = 150  # more than are under way at once
 FILE = "images-train.tfrecord-00000-of-00001"

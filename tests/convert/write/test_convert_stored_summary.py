@@ -15,8 +15,8 @@ from convert_cases import convert, digests, draw_sources
 from convert.errors import TooManyBadRowsError
 from convert.images.sources.file_versions import Origin
 from convert.plan.rejected_rows import Quarantined
-from convert.write.stored_summary import summary_from_json
-from convert.write.summary import ShardSummary, Sources
+from convert.write.parse_summary import summary_from_json
+from convert.write.shard_summary import ShardSummary, Sources
 
 SUMMARY = ShardSummary(
     file="x",

@@ -24,8 +24,8 @@ from PIL import features
 from convert.cli import main
 from convert.engines.local import LocalEngine
 from convert.plan.shard_specs import ShardSpec
-from convert.write.shard import ShardJob, write_shard
-from convert.write.summary import Progress, ShardSummary
+from convert.write.shard_summary import Progress, ShardSummary
+from convert.write.write_shard import ShardJob, write_shard
 
 # What the command would load at its first row; loaded here, its forks have it.
 LOADED = (

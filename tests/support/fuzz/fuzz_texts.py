@@ -21,7 +21,7 @@ from convert.images.options import ImageOptions
 from convert.job.label_notes import understood
 from convert.plan.dialects import read_manifest
 from convert.plan.shard_specs import make_plan
-from convert.write.inputs import manifest_options
+from convert.write.open_inputs import manifest_options
 
 HEADER = ["path", "y0", "y1", "text", "split", "left", "top", "right", "bottom", "group"]
 BOXES = [["0", "-1", str(5 + n), "9", f"g{n % 4}"] for n in range(14)]  # and the group

@@ -14,7 +14,7 @@ import numpy as np
 from train.evaluation.evaluate import evaluate_source
 from train.hosts.devices import on_one_device, sharing
 from train.hosts.sharded import LocalNetwork, evaluate_shared, predictor
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.model.loss import SparseCrossentropy
 from train.model.recogniser import Recogniser, inference_network
 from train.runs.environment import num_devices

@@ -15,10 +15,10 @@ from conftest import SAMPLE
 from convert_cases import convert
 from train_cases import BASE, learn, train
 
-from train.audit.alike import looks_of
 from train.audit.audit import audit_run
 from train.audit.config import AuditConfig
 from train.audit.fold_runs import fold_options
+from train.audit.twin_images import looks_of
 from train.errors import FormatError, MismatchError, UsageError
 from train.evaluation.evaluate_run import evaluate_run
 from train.records.folds import Fold

@@ -11,11 +11,11 @@ import pytest
 from report_cases import NAMES, info_of
 
 from convert.plan.corrections_file import read_corrections
-from train.audit.alike import Twins
 from train.audit.findings import Findings
 from train.audit.judgement import Judgement
 from train.audit.page import page
 from train.audit.table import table
+from train.audit.twin_images import Twins
 
 TABLE = "window.saved"  # what the page would have downloaded
 

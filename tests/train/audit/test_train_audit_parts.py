@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.audit import alike
-from train.audit.alike import Looks, Twins, are_alike, difference_hash, find_twins
+from train.audit import twin_images
 from train.audit.config import AuditConfig
 from train.audit.judgement import Judgement, wrong_labels
+from train.audit.twin_images import Looks, Twins, are_alike, difference_hash, find_twins
 from train.errors import UsageError
 from train.input.open_source import open_source
 
@@ -98,7 +98,7 @@ def recoded(image, quality=80):
 
 
 def looks(images) -> Looks:
-    digests = [alike.image_digest(image.tobytes()) for image in images]
+    digests = [twin_images.image_digest(image.tobytes()) for image in images]
     hashes = [difference_hash(image) for image in images]
     return Looks(np.array(digests, np.uint64), np.array(hashes))
 
@@ -145,5 +145,5 @@ def test_pictures_without_end_that_look_alike_take_no_time():
     count = 20_000
     found = Looks(np.arange(count, dtype=np.uint64), np.zeros((count, 4), np.uint64))
     labels = np.arange(count)[:, None]
-    pairs = alike._near_pairs(found.hashes, labels)
-    assert len(pairs) == alike._MOST_PAIRS
+    pairs = twin_images._near_pairs(found.hashes, labels)
+    assert len(pairs) == twin_images._MOST_PAIRS

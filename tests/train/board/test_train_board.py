@@ -17,7 +17,7 @@ from train.input.open_source import open_source
 from train.records.texts import blanks_of, text_of
 from train.runs.folder import LAST_RAW, RunFolder
 from train.training.callbacks.board.curves import COMPARED
-from train.training.callbacks.board.histogram import MAX_VALUES, sample
+from train.training.callbacks.board.histogram_message import MAX_VALUES, sample
 
 CURVES = {
     "train": ["loss", "character_accuracy", "exact", "learning_rate", "gradient_norm"],

@@ -11,9 +11,9 @@ from resume_cases import assert_same
 
 from train.model.networks.by_name import build_model
 from train.runs.events import started
-from train.training.callbacks.board import histograms
-from train.training.callbacks.board.histogram import MAX_VALUES, histogram, sample
-from train.training.callbacks.board.histograms import Activations, Histograms, outputs_of
+from train.training.callbacks.board import collected_histograms
+from train.training.callbacks.board.collected_histograms import Activations, Histograms, outputs_of
+from train.training.callbacks.board.histogram_message import MAX_VALUES, histogram, sample
 from train.training.callbacks.board.norms import GradientNorms
 from train.training.callbacks.board.pictures import (
     _caption,
@@ -46,7 +46,7 @@ def test_what_is_not_finite_is_left_out():
 
 def test_histograms_keep_to_their_share_of_the_time(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(histograms.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(collected_histograms.time, "perf_counter", lambda: now[0])
     taken = Histograms(Images())
 
     def take(is_last=False):
@@ -56,7 +56,7 @@ def test_histograms_keep_to_their_share_of_the_time(monkeypatch):
         now[0] += 2
         yield "message"
 
-    monkeypatch.setattr(histograms, "weight_histograms", spend)
+    monkeypatch.setattr(collected_histograms, "weight_histograms", spend)
     network = tiny_network()
     network.compile("sgd", "mse")
     assert take()

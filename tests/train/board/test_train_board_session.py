@@ -12,7 +12,7 @@ from resume_cases import assert_same, at_step, config, content, resumed, send
 from train.errors import StoppedError
 from train.hosts import sharded
 from train.training.callbacks import recorder
-from train.training.callbacks.board import histograms
+from train.training.callbacks.board import collected_histograms
 from train.training.callbacks.board.writer import Board
 from train.training.resuming.resume import resume_training
 from train.training.start import train_model
@@ -33,7 +33,7 @@ def test_training_is_the_same_without_it(whole_run, tiny_dataset, tmp_path, monk
 
 def test_steps_go_on_after_a_resume(whole_run, tiny_dataset, tmp_path, monkeypatch):
     """Stopped amid the second of three epochs of 11 steps, and amid its validation."""
-    monkeypatch.setattr(histograms, "_SHARE", 1e9)  # at each epoch's end
+    monkeypatch.setattr(collected_histograms, "_SHARE", 1e9)  # at each epoch's end
     with monkeypatch.context() as patched:
         at_step(patched, 15, send(signal.SIGTERM))
         with pytest.raises(StoppedError):

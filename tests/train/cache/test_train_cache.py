@@ -15,7 +15,7 @@ from train.config import TrainConfig
 from train.errors import UsageError
 from train.input.numpy_dataset import load_numpy
 from train.input.open_source import open_source
-from train.records.class_counts import count_classes
+from train.records.count_classes import count_classes
 from train.training.job import Job, unchangeable
 
 

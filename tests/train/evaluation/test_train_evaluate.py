@@ -29,8 +29,8 @@ from train.evaluation.predictions import (
 )
 from train.evaluation.scores import ranks
 from train.input.open_source import open_source
-from train.records.class_counts import count_classes
-from train.runs.class_counts import read_class_counts, write_class_counts
+from train.records.count_classes import count_classes
+from train.runs.class_counts_file import read_class_counts, write_class_counts
 from train.runs.folder import RunFolder
 
 BLANK = 3

@@ -13,10 +13,10 @@ from train.errors import MismatchError, UsageError
 from train.hosts import devices
 from train.hosts.devices import device_lines, require_even, sharing
 from train.hosts.sharded import _rounds
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.runs.environment import differences
 from train.runs.environment import environment as versions
-from train.training.alike import require_equal
+from train.training.same_options import require_equal
 
 SCRIPT = ROOT / "tests" / "support" / "training" / "shared_training.py"
 

@@ -8,7 +8,7 @@ import pytest
 from resume_cases import config
 
 from train.errors import StoppedError
-from train.hosts.solo import Stop, Team
+from train.hosts.team import Stop, Team
 from train.training.start import train_model
 
 BAD = {"shard": "far/images-train.tfrecord-00000-of-00004", "record": 7, "row": 8}

@@ -12,7 +12,7 @@ import pytest
 from ranks import Ranks, compiled, train_alone, train_together
 from resume_cases import FLAGS, assert_same, content, history, newest, words_of
 
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.training.resuming import follow
 
 NARROW = {**FLAGS, "epochs": 2}

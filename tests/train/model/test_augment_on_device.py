@@ -12,7 +12,7 @@ from jax_cases import on_jax
 from train.model.device_augmentation.augment import augment_on_device, augmented
 from train.model.device_augmentation.philox import _product
 from train.records.augment import augment
-from train.records.changes import DEFAULT, STRENGTHS, Strength, draw_changes
+from train.records.augmentation_draws import DEFAULT, STRENGTHS, Strength, draw_changes
 from train.records.draws import Draws
 
 in_graph = tf.function(augment_on_device)
@@ -94,7 +94,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from train.model.device_augmentation.augment import augment_on_device
 from train.records.augment import augment
-from train.records.changes import STRENGTHS, draw_changes
+from train.records.augmentation_draws import STRENGTHS, draw_changes
 from train.records.draws import Draws
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 24, 3), dtype=np.uint8)
 draws = Draws(seed=1, epoch=2, step=3, first=4, count=8)

@@ -6,7 +6,7 @@ import pytest
 
 from train.records import augment as module
 from train.records.augment import augment
-from train.records.changes import STRENGTHS, Strength
+from train.records.augmentation_draws import STRENGTHS, Strength
 from train.records.draws import Draws
 
 

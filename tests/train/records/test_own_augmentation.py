@@ -14,7 +14,7 @@ from train.audit.fold_runs import train_folds
 from train.config import TrainConfig
 from train.errors import UsageError
 from train.records.augment import augment
-from train.records.changes import STRENGTHS
+from train.records.augmentation_draws import STRENGTHS
 from train.records.draws import Draws
 from train.runs.checkpoints.checkpoint import content_digest
 from train.runs.folder import RunFolder

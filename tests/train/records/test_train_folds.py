@@ -11,7 +11,7 @@ from train.errors import UsageError
 from train.input.open_source import open_batches, open_source
 from train.input.options import SourceArguments
 from train.records.folds import Fold
-from train.records.prefetch import ReadAhead
+from train.records.read_ahead import ReadAhead
 from train.training.job import Job
 
 

@@ -17,8 +17,8 @@ from convert.dataset.record import layout_of_image, padded_varints
 from train.config import TrainConfig
 from train.errors import FormatError, RecordError
 from train.input.open_source import open_source
-from train.records import labels
-from train.records.labels import label_chunks, require_labels, require_sense
+from train.records import label_checks
+from train.records.label_checks import label_chunks, require_labels, require_sense
 from train.training.job import Job
 
 REPAIR = "Restore the file from a copy, or convert again with --overwrite."
@@ -121,7 +121,7 @@ def test_the_largest_class_is_one(encoded_datasets):
 
 
 def test_each_chunk_is_looked_at(encoded_datasets, monkeypatch):
-    monkeypatch.setattr(labels, "_CHUNK_RECORDS", 7)
+    monkeypatch.setattr(label_checks, "_CHUNK_RECORDS", 7)
     reader = open_source(str(encoded_datasets["raw"]), "train", 1).reader
     chunks = [*label_chunks(reader, reader.num_records)]
     assert [start for start, _ in chunks] == [*range(0, reader.num_records, 7)]
@@ -134,7 +134,7 @@ def test_what_takes_long_to_bring_is_left_to_reading(far, monkeypatch):
     def refuse(*_):
         raise AssertionError("read")
 
-    size = 1 if far else labels._MOST_BYTES + 1
+    size = 1 if far else label_checks._MOST_BYTES + 1
     reader = SimpleNamespace(
         far=object() if far else None,
         files=[SimpleNamespace(shard=SimpleNamespace(bytes=size))],
@@ -186,7 +186,7 @@ def test_a_dataset_that_makes_no_sense_is_refused(dataset, change, said, tmp_pat
 
 
 def test_the_record_that_is_bad_is_asked_for(monkeypatch):
-    monkeypatch.setattr(labels, "_CHUNK_RECORDS", 7)
+    monkeypatch.setattr(label_checks, "_CHUNK_RECORDS", 7)
     asked = []
     reader = SimpleNamespace(
         far=None,

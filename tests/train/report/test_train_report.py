@@ -24,7 +24,7 @@ from train.evaluation.evaluate_run import evaluate_run
 from train.evaluation.predictions import worst_records
 from train.input.open_source import open_source
 from train.pages.numbers import percent
-from train.records.class_counts import count_classes
+from train.records.count_classes import count_classes
 from train.report import write
 from train.report.content import read_validation
 from train.report.page import page

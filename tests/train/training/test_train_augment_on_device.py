@@ -20,7 +20,7 @@ from train.input.numpy_dataset import NumpyDataset
 from train.input.open_source import open_source
 from train.input.tf_dataset import as_tf_dataset
 from train.model.device_augmentation.augment import augment_on_device
-from train.records.changes import STRENGTHS
+from train.records.augmentation_draws import STRENGTHS
 from train.training.job import Job
 from train.training.resuming.resume import resume_training
 from train.training.start import _opening

@@ -1,8 +1,8 @@
 """Augmentation on the accelerator that trains: the bytes of `train.records.augment`, elsewhere.
 
-The host draws a few integers an image (`train.records.changes`) and sends them beside the images;
-here they are applied, by whole-number arithmetic on any backend of Keras. On a CPU that takes ten
-times as long as the host's own code.
+The host draws a few integers an image (`train.records.augmentation_draws`) and sends them beside
+the images; here they are applied, by whole-number arithmetic on any backend of Keras. On a CPU
+that takes ten times as long as the host's own code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from train.model.device_augmentation.philox import add, philox
-from train.records.changes import GAIN_BITS, STREAM, Changes, fraction_bits
+from train.records.augmentation_draws import GAIN_BITS, STREAM, Changes, fraction_bits
 from train.records.draws import BLOCK_WORDS, NOISE
 
 _BYTE_SHIFTS = np.arange(0, 32, 8, dtype=np.uint32)  # the lowest byte first, as in `Draws.noise`

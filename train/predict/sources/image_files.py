@@ -17,7 +17,7 @@ from convert.images.sources.hdfs_reader import allowed_folders, open_sources
 from convert.images.sources.reader import SourceReader
 from convert.images.sources.spellings import SpellingReader
 from convert.plan.dialects.roles import ManifestOptions
-from convert.plan.download import load_manifest, recorded_manifest_options
+from convert.plan.load_inputs import load_manifest, recorded_manifest_options
 from convert.plan.manifest import BOX_COLUMNS, Manifest
 from convert.storage.places import absolute
 from train.errors import ImageError, UsageError

@@ -6,7 +6,7 @@ from convert.command.byte_sizes import show_bytes
 from train.cache.counts import CacheTotals
 from train.cache.shards import CachedShards
 from train.runs.folder import EVENTS
-from train.training.context import Session
+from train.training.session_state import Session
 
 
 class CacheLine:

@@ -6,13 +6,13 @@ import signal
 import time
 
 from train.errors import StoppedError
-from train.hosts.solo import Stop
+from train.hosts.team import Stop
 from train.model.variables import read_state
 from train.runs.checkpoints.checkpoint import Position
 from train.runs.checkpoints.store import Checkpoints
 from train.runs.folder import CHECKPOINTS, EVENTS
-from train.training.context import Session
 from train.training.job import unchangeable
+from train.training.session_state import Session
 from train.training.stop_signals import NAMES, StopSignals
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from convert.command.byte_sizes import show_bytes
 from convert.command.progress import ProgressBar
 from train.runs.history import Row
-from train.training.context import Logs, Session
 from train.training.meter import memory_bytes
+from train.training.session_state import Logs, Session
 
 _FALL_FIRST = (
     "memory", "rate", "input wait", "characters", "exact", "loss", "speed", "time left",

@@ -17,8 +17,8 @@ from train.records.batches import BatchSource
 from train.records.texts import blanks_of
 from train.runs.folder import BEST, DIVERGED, LAST, LAST_RAW
 from train.runs.history import Row
-from train.training.context import Logs, Session
 from train.training.losses import LOOK_STEPS
+from train.training.session_state import Logs, Session
 
 _NAMED = 3  # images of a batch in the message that its loss is no number
 

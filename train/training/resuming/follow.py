@@ -8,16 +8,16 @@ from typing import Any
 
 from train.config import TrainConfig
 from train.hosts.devices import sharing
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.model.build import use_deterministic_kernels
 from train.model.variables import read_state
 from train.runs.checkpoints.checkpoint import Checkpoint, Position
 from train.runs.folder import RunFolder
 from train.runs.log import RunLog
-from train.training.alike import OF_HOSTS, require_alike, require_equal
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
 from train.training.resuming.resumed_options import require_named
+from train.training.same_options import OF_HOSTS, require_alike, require_equal
 from train.training.start import train_and_report
 
 

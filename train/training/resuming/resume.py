@@ -14,7 +14,7 @@ from train.config import TrainConfig
 from train.errors import CheckpointError, FormatError, MismatchError
 from train.evaluation.calibration_file import is_calibrated
 from train.hosts.devices import device_lines, sharing
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.model.variables import require_state
 from train.runs.checkpoints.checkpoint import Checkpoint
 from train.runs.checkpoints.store import Checkpoints
@@ -26,11 +26,11 @@ from train.runs.history import Journal
 from train.runs.log import RunLog
 from train.runs.new_folder import CONFIG
 from train.runs.open import resumed_run
-from train.training.alike import require_alike
 from train.training.job import Job
 from train.training.result import TrainResult, result_of
 from train.training.resuming.follow import follow_resumed, start_devices, tell_others
 from train.training.resuming.resumed_options import require_named, require_unedited, resumed_config
+from train.training.same_options import require_alike
 from train.training.start import finish_run, train_and_report
 
 Say = Callable[[str], None]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from train.training.callbacks.board.histogram import WEIGHTS, Floats, histogram
+from train.training.callbacks.board.histogram_message import WEIGHTS, Floats, histogram
 
 
 class GradientNorms:

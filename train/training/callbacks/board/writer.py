@@ -8,6 +8,7 @@ from typing import Any
 
 from train.evaluation.predictions import Evaluation
 from train.runs.folder import EVENTS
+from train.training.callbacks.board.collected_histograms import Histograms
 from train.training.callbacks.board.curves import (
     GRADIENT_NORM,
     Pace,
@@ -16,14 +17,13 @@ from train.training.callbacks.board.curves import (
     training_curves,
     validation_curves,
 )
-from train.training.callbacks.board.histograms import Histograms
 from train.training.callbacks.board.norms import GradientNorms
 from train.training.callbacks.board.pictures import (
     table_summary,
     training_images,
     worst_predictions,
 )
-from train.training.context import Logs, Session
+from train.training.session_state import Logs, Session
 
 _CURVE_STEPS = 10  # a point in every curve each so many steps: detail enough, cost unseen
 

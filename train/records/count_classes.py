@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from convert.dataset.info import DatasetInfo
-from train.records.labels import label_chunks
+from train.records.label_checks import label_chunks
 from train.records.reading.reader import Ints, RecordReader
 
 ClassCounts = Mapping[str, Ints]

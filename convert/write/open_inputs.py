@@ -10,8 +10,8 @@ from convert.dataset.read import read_dataset
 from convert.errors import UsageError
 from convert.plan.dialects.detect import SUFFIXES
 from convert.plan.dialects.roles import ManifestOptions
-from convert.plan.download import load_manifest, load_vocabulary
 from convert.plan.labels.vocabulary import BLANK
+from convert.plan.load_inputs import load_manifest, load_vocabulary
 from convert.plan.manifest import Manifest
 from convert.storage.places import absolute, filesystem_of
 from convert.write.source_note import whole_root

@@ -11,9 +11,9 @@ import time
 import numpy as np
 import pytest
 
-import train.records.prefetch
+import train.records.read_ahead
 from train.input.open_source import open_source
-from train.records.prefetch import ReadAhead
+from train.records.read_ahead import ReadAhead
 
 STRIDE = 12_379
 
@@ -26,7 +26,7 @@ def asked(monkeypatch):
     def read_ahead(file, start, stop):
         ranges.append((int(file.path[-14:-9]), start // STRIDE, stop // STRIDE))
 
-    monkeypatch.setattr(train.records.prefetch, "_read_ahead", read_ahead)
+    monkeypatch.setattr(train.records.read_ahead, "_read_ahead", read_ahead)
     return ranges
 
 
@@ -90,7 +90,7 @@ def test_both_datasets_of_a_mixture_are_read(small_dataset, tmp_path, asked):
 def test_memory_behind_the_window_is_given_back(small_dataset, monkeypatch):
     forgotten = []
     monkeypatch.setattr(
-        train.records.prefetch, "forget", lambda memory: forgotten.append(memory.size)
+        train.records.read_ahead, "forget", lambda memory: forgotten.append(memory.size)
     )
     source = open_source(small_dataset, "train", 10, window=25)
     for step in range(source.num_steps):
@@ -102,7 +102,7 @@ def test_memory_behind_the_window_is_given_back(small_dataset, monkeypatch):
 
 def test_a_split_that_is_one_window_stays_mapped(small_dataset, monkeypatch):
     monkeypatch.setattr(
-        train.records.prefetch, "forget", lambda memory: pytest.fail("needed again")
+        train.records.read_ahead, "forget", lambda memory: pytest.fail("needed again")
     )
     source = open_source(small_dataset, "train", 10)
     source.batch(0, 0)
@@ -129,7 +129,7 @@ def test_encoded_records_are_read_ahead_by_their_index(encoded_datasets, monkeyp
         if file.path.startswith(folder):  # what other tests left is still at work
             ranges.append((file.path, start, stop))
 
-    monkeypatch.setattr(train.records.prefetch, "_read_ahead", note)
+    monkeypatch.setattr(train.records.read_ahead, "_read_ahead", note)
     source = open_source(encoded_datasets["png"], "train", 4)
     source.batch(0, 0)
     settle(ranges, 1)
@@ -161,7 +161,7 @@ def test_requests_are_no_longer_than_the_systems_read_ahead(small_dataset, monke
     calls = []
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, *args: calls.append(args))
     source = open_source(small_dataset, "train", 10)
-    train.records.prefetch._read_ahead(source.reader.files[0], 1_000, 300_000)
+    train.records.read_ahead._read_ahead(source.reader.files[0], 1_000, 300_000)
     assert [(start, length) for start, length, _ in calls] == [
         (1_000, 131_072), (132_072, 131_072), (263_144, 36_856)
     ]  # fmt: skip

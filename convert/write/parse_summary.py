@@ -11,7 +11,7 @@ from convert.errors import REASONS
 from convert.images.oddities import sightings_from_json
 from convert.images.sources.file_versions import Origin
 from convert.plan.rejected_rows import Quarantined
-from convert.write.summary import ShardSummary, Sources
+from convert.write.shard_summary import ShardSummary, Sources
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 1 << 53  # more bytes than any disk has

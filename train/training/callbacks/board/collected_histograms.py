@@ -13,7 +13,7 @@ import numpy as np
 from train.hosts.sharded import predictor
 from train.model.recogniser import inference_network
 from train.records.batches import BatchSource
-from train.training.callbacks.board.histogram import WEIGHTS, histogram, weight_histograms
+from train.training.callbacks.board.histogram_message import WEIGHTS, histogram, weight_histograms
 from train.training.callbacks.board.norms import GradientNorms
 from train.training.callbacks.board.pictures import fixed_images
 

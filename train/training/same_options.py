@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from train.errors import MismatchError
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.training.job import Job
 
 OF_HOSTS = ("run", "dataset", "more_datasets", "weights", "manifest", "cache", "cache_bytes")

@@ -21,7 +21,7 @@ from convert.dataset.read import read_dataset
 from convert.errors import TryAgainError
 from convert.images import ImageOptions
 from convert.storage.local import locked
-from convert.write.shard import ShardJob, write_shard
+from convert.write.write_shard import ShardJob, write_shard
 
 KINDS = ("overwrite raw", "plain raw", "plain png", "retry png")
 MEMORY = Path("/dev/shm")  # where there is none, a disk will do

@@ -30,7 +30,7 @@ from convert.plan.rejected_rows import Quarantined
 from convert.plan.shard_specs import ShardSpec
 from convert.storage.hdfs.error_translation import PassingError
 from convert.storage.places import filesystem_of, sha256_file, write_json
-from convert.write.summary import Progress, ShardSummary, SourceCensus
+from convert.write.shard_summary import Progress, ShardSummary, SourceCensus
 
 ATTEMPTS, DONE, DATASET = "attempts", "done", "dataset"
 """The folders of a staging folder: files being written, a note for each shard, the dataset."""

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from train.evaluation.predictions import Evaluation
-from train.hosts.solo import Team
+from train.hosts.team import Team
 from train.runs.checkpoints.checkpoint import Position
 from train.runs.events import EventFile
 from train.runs.folder import RunFolder

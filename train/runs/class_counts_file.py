@@ -10,7 +10,7 @@ import numpy as np
 
 from convert.storage.local import write_file
 from train.errors import FormatError
-from train.records.class_counts import ClassCounts
+from train.records.count_classes import ClassCounts
 from train.runs.files.json_csv import is_whole, load_json, quoted
 from train.runs.folder import CLASS_COUNTS, RunFolder
 
