@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+import convert.cli.command
 import train.cli.command
-from convert import cli
 from train.cli.command import _VERBS
 
 
@@ -15,7 +15,7 @@ def verb_parsers() -> dict[str, argparse.ArgumentParser]:
     added = top.add_subparsers()
     for verb in _VERBS:
         verb.add_parser(added)
-    return {**_verbs_of(cli._parser()), **_verbs_of(top)}
+    return {**_verbs_of(convert.cli.command._parser()), **_verbs_of(top)}
 
 
 def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
