@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from quick_network import build_model
 
 from train.errors import CheckpointError
 from train.model.loss import SparseCrossentropy
-from train.model.networks.by_name import build_model
 from train.model.recogniser import Recogniser
 from train.model.variables import METRICS, WEIGHTS, build_state, read_state, write_state
 
@@ -16,7 +16,9 @@ EVERYTHING = (*WEIGHTS, *METRICS)
 
 
 def compiled(classes=5, seed=0):
-    network = build_model((8, 16, 1), {"y0": classes, "y1": classes}, name="cnn", seed=seed)
+    network = build_model(
+        (8, 16, 1), {"y0": classes, "y1": classes}, name="cnn", head="shared", width=0.25, seed=seed
+    )
     model = Recogniser(network.input, network.output)
     model.compile(
         keras.optimizers.AdamW(1e-3), loss={n: SparseCrossentropy() for n in model.output}
