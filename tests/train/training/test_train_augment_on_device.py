@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from jax_cases import on_jax
+from ranks import compiled
 from resume_cases import FLAGS, assert_same, content, weights, words_of
 from train_cases import BASE, learn
 
@@ -87,15 +88,16 @@ def test_a_run_that_moves_to_a_device_ends_as_one_that_did_not(
 def test_on_jax_a_run_that_moves_ends_as_one_that_was_there(tiny_dataset, tmp_path):
     pytest.importorskip("jax", reason="jax is not installed")
     words = ["train", tiny_dataset, *words_of({**FLAGS, "epochs": 2, "augment": "strong"})]
+    env = compiled(tmp_path / "compiled")
     for run, where, target in (
         ("whole", "device", "exact=1"),
         ("run", "host", "character_accuracy=0.0001"),
     ):
         more = ("--run", tmp_path / run, "--augment-on", where, "--target", target)
-        done = on_jax("-m", *words, *more)
+        done = on_jax("-m", *words, *more, env=env)
         assert done.returncode == 0, done.stderr
     more = ("--augment-on", "device", "--target", "exact=1")
-    done = on_jax("-m", "train", "resume", tmp_path / "run", *more)
+    done = on_jax("-m", "train", "resume", tmp_path / "run", *more, env=env)
     assert done.returncode == 0, done.stderr
     assert_same(content(tmp_path / "whole"), content(tmp_path / "run"))
 

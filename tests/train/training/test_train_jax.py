@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from event_cases import steps_of
 from jax_cases import on_jax
+from ranks import compiled
 from resume_cases import FLAGS, assert_same, content, words_of
 
 SCRIPT = Path(__file__).parents[2] / "support" / "killed_training.py"
@@ -44,7 +45,7 @@ def test_a_run_that_begins_with_other_weights(tiny_dataset, tmp_path):
         ["--run", tmp_path / "old"],
         ["--run", tmp_path / "new", "--weights", tmp_path / "old"],
     ):
-        done = on_jax("-m", "train", *words, *more)
+        done = on_jax("-m", "train", *words, *more, env=compiled(tmp_path / "compiled"))
         assert done.returncode == 0, done.stderr
     assert "weights of " in done.stderr
 
