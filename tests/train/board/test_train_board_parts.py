@@ -130,6 +130,27 @@ def test_layers_of_all_kinds():
     keras.Model(inputs, dict(outputs_of(network))).predict_on_batch(np.ones((1, 4, 3)))
 
 
+def test_norms_are_read_later_than_noted():
+    """Each as it was at its step, though the variable has moved on."""
+    noted = keras.Variable(np.zeros(2, np.float32))
+    model = SimpleNamespace(
+        trainable_variables=[SimpleNamespace(path="a"), SimpleNamespace(path="b")],
+        optimizer=SimpleNamespace(gradient_norms=noted),
+    )
+    norms = GradientNorms(model)
+    for step in range(1, 4):
+        noted.assign_add([1.0, 2.0])
+        norms.on_step()
+        if step == 2:
+            assert norms.read() == pytest.approx(np.hypot(2, 4))
+    assert norms.read() == pytest.approx(np.hypot(3, 6))
+    assert norms.read() is None
+    assert norms.on_epoch_end() is None
+    first, second = (message.value[0].histo for message in norms.histograms())
+    assert (first.min, first.max, first.num) == (1, 3, 3)
+    assert (second.min, second.max, second.num) == (2, 6, 3)
+
+
 def test_norms_without_an_optimizer_that_notes_them():
     model = tiny_network()
     model.compile("sgd", "mse")
