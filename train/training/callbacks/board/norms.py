@@ -32,7 +32,7 @@ class GradientNorms:
     def on_step(self) -> None:
         """Notes the norms of a step, still on the device; amid an epoch of JAX nothing."""
         if self._at_each_step:
-            self._unread.append(keras.ops.convert_to_tensor(self._noted))
+            self._unread.append(keras.ops.copy(self._noted))
 
     def read(self) -> float | None:
         """Reads what `on_step` noted; waits for the newest.
