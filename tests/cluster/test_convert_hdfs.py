@@ -31,7 +31,7 @@ from convert.storage.hdfs import client as hdfs_client
 from convert.storage.hdfs.error_translation import UnavailableError
 from convert.storage.hdfs.filesystem import HdfsFileSystem
 from convert.storage.places import filesystem_of
-from convert.write import commit, staging
+from convert.write import commit_dataset, staging
 
 NUM_ROWS = 60
 
@@ -252,7 +252,7 @@ def test_two_converters_of_one_dataset(hdfs, sources, expected) -> None:
 
 def test_the_loser_of_the_commit_finds_the_dataset(hdfs, sources, expected, monkeypatch) -> None:
     """The other one commits right before us, and removes the staging folder under our feet."""
-    put_in_place = commit.put_in_place
+    put_in_place = commit_dataset.put_in_place
 
     def lose(folder: str, target: str, *, overwrite: bool) -> None:
         monkeypatch.setattr(staging, "put_in_place", put_in_place)
