@@ -1,9 +1,9 @@
 """Processes that train one run together on this machine, and what happens to one of them.
 
 As a script, one of them: `ranks.py RANK STEP WHAT WORDS...` is the `train` command in which
-something happens to a rank at the end of a step, counted from 1 in its session: a signal, `stuck`,
-`full` (its disk), or `nan` (its loss, on all ranks). All but `as usual` read the clock and validate
-as no user's training does.
+something happens to a rank, or to `all`, at the end of a step, counted from 1 in its session: a signal,
+`late` (a day passes by its clock), `stuck`, `full` (its disk), or `nan` (its loss, on all ranks).
+All but `as usual` read the clock and validate as no user's training does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from fault_cases import MARK, end_all, processes, wait_for
 
 from train.hosts.supervisor import is_member
 
@@ -93,7 +95,7 @@ class Ranks:
                 JAX_NUM_PROCESSES=size,
                 JAX_PROCESS_ID=rank,
                 JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
-                **more,
+                **{MARK: folder, **more},
             )
             command = [sys.executable, __file__, *act, *own, "--hosts", "auto"]
             with self._file(rank, "out").open("w") as out, self._file(rank, "err").open("w") as err:
@@ -105,12 +107,12 @@ class Ranks:
         return self._folder / f"{rank}.{name}"
 
     def wait(self) -> Ended:
-        """Waits until all have ended."""
+        """Waits until all have ended, with whatever they have started."""
         try:
             codes = [process.wait(PATIENCE) for process in self.processes]
+            wait_for(lambda: not processes(self._folder))
         finally:
-            for process in self.processes:
-                process.kill()
+            end_all(self._folder)
         said = [self._file(rank, "err").read_text() for rank in range(len(codes))]
         return Ended(codes, said, self._file(0, "out").read_text())
 
@@ -140,7 +142,7 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     killed_training.use_a_counting_clock()
     # So that there are six batches to share.
     evaluate.BATCH_SIZE = evaluate_run.BATCH_SIZE = job.BATCH_SIZE = 5
-    is_meant = os.environ.get("JAX_PROCESS_ID", "0") == rank
+    is_meant = rank in ("all", os.environ.get("JAX_PROCESS_ID", "0"))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -152,6 +154,8 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
             time.sleep(PATIENCE)
         elif what == "full":
             RunFolder.models = full
+        elif what == "late":
+            killed_training.use_a_counting_clock(86_400)
         elif what.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[what])
 
