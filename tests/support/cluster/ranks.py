@@ -1,9 +1,9 @@
 """Processes that train one run together on this machine, and what happens to one of them.
 
 As a script, one of them: `ranks.py RANK STEP WHAT WORDS...` is the `train` command in which
-something happens to a rank, or to `all`, at the end of a step, counted from 1 in its session: a signal,
-`late` (a day passes by its clock), `stuck`, `full` (its disk), or `nan` (its loss, on all ranks).
-All but `as usual` read the clock and validate as no user's training does.
+something happens to a rank, or to `all`, at the end of a step, counted from 1 in its session: a
+signal, `late` (a day passes by its clock), `stuck`, `full` (its disk), or `nan` (its loss, on all
+ranks). All but `as usual` read the clock and validate as no user's training does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,17 +148,16 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    acts: dict[str, Callable[[], object]] = {
+        "late": lambda: killed_training.use_a_counting_clock(86_400),
+        "stuck": lambda: time.sleep(PATIENCE),
+        "full": lambda: setattr(RunFolder, "models", full),
+        "nan": lambda: None,
+    }
+
     def act(step: int) -> None:
-        if step != int(at_step) or not is_meant:
-            return
-        if what == "stuck":
-            time.sleep(PATIENCE)
-        elif what == "full":
-            RunFolder.models = full
-        elif what == "late":
-            killed_training.use_a_counting_clock(86_400)
-        elif what.startswith("SIG"):
-            os.kill(os.getpid(), signal.Signals[what])
+        if step == int(at_step) and is_meant:
+            acts.get(what, lambda: os.kill(os.getpid(), signal.Signals[what]))()
 
     if what == "stuck":
         step_watch._FIRST_STEPS = 4

@@ -1,4 +1,4 @@
-"""Whatever fails on a rank ends all with its code; ranks are threads here, and JAX's store a dict."""
+"""Whatever fails on a rank ends all with its code; ranks are threads, and JAX's store a dict."""
 
 from __future__ import annotations
 
