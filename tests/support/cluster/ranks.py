@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,11 +22,13 @@ from pathlib import Path
 
 from fault_cases import MARK, end_all, processes, wait_for
 
+from train.hosts.place import require_place
 from train.hosts.supervisor import is_member
 
 ROOT = Path(__file__).parents[3]
 NOTHING = ("0", "0", "nothing")
 AS_USUAL = ("0", "0", "as usual")
+JOINED = "SHARDFEED_TEST_JOINED"  # set: the processes join before they train, as Ray's workers
 PATIENCE = 300  # many processes start, and compile
 
 
@@ -82,15 +85,16 @@ class Ranks:
         size: How many there are to be.
         words: The command line of `train`; a list for each rank, if they differ.
         act: What happens to whom: rank, step, what.
-        started: How many are started. None: all.
+        started: Which are started. None: all.
         more: Environment variables.
     """
 
     def __init__(self, folder: Path, size, words, act=NOTHING, started=None, **more) -> None:
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         self._folder, port = folder, free_port()
         self.processes = []
-        for rank in range(size if started is None else started):
+        for rank in range(size) if started is None else started:
             own = words[rank] if isinstance(words[0], list) else words
             env = environment(
                 JAX_NUM_PROCESSES=size,
@@ -114,8 +118,8 @@ class Ranks:
             wait_for(lambda: not processes(self._folder))
         finally:
             end_all(self._folder)
-        said = [self._file(rank, "err").read_text() for rank in range(len(codes))]
-        return Ended(codes, said, self._file(0, "out").read_text())
+        said = [path.read_text() for path in sorted(self._folder.glob("*.err"))]
+        return Ended(codes, said, min(self._folder.glob("*.out")).read_text())
 
 
 def train_together(folder: Path, size, words, act=NOTHING, **more) -> Ended:
@@ -176,7 +180,12 @@ if __name__ == "__main__":
     from train.cli import main
 
     what = [sys.argv.pop(1) for _ in range(3)]
-    trains = is_member() or "--hosts" not in sys.argv  # no parent, which knows no Keras
-    if trains and what != list(AS_USUAL):
+    if JOINED in os.environ:
+        import jax
+
+        place = require_place(os.environ)
+        jax.distributed.initialize(place.coordinator, place.size, place.rank)
+    is_parent = "--hosts" in sys.argv and not is_member() and JOINED not in os.environ
+    if not is_parent and what != list(AS_USUAL):
         _prepare(*what)
     main(sys.argv[1:])

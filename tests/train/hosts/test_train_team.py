@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from ranks import Ranks, compiled, train_alone, train_together
+from ranks import JOINED, Ranks, compiled, train_alone, train_together
 from resume_cases import FLAGS, assert_same, content, history, newest, words_of
 
 from train.hosts.solo import Team
@@ -180,12 +180,22 @@ def test_a_frozen_rank_is_given_up(tiny_dataset, tmp_path, cache):
     assert ranks.wait().codes == [75, 75]
 
 
-def test_a_rank_that_never_starts(tiny_dataset, tmp_path):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_never_starts(rank, tiny_dataset, tmp_path):
     words = [tiny_dataset, "--run", tmp_path / "run"]
-    ended = Ranks(tmp_path / "said", 2, words, started=1, SHARDFEED_JOIN_SECONDS="1").wait()
+    ended = Ranks(tmp_path / "said", 2, words, started=[rank], SHARDFEED_JOIN_SECONDS="1").wait()
     assert ended.codes == [75], ended.said
-    assert "rank 0 did not find all 2 processes at 127.0.0.1:" in ended.said[0]
+    assert f"rank {rank} did not find all 2 processes at 127.0.0.1:" in ended.said[0]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+def test_processes_that_have_joined_already(tiny_dataset, tmp_path, together):
+    """As workers of Ray: JAX has taken SIGTERM, and no parent of ours is there."""
+    words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
+    ended = together(2, words, ("1", "5", "SIGTERM"), **{JOINED: 1})
+    assert ended.codes == [143, 143], ended.said
+    assert newest(tmp_path / "run").position.step > 0
 
 
 @pytest.mark.long
