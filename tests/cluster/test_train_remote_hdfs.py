@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from hdfs_cases import download
 from remote_cases import begin, name, newest, session, step
 from resume_cases import FLAGS, assert_same, content, words_of
 from train_cases import train
@@ -18,22 +19,10 @@ from train_cases import train
 from convert.storage.places import filesystem_of
 from train.errors import OvertakenError, UsageError
 from train.runs.open import read_run
-from train.runs.remote.transfer import fetch
 from train.training.resuming.resume import resume_training
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SCRIPT = "import quick_network, killed_training; quick_network.install(); killed_training.main()"
-
-
-def copy_of(files, address, folder):
-    """Copies a folder of HDFS, as `hdfs dfs -get` does."""
-    folder.mkdir()
-    for entry in files.names(address):
-        if files.is_folder(f"{address}/{entry}"):
-            copy_of(files, f"{address}/{entry}", folder / entry)
-        else:
-            fetch(files, f"{address}/{entry}", str(folder / entry))
-    return folder
 
 
 def test_uploads(hdfs, tmp_path):
@@ -42,7 +31,7 @@ def test_uploads(hdfs, tmp_path):
     for number in (3, 5, 7):
         step(first.run, number)
         first.upload()
-    there = copy_of(files, address, tmp_path / "there")
+    there = download(address, tmp_path / "there")
     assert newest(there) == name(7)
     assert sorted(os.listdir(there / "checkpoints")) == [name(5), name(7)]
     mine = {path: path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
@@ -105,7 +94,7 @@ def test_a_training_that_is_killed(
     result = resume_training(address, {}, said.append)
     assert said[0] == f"{address}: goes on in epoch 2/3 after step 5/11"
     assert (result.run, result.steps) == (address, 33)
-    there = copy_of(filesystem_of(hdfs), address, tmp_path / "there")
+    there = download(address, tmp_path / "there")
     assert_same(content(whole_run), content(there))
     assert len(os.listdir(there / "checkpoints")) == 2
     assert os.listdir(tmp_path / "other" / "shardfeed" / "runs") == []

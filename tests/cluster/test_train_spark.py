@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cached_training import content
 from fault_cases import MARK, end_all, processes, wait_for, words_of
+from hdfs_cases import download, upload
 from ranks import AS_USUAL, compiled, train_together
-from resume_cases import FLAGS, assert_same, content
+from resume_cases import FLAGS, assert_same
 from resume_cases import words_of as flags_of
 from spark_cases import CLUSTER, require_java, spark_environment
+
+from convert.storage.places import filesystem_of
 
 pytestmark = pytest.mark.long
 
@@ -37,6 +41,7 @@ def start(base: Path, master: str, *words: object, fault: str) -> subprocess.Pop
     """Starts the command, with a fault of `fault_injection`."""
     spark = spark_environment(base / "spark", fault)
     environment = {**spark, **compiled(base / "compiled"), MARK: str(base)}
+    environment["XDG_CACHE_HOME"] = str(base / "home")
     environment.pop("KERAS_BACKEND", None)
     return subprocess.Popen(
         [sys.executable, "-m", "train", *map(str, words), *SPARK, "--master", master, "--json"],
@@ -91,23 +96,27 @@ def test_a_signal_stops_all_hosts_with_a_checkpoint(base: Path) -> None:
     assert {path.name for path in told.iterdir()} >= {"stopped-0", "stopped-1"}
 
 
-def test_a_host_is_lost_and_the_run_goes_on(base: Path, tiny_dataset: Path) -> None:
-    options = flags_of({**FLAGS, "checkpoint_minutes": 0})
-    words = [tiny_dataset, "--run", base / "run", *options]
+def test_a_host_is_lost_and_the_run_goes_on(base: Path, tiny_dataset: Path, hdfs: str) -> None:
+    """Dataset and run are on HDFS; the hosts share a cache, since they are one machine."""
+    upload(tiny_dataset, f"{hdfs}/strips")
+    options = flags_of({**FLAGS, "epochs": 2, "checkpoint_minutes": 0})
+    words = [f"{hdfs}/strips", "--run", f"{hdfs}/run", *options]
     process = start(base, CLUSTER.replace("1024", "2048"), *words, fault="nothing")
-    checkpoints = base / "run/checkpoints"
-    while process.poll() is None and not any(checkpoints.glob("[!.]*/checkpoint.json")):
+    files, checkpoints = filesystem_of(hdfs), f"{hdfs}/run/checkpoints"
+    while process.poll() is None and not (
+        files.exists(checkpoints) and any(n[0] != "." for n in files.names(checkpoints))
+    ):
         time.sleep(0.02)
     lose_a_host(base)
     code, out, lines = ended(process)
     assert code == 0, lines
-    assert json.loads(out)["steps"] == 33
+    assert json.loads(out)["steps"] == 22
     assert any("goes on in epoch" in line for line in lines), lines
     wait_for(lambda: not processes(base))
-    words[2] = base / "whole"
+    words = [tiny_dataset, "--run", base / "whole", *options]
     whole = train_together(base / "said", 2, words, AS_USUAL, **compiled(base / "compiled"))
     assert whole.codes == [0, 0], whole.said
-    assert_same(content(base / "whole"), content(base / "run"))
+    assert_same(content(base / "whole"), content(download(f"{hdfs}/run", base / "run")))
 
 
 def lose_a_host(base: Path) -> None:

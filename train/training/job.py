@@ -66,7 +66,8 @@ class Job:
             team: Who shares each batch of training. None: this process makes all of it.
 
         Raises:
-            UsageError: An option or the dataset's splits do not fit.
+            UsageError: An option or the dataset's splits do not fit, or a team's devices cannot
+                share a batch evenly.
             FormatError: The dataset is no valid one.
             RecordError: A label is out of range, or a record damaged whose label is read.
         """
@@ -75,6 +76,9 @@ class Job:
         datasets = tuple(datasets or map(open_dataset, config.datasets))
         _require_each_once(datasets)
         info = common_info(datasets)
+        if team is not None:  # also a process alone, whose devices share each batch
+            size = config.images_per_step
+            require_even("--batch-size" if size == config.batch_size else "--overfit", size)
         asked = partial(
             SourceArguments,
             verify_records=config.verify_records,
@@ -115,11 +119,6 @@ class Job:
         return cls(
             config=config, info=info, datasets=datasets, training=training, validation=validation
         )
-
-    def require_even(self) -> None:
-        """Raises `UsageError` unless the devices can share a batch of training evenly."""
-        size = self.config.images_per_step
-        require_even("--batch-size" if size == self.config.batch_size else "--overfit", size)
 
     @property
     def validation_records(self) -> list[int]:

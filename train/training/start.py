@@ -50,7 +50,6 @@ def train_model(
     team = team or Team()
     with team.guarded():
         job = Job.open(config, team=team)
-        job.require_even()
         require_alike(job, team)
         with sharing(team):
             return _train(job, say, team)

@@ -28,6 +28,18 @@ def upload(folder: Path, address: str) -> None:
         list(pool.map(copy, paths))
 
 
+def download(address: str, folder: Path) -> Path:
+    """Copies a folder of HDFS, as `hdfs dfs -get` does; returns where it lies."""
+    files = filesystem_of(address)
+    folder.mkdir()
+    for name in files.names(address):
+        if files.is_folder(f"{address}/{name}"):
+            download(f"{address}/{name}", folder / name)
+        else:
+            (folder / name).write_bytes(files.read(f"{address}/{name}"))
+    return folder
+
+
 def remote_digests(address: str) -> dict[str, str]:
     """Returns the sha256 of each file of a folder of HDFS, as `convert_cases.digests` does."""
     names = sorted({*filesystem_of(address).names(address)} - {SOURCE})

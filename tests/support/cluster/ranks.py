@@ -1,28 +1,34 @@
 """Processes that train one run together on this machine, and what happens to one of them.
 
 As a script, one of them: `ranks.py RANK STEP WHAT WORDS...` is the `train` command in which
-something happens to a rank at the end of a step, counted from 1 in its session: a signal, `stuck`,
-`full` (its disk), or `nan` (its loss, on all ranks). All but `as usual` read the clock and validate
-as no user's training does.
+something happens to a rank, or to `all`, at the end of a step, counted from 1 in its session: a
+signal, `late` (a day passes by its clock), `stuck`, `full` (its disk), or `nan` (its loss, on all
+ranks). All but `as usual` read the clock and validate as no user's training does.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fault_cases import MARK, end_all, processes, wait_for
+
+from train.hosts.place import require_place
 from train.hosts.supervisor import is_member
 
 ROOT = Path(__file__).parents[3]
 NOTHING = ("0", "0", "nothing")
 AS_USUAL = ("0", "0", "as usual")
+JOINED = "SHARDFEED_TEST_JOINED"  # set: the processes join before they train, as Ray's workers
 PATIENCE = 300  # many processes start, and compile
 
 
@@ -79,21 +85,22 @@ class Ranks:
         size: How many there are to be.
         words: The command line of `train`; a list for each rank, if they differ.
         act: What happens to whom: rank, step, what.
-        started: How many are started. None: all.
+        started: Which are started. None: all.
         more: Environment variables.
     """
 
     def __init__(self, folder: Path, size, words, act=NOTHING, started=None, **more) -> None:
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         self._folder, port = folder, free_port()
         self.processes = []
-        for rank in range(size if started is None else started):
+        for rank in range(size) if started is None else started:
             own = words[rank] if isinstance(words[0], list) else words
             env = environment(
                 JAX_NUM_PROCESSES=size,
                 JAX_PROCESS_ID=rank,
                 JAX_COORDINATOR_ADDRESS=f"127.0.0.1:{port}",
-                **more,
+                **{MARK: folder, **more},
             )
             command = [sys.executable, __file__, *act, *own, "--hosts", "auto"]
             with self._file(rank, "out").open("w") as out, self._file(rank, "err").open("w") as err:
@@ -105,14 +112,14 @@ class Ranks:
         return self._folder / f"{rank}.{name}"
 
     def wait(self) -> Ended:
-        """Waits until all have ended."""
+        """Waits until all have ended, with whatever they have started."""
         try:
             codes = [process.wait(PATIENCE) for process in self.processes]
+            wait_for(lambda: not processes(self._folder))
         finally:
-            for process in self.processes:
-                process.kill()
-        said = [self._file(rank, "err").read_text() for rank in range(len(codes))]
-        return Ended(codes, said, self._file(0, "out").read_text())
+            end_all(self._folder)
+        said = [path.read_text() for path in sorted(self._folder.glob("*.err"))]
+        return Ended(codes, said, min(self._folder.glob("*.out")).read_text())
 
 
 def train_together(folder: Path, size, words, act=NOTHING, **more) -> Ended:
@@ -140,20 +147,21 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
     killed_training.use_a_counting_clock()
     # So that there are six batches to share.
     evaluate.BATCH_SIZE = evaluate_run.BATCH_SIZE = job.BATCH_SIZE = 5
-    is_meant = os.environ.get("JAX_PROCESS_ID", "0") == rank
+    is_meant = rank in ("all", os.environ.get("JAX_PROCESS_ID", "0"))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    acts: dict[str, Callable[[], object]] = {
+        "late": lambda: killed_training.use_a_counting_clock(86_400),
+        "stuck": lambda: time.sleep(PATIENCE),
+        "full": lambda: setattr(RunFolder, "models", full),
+        "nan": lambda: None,
+    }
+
     def act(step: int) -> None:
-        if step != int(at_step) or not is_meant:
-            return
-        if what == "stuck":
-            time.sleep(PATIENCE)
-        elif what == "full":
-            RunFolder.models = full
-        elif what.startswith("SIG"):
-            os.kill(os.getpid(), signal.Signals[what])
+        if step == int(at_step) and is_meant:
+            acts.get(what, lambda: os.kill(os.getpid(), signal.Signals[what]))()
 
     if what == "stuck":
         step_watch._FIRST_STEPS = 4
@@ -172,7 +180,12 @@ if __name__ == "__main__":
     from train.cli import main
 
     what = [sys.argv.pop(1) for _ in range(3)]
-    trains = is_member() or "--hosts" not in sys.argv  # no parent, which knows no Keras
-    if trains and what != list(AS_USUAL):
+    if JOINED in os.environ:
+        import jax
+
+        place = require_place(os.environ)
+        jax.distributed.initialize(place.coordinator, place.size, place.rank)
+    is_parent = "--hosts" in sys.argv and not is_member() and JOINED not in os.environ
+    if not is_parent and what != list(AS_USUAL):
         _prepare(*what)
     main(sys.argv[1:])

@@ -53,6 +53,7 @@ def network_of() -> keras.Model:
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(1))(x)
     x = keras.layers.BatchNormalization(momentum=0.5)(x)
+    x = keras.layers.Dropout(0.5, seed=3)(x)
     y = keras.layers.Dense(CLASSES, kernel_initializer=keras.initializers.GlorotUniform(2))
     return keras.Model(inputs, {"y0": y(x)})
 

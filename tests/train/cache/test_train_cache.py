@@ -56,6 +56,22 @@ def test_threads_share_a_window_and_the_next(many_shards, tmp_path):
         assert all(np.array_equal(labels[name], other_labels[name]) for name in labels)
 
 
+@pytest.mark.parametrize(("folders", "fetches"), [(("a", "b"), 18), (("one", "one"), 9)])
+def test_ranks_read_through_their_hosts_cache(many_shards, tmp_path, far_disk, folders, fetches):
+    """Each through its own, or two of one host through one: then a shard is fetched once."""
+    plain = open_source(many_shards, "train", 8, window=20)
+    ranks = [
+        through(many_shards, tmp_path / folder, 9, window=20, rank=rank, num_ranks=2)
+        for rank, folder in enumerate(folders)
+    ]
+    for epoch in range(2):
+        for step in range(plain.num_steps):
+            parts = zip(*[rank.batch(epoch, step) for rank in ranks], strict=True)
+            for whole, halves in zip(plain.batch(epoch, step), parts, strict=True):
+                assert np.array_equal(whole, np.concatenate(halves))
+    assert len(far_disk.streamed) == fetches
+
+
 def test_a_mixture_is_the_same(many_shards, small_dataset, tmp_path):
     options = {"weights": (2, 1), "window": 20}
     plain = open_source([many_shards, small_dataset], "train", 8, **options)

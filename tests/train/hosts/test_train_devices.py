@@ -9,6 +9,7 @@ import pytest
 from convert_cases import ROOT
 from ranks import environment
 
+from train.config import TrainConfig
 from train.errors import MismatchError, UsageError
 from train.hosts import devices
 from train.hosts.devices import device_lines, require_even, sharing
@@ -16,7 +17,9 @@ from train.hosts.sharded import _rounds
 from train.hosts.team import Team
 from train.runs.environment import differences
 from train.runs.environment import environment as versions
+from train.training.dry_run.dry_run import dry_run
 from train.training.same_options import require_equal
+from train.training.start import train_model
 
 SCRIPT = ROOT / "tests" / "support" / "training" / "shared_training.py"
 
@@ -49,6 +52,14 @@ def test_a_batch_that_does_not_divide(four, flag, batch_size, sizes):
         "fewer devices, for example with CUDA_VISIBLE_DEVICES."
     )
     require_even(flag, 32)
+
+
+@pytest.mark.parametrize("begin", [train_model, dry_run])
+def test_it_is_refused_before_anything_is_written(begin, four, tiny_dataset, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(UsageError, match=r"^--batch-size 30 cannot be shared evenly by 4 devices"):
+        begin(TrainConfig(dataset=str(tiny_dataset), run=str(run), batch_size=30))
+    assert not run.exists()
 
 
 def test_what_is_told_of_devices(four, monkeypatch):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from ranks import Ranks, compiled, train_alone, train_together
+from ranks import JOINED, Ranks, compiled, train_alone, train_together
 from resume_cases import FLAGS, assert_same, content, history, newest, words_of
 
 from train.hosts.team import Team
@@ -77,17 +78,26 @@ def assert_close(one, other):
 
 
 @pytest.mark.long
-def test_a_killed_rank_ends_all_and_the_run_goes_on_bit_for_bit(
-    whole, tiny_dataset, tmp_path, together
-):
-    words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
-    ended = together(2, words, ("1", "17", "SIGKILL"))
+def test_out_of_time_then_killed_a_run_ends_bit_for_bit(whole, tiny_dataset, tmp_path, together):
+    """By the clock of one rank alone; then one of its processes is killed."""
+    run = tmp_path / "run"
+    words = [tiny_dataset, "--run", run, *words_of(NARROW), "--max-minutes", 600]
+    ended = together(2, words, ("1", "5", "late"))
+    assert ended.codes == [0, 0], ended.said
+    told = re.search(r"stopped by --max-minutes 600 in epoch 1 after step (\d+);", ended.said[0])
+    assert told, ended.said
+    assert newest(run).position.step == int(told[1])
+    assert "train: " not in ended.said[1]
+    ended = together(2, ["resume", run], ("1", "9", "SIGKILL"))
     assert ended.codes == [75, 75], ended.said
+    assert f"goes on in epoch 1/2 after step {told[1]}/11" in ended.said[0]
     assert "train: error: another process has gone: " in ended.said[0]
-    ended = together(2, ["resume", tmp_path / "run"])
+    ended = together(2, ["resume", run])
     assert ended.codes == [0, 0], ended.said
     assert "goes on in epoch 2/2 after step " in ended.said[0]
-    assert_same(content(whole[0]), content(tmp_path / "run"))
+    expected = content(whole[0])
+    expected["config"]["max_minutes"] = 600
+    assert_same(expected, content(run))
 
 
 @pytest.mark.long
@@ -100,7 +110,7 @@ def test_another_number_of_processes_and_devices(whole, tiny_dataset, tmp_path, 
     alone = train_alone(["resume", run], ("0", "3", "SIGTERM"), **cache)
     assert alone.returncode == 143, alone.stderr
     assert "not as when the run was started: devices 1, was 2" in alone.stderr
-    ended = together(4, ["resume", run], ("2", "3", "SIGINT"))
+    ended = together(4, ["resume", run], ("all", "3", "SIGINT"))  # as from a terminal
     assert ended.codes == [130] * 4, ended.said
     assert "4 processes started by hand, 4 devices: each makes 2 of a step's 8" in ended.said[0]
     alone = train_alone(["resume", run], devices=4, **cache)
@@ -170,20 +180,38 @@ def test_a_frozen_rank_is_given_up(tiny_dataset, tmp_path, cache):
     assert ranks.wait().codes == [75, 75]
 
 
-def test_a_rank_that_never_starts(tiny_dataset, tmp_path):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_never_starts(rank, tiny_dataset, tmp_path):
     words = [tiny_dataset, "--run", tmp_path / "run"]
-    ended = Ranks(tmp_path / "said", 2, words, started=1, SHARDFEED_JOIN_SECONDS="1").wait()
+    ended = Ranks(tmp_path / "said", 2, words, started=[rank], SHARDFEED_JOIN_SECONDS="1").wait()
     assert ended.codes == [75], ended.said
-    assert "rank 0 did not find all 2 processes at 127.0.0.1:" in ended.said[0]
+    assert f"rank {rank} did not find all 2 processes at 127.0.0.1:" in ended.said[0]
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.long
-def test_ranks_that_were_started_differently(tiny_dataset, tmp_path, together):
-    words = [[tiny_dataset, "--run", tmp_path / "run", "--seed", rank] for rank in (0, 1)]
-    ended = together(2, words)
-    assert ended.codes == [2, 2], ended.said
-    assert "seed of rank 0:  0\n  seed of rank 1:  1\n" in ended.said[1]
+def test_processes_that_have_joined_already(tiny_dataset, tmp_path, together):
+    """As workers of Ray: JAX has taken SIGTERM, and no parent of ours is there."""
+    words = [tiny_dataset, "--run", tmp_path / "run", *words_of(NARROW)]
+    ended = together(2, words, ("1", "5", "SIGTERM"), **{JOINED: 1})
+    assert ended.codes == [143, 143], ended.said
+    assert newest(tmp_path / "run").position.step > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("flags", "code", "told"),
+    [
+        ([["--seed", "0"], ["--seed", "1"]], 2, "seed of rank 0:  0\n  seed of rank 1:  1\n"),
+        ([["--batch-size", "9"]] * 2, 2, "--batch-size 9 cannot be shared evenly by 2 devices; 8"),
+        ([["--run", "."], []], 2, "train: error: .: exists already"),
+        ([[], ["nowhere"]], 1, "train: error: rank 1: nowhere: "),
+    ],
+)
+def test_what_one_refuses_ends_all(flags, code, told, tiny_dataset, tmp_path, together):
+    ended = together(2, [["--run", tmp_path / "run", tiny_dataset, *own] for own in flags])
+    assert ended.codes == [code, code], ended.said
+    assert sum(told in text for text in ended.said) == 1
     assert not (tmp_path / "run").exists()
 
 
@@ -195,7 +223,7 @@ def test_bad_records_of_any_rank(on_bad, tiny_dataset, tmp_path, together, cache
         data = bytearray(shard.read_bytes())
         data[len(data) // 2] ^= 1
         shard.write_bytes(data)
-    words = [*words_of(NARROW), "--on-bad-record", on_bad]
+    words = [*words_of(NARROW), "--on-bad-record", on_bad, "--target", "character_accuracy=0.0001"]
     ended = together(2, [dataset, "--run", tmp_path / "run", *words])
     if on_bad == "stop":
         assert ended.codes == [1, 1], ended.said
@@ -204,5 +232,6 @@ def test_bad_records_of_any_rank(on_bad, tiny_dataset, tmp_path, together, cache
     assert ended.codes == [0, 0], ended.said
     alone = train_alone([dataset, "--run", tmp_path / "alone", *words], **cache)
     assert alone.returncode == 0, alone.stderr
+    assert len(history(tmp_path / "run")) == len(history(tmp_path / "alone")) == 1  # the target
     listed = [(tmp_path / name / "bad_records.jsonl").read_text() for name in ("run", "alone")]
     assert listed[0] == listed[1] != ""

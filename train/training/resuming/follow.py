@@ -79,7 +79,6 @@ def follow_resumed(changes: Mapping[str, Any], team: Team) -> TrainResult:
             return result_of(run.address, position.journal, position.seconds)
         checkpoint = Checkpoint(path="", position=position, models=())
     job = replace(Job.open(config, team=team), weights_digest=told["weights_digest"])
-    job.require_even()
     require_alike(job, team)
     with sharing(team):
         model = job.model()

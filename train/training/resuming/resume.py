@@ -103,7 +103,6 @@ def _resume(
         return result_of(run.address, checkpoint.position.journal, checkpoint.position.seconds)
     _require_same_backend(run)
     job = replace(Job.open(config, datasets, team), weights_digest=digest)
-    job.require_even()
     require_alike(job, team)
     if checkpoint is not None:
         checkpoint.require_fitting(job.training.num_steps)
