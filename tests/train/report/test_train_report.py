@@ -10,6 +10,7 @@ import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import escape
 
 import numpy as np
 import pytest
@@ -129,6 +130,13 @@ def test_names_are_text_whatever_they_say(browser, tmp_path):
     assert "blank" in text  # the class without a name
     assert "␣" in text
     assert browser.evaluate("document.querySelectorAll('u, i:not([class]) i, script').length") == 0
+
+
+def test_no_name_is_markup():
+    """What a browser is not needed for: each `<` of a name is escaped wherever it stands."""
+    source, names = page(content_of()), ("<i>7", "/tmp/<u>strips", "<3>", "<b>y0", "strips/<b>")
+    assert [name for name in names if name in source] == []
+    assert [name for name in names if escape(name) not in source] == []
 
 
 def test_half_a_character_is_no_reason_to_fail():
