@@ -164,7 +164,7 @@ def _prepare(rank: str, at_step: str, what: str) -> None:
             acts.get(what, lambda: os.kill(os.getpid(), signal.Signals[what]))()
 
     if what == "stuck":
-        step_watch._FIRST_STEPS = 4
+        step_watch._FIRST_STEPS = 8  # a checkpoint is among them: no rank compiles any more
     if what == "nan":
         real = RunRecorder.on_train_batch_end
 
