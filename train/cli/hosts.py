@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from train.cli.spark import train_with_spark
 from train.cli.startup import import_keras, say, silence_libraries
 from train.errors import ShardfeedError, UsageError
-from train.hosts.place import SPARK, Place, require_place, unused_launcher
+from train.hosts.place import Place, require_place, unused_launcher
 from train.hosts.supervisor import is_member, supervise, this_command
 
 if TYPE_CHECKING:
@@ -84,10 +84,8 @@ def train_on_hosts(
     _require_jax()
     if is_member():
         return _train_in_team(place, train, finish, as_json=namespace.json)
-    spark = place.launcher == SPARK
-    how = f"--engine spark --num-hosts {place.size}" if spark else "--hosts auto"
     run = shlex.quote(options.get("run", "RUN"))
-    return supervise(this_command(), place, f"train resume {run} {how}")
+    return supervise(this_command(), place, f"train resume {run} {place.flags}")
 
 
 def _train_in_team(place: Place, train: Train, finish: Finish, *, as_json: bool) -> int:
@@ -140,7 +138,8 @@ def require_sense(namespace: argparse.Namespace) -> None:
         raise UsageError("--engine spark starts the hosts itself: leave out --hosts.")
     if spark and (namespace.num_hosts or 0) < 1:
         raise UsageError(
-            f"--engine spark needs --num-hosts N, at least 1, got {namespace.num_hosts}."
+            "--engine spark needs --num-hosts N, at least 1, got "
+            f"{'nothing' if namespace.num_hosts is None else namespace.num_hosts}."
         )
     for flag, value in (("--num-hosts", namespace.num_hosts), ("--master", namespace.master)):
         if value is not None and not spark:

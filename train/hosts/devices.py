@@ -15,15 +15,16 @@ from train.runs.environment import num_devices
 _FEW_IMAGES = 16  # a device: below, a step is mostly the time that its parts take to start
 
 
-def require_even(flag: str, batch_size: int) -> None:
+def require_even(flag: str, batch_size: int, processes: int = 1) -> None:
     """Raises `UsageError` unless a batch can be shared evenly.
 
     Args:
         flag: The option by which the user chose its size.
         batch_size: Images of a step.
+        processes: Of the team. Where they cannot have equally many devices, `Team.connect` says so.
     """
     devices = num_devices()
-    if rest := batch_size % devices:
+    if devices % processes == 0 and (rest := batch_size % devices):
         sizes = [size for size in (batch_size - rest, batch_size - rest + devices) if size]
         raise UsageError(
             f"{flag} {batch_size} cannot be shared evenly by {devices} devices; "

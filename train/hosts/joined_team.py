@@ -19,6 +19,7 @@ from typing import NoReturn, TypeVar
 
 from convert.command.signals import undone_by_signals
 from train.errors import ShardfeedError, StoppedError, TryAgainError, UsageError
+from train.hosts.address import require_free, unresolved
 from train.hosts.exchange import connect_devices, gather_bytes, share_arrays
 from train.hosts.patience import Patience
 from train.hosts.place import Place
@@ -45,7 +46,7 @@ def join(place: Place) -> Team:
 
     Raises:
         UsageError: Keras' backend is not JAX.
-        TryAgainError: Not all of them have started in time.
+        TryAgainError: Not all of them have started in time, or the first one's port is taken.
     """
     if os.environ.get("KERAS_BACKEND") != "jax":
         raise UsageError("several processes train together on JAX only: set KERAS_BACKEND=jax.")
@@ -59,10 +60,17 @@ def join(place: Place) -> Team:
     jax.config.update("jax_check_proxy_envs", False)  # a warning, where nothing is wrong
     problem = (
         f"rank {place.rank} did not find all {place.size} processes at {place.coordinator} within "
-        f"{patience.join:g} s. Look whether all were started, and start all of them again."
+        f"{patience.join:g} s. Look whether all were started and reach this address, and start all "
+        "of them again."
     )
+    if place.rank == 0:
+        require_free(place.coordinator)
     # JAX itself would abort, with a page of its own.
-    timer = threading.Timer(patience.join, lambda: _end(TryAgainError.exit_code, problem))
+
+    def give_up() -> None:
+        _end(TryAgainError.exit_code, problem + unresolved(place.coordinator))
+
+    timer = threading.Timer(patience.join, give_up)
     timer.daemon = True
     timer.start()
     try:
@@ -90,7 +98,7 @@ class Members(Team):
     """
 
     def __init__(self, place: Place, patience: Patience) -> None:
-        super().__init__(place.rank, place.size, place.team)
+        super().__init__(place.rank, place.size, place.team, place.flags)
         self._store = Store(place.rank, place.size)
         self._acts = 0
         self._points = 0
@@ -208,7 +216,7 @@ class Members(Team):
         """Returns what was told; ends this process if another has failed."""
         told = self._store.told(_TOLD)
         if _FAILED in told and not self._ended.is_set():
-            self._end(int(told[_FAILED]))
+            self._end(*self._heard(told[_FAILED]))
         return told
 
     def _agree(self, stop: Stop) -> None:
@@ -243,18 +251,23 @@ class Members(Team):
             line, code = f"another process has gone: {_first_line(error)}. {_AGAIN}", 75
         else:
             traceback.print_exception(error)
-        first = self._tell_failure(code)
-        self._end(code if first is None else first, line if first is None else None)
+        first = self._tell_failure(code, line)
+        self._end(*((code, line) if first is None else self._heard(first)))
 
-    def _tell_failure(self, code: int) -> int | None:
-        """Tells the others that this rank ends; returns the code of one that told so before."""
+    def _tell_failure(self, code: int, line: str = "") -> str | None:
+        """Tells the others that this rank ends; returns what one told that ended before."""
         self._ended.set()
         with contextlib.suppress(Exception):  # rank 0 has gone
-            told = self._store.tell_first(_FAILED, str(code))
+            told = self._store.tell_first(_FAILED, json.dumps([code, self.rank, line]))
             if self.is_first:
                 self._store.meet("gone", _LAST_SECONDS)
-            return None if told else int(self._store.wait(_FAILED))
+            return None if told else self._store.wait(_FAILED)
         return None
+
+    def _heard(self, told: str) -> tuple[int, str | None]:
+        """Returns code and last line where another rank failed: people look at rank 0 first."""
+        code, rank, line = json.loads(told)
+        return code, f"rank {rank}: {line}" if self.is_first and line else None
 
     def _end(self, code: int, line: str | None = None) -> NoReturn:
         """Ends this process at once: Python's own end would wait for the other ranks."""

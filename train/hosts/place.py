@@ -46,6 +46,13 @@ class Place:
     joined: bool = False
 
     @property
+    def flags(self) -> str:
+        """The words of a command line that start all processes again."""
+        return (
+            f"--engine spark --num-hosts {self.size}" if self.launcher == SPARK else "--hosts auto"
+        )
+
+    @property
     def team(self) -> str:
         """All processes, for people: `2 processes of Slurm`."""
         by = "started by hand" if self.launcher == HAND else f"of {self.launcher}"
@@ -154,10 +161,11 @@ def require_place(environ: Mapping[str, str]) -> Place:
     """
     place = joined_place() or place_of(environ)
     if place is None:
+        srun = " In a Slurm job, start it with `srun`." if environ.get("SLURM_JOB_ID") else ""
         raise UsageError(
             "--hosts auto: nothing says which of several processes this one is. Looked for "
             f"{LOOKED_FOR}. Set the first three, or leave out --hosts: one host's devices are all "
-            "used without it."
+            f"used without it.{srun}"
         )
     return place
 
@@ -197,7 +205,8 @@ def _number(
 def _coordinator(environ: Mapping[str, str], launcher: _Launcher) -> str:
     """Returns the address of the first process."""
     if address := environ.get(ADDRESS):
-        if not re.fullmatch(r"\S+:[0-9]{1,5}", address):
+        found = re.fullmatch(r"\S+:([0-9]{1,5})", address)
+        if found is None or not 1 <= int(found[1]) <= 65535:
             raise UsageError(f"{ADDRESS} must be HOST:PORT of the first process, got {address!r}.")
         return address
     if launcher.name == "torchrun":  # which listens at its own port

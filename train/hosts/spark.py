@@ -138,11 +138,12 @@ def told_of(
 ) -> ShardfeedError:
     """Translates an error of the job into one of ours."""
     if "SPARK-24819" in str(error):
-        kind = UsageError if _is_local(context) else TryAgainError
-        return kind(
-            f"Spark has no room for {num_hosts} tasks at once, one for each of --num-hosts. Ask "
-            "for as many executors (--num-executors), or for fewer hosts, or try again when the "
-            "cluster is less busy."
+        room = f"Spark has no room for {num_hosts} tasks at once, one for each of --num-hosts. Ask "
+        if _is_local(context):
+            return UsageError(f"{room}for fewer hosts, or for more of them in --master.")
+        return TryAgainError(
+            f"{room}for as many executors (--num-executors), or for fewer hosts, or try again when "
+            "the cluster is less busy."
         )
     told = explained(error, "train")
     if isinstance(told, UsageError):

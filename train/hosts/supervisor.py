@@ -33,7 +33,10 @@ _PASSED_ON = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGHUP: signal.SIGTERM,  # a closed terminal: training stops with a checkpoint
 }
-_GONE = {signal.SIGABRT: "another process of the team is gone", signal.SIGKILL: "it was killed"}
+_GONE = {
+    signal.SIGABRT: "another process of the team is gone",
+    signal.SIGKILL: "killed, often for lack of memory",
+}
 _SET_PDEATHSIG = 1  # of prctl(2)
 
 

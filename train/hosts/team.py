@@ -41,10 +41,11 @@ class Team:
         rank: Which process this is. In [0, size). Only rank 0 prints results.
         size: Processes of the team.
         name: What it is, for the first line of a training; empty for a process alone.
+        flags: What a command that resumes its run says besides; empty for a process alone.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, name: str = "") -> None:
-        self.rank, self.size, self.name = rank, size, name
+    def __init__(self, rank: int = 0, size: int = 1, name: str = "", flags: str = "") -> None:
+        self.rank, self.size, self.name, self.flags = rank, size, name, flags
 
     @property
     def is_first(self) -> bool:

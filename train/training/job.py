@@ -78,7 +78,8 @@ class Job:
         info = common_info(datasets)
         if team is not None:  # also a process alone, whose devices share each batch
             size = config.images_per_step
-            require_even("--batch-size" if size == config.batch_size else "--overfit", size)
+            flag = "--batch-size" if size == config.batch_size else "--overfit"
+            require_even(flag, size, team.size)
         asked = partial(
             SourceArguments,
             verify_records=config.verify_records,

@@ -103,7 +103,7 @@ def test_a_launcher_that_is_not_used_is_warned_of_once(
     [
         (
             ("strips", "--engine", "spark"),
-            "--engine spark needs --num-hosts N, at least 1, got None.",
+            "--engine spark needs --num-hosts N, at least 1, got nothing.",
         ),
         (
             ("strips", "--engine", "spark", "--num-hosts", "0"),

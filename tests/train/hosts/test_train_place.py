@@ -171,3 +171,10 @@ def test_a_process_that_has_joined_already(monkeypatch, joined) -> None:
     expected = Place(coordinator="h0:5", rank=1, size=2, launcher="Ray", joined=True)
     assert joined_place() == (expected if joined else None)
     assert require_place(HAND).joined is joined
+
+
+def test_a_job_of_slurm_outside_of_srun_is_told_of_srun():
+    for environ, told in (({}, False), ({"SLURM_JOB_ID": "7"}, True)):
+        with pytest.raises(UsageError) as caught:
+            require_place(environ)
+        assert ("start it with `srun`" in str(caught.value)) == told

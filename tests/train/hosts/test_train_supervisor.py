@@ -74,7 +74,11 @@ def again(name: str, why: str) -> str:
         ("raise SystemExit(143)", 143, ""),
         ("import os; os.abort()", 75, again("SIGABRT", "another process of the team is gone")),
         ("raise SystemExit(134)", 75, again("SIGABRT", "another process of the team is gone")),
-        ("import os; os.kill(os.getpid(), 9)", 75, again("SIGKILL", "it was killed")),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            75,
+            again("SIGKILL", "killed, often for lack of memory"),
+        ),
         ("import os; os.kill(os.getpid(), 15)", 143, ""),
         ("import os; os.kill(os.getpid(), 11)", 139, ""),
     ],

@@ -92,9 +92,10 @@ class CheckpointWriter:
             return  # the next look at the loss ends the run, in a few steps; nothing is kept of it
         epoch, step = len(self._session.journal.history), self._session.meter.steps
         self._write(epoch, step)
+        again = f"train resume {self._session.run.address} {self._session.team.flags}".rstrip()
         raise StoppedError(
             f"stopped by {stop.what} in epoch {epoch + 1} after step {step}; a checkpoint is "
-            f"written. Go on with `train resume {self._session.run.address}`.",
+            f"written. Go on with `{again}`.",
             None if stop.number is None else signal.Signals(stop.number),
         )
 
