@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from convert.errors import UsageError, require
+from convert.errors import UsageError, require, require_choice
 
 Alpha = Literal["drop", "black", "white"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -150,7 +150,7 @@ class ConvertConfig:
             0 <= self.max_bad_fraction <= 1,
             f"--max-bad-fraction must be in [0, 1], got {self.max_bad_fraction:g}.",
         )
-        require(self.engine in get_args(EngineName), f"--engine cannot be {self.engine!r}.")
+        require_choice("--engine", self.engine, EngineName)
         of_engines = ("--master", self.master, "spark"), ("--workers", self.workers, "local")
         for flag, value, engine in of_engines:
             require(

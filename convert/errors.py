@@ -12,7 +12,7 @@ ShardfeedError              exit 1: it failed
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Reason = Literal[
     "label_missing",
@@ -79,6 +79,12 @@ def require(condition: bool, message: str) -> None:
     """Raises `UsageError` with a message unless a condition holds."""
     if not condition:
         raise UsageError(message)
+
+
+def require_choice(flag: str, value: object, kind: Any) -> None:
+    """Raises `UsageError` unless an option's value is one of a `Literal`."""
+    choices = get_args(kind)
+    require(value in choices, f"{flag} must be one of {', '.join(choices)}, got {value!r}.")
 
 
 class TryAgainError(ShardfeedError):

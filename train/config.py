@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from convert.errors import require
+from convert.errors import require, require_choice
 
 Head = Literal["auto", "shared", "separate"]
 ModelName = Literal["resnet10", "resnet18", "resnet34", "cnn"]
@@ -225,10 +225,7 @@ class TrainConfig:
             ("--verify-records", self.verify_records, VerifyRecords),
             ("--on-bad-record", self.on_bad_record, OnBadRecord),
         ):
-            require(
-                choice in get_args(choices),
-                f"{flag} must be one of {', '.join(get_args(choices))}, got {choice!r}.",
-            )
+            require_choice(flag, choice, choices)
         require(
             self.overfit is None or self.leave_out is None,
             "--overfit and --leave-out exclude each other: the first trains on a few records only.",

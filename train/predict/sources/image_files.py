@@ -21,7 +21,7 @@ from convert.plan.load_inputs import load_manifest, recorded_manifest_options
 from convert.plan.manifest import BOX_COLUMNS, Manifest
 from convert.storage.places import absolute
 from train.errors import ImageError, UsageError
-from train.predict.sources.inputs import Bytes, Piece, Sample, attempt, spans
+from train.predict.sources.inputs import Bytes, Piece, Sample, attempt, numbered, spans
 from train.predict.sources.truth import TruthFinder
 
 _NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
@@ -121,11 +121,8 @@ class ManifestInputs:
         self._reader = SpellingReader(open_sources(folder, self._options.max_bytes, allow=allowed))
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
-        """Yields the pieces of each batch."""
-        assert self.total is not None
-        for first in range(0, self.total, batch_size):
-            last = min(first + batch_size, self.total)
-            yield [partial(self._load, start, stop) for start, stop in spans(first, last)]
+        """Returns the pieces of each batch."""
+        return numbered(self.total, batch_size, self._load)
 
     def _load(self, start: int, stop: int) -> list[Sample]:
         paths = self._paths[start:stop].to_pylist()

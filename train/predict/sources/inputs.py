@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,6 +71,22 @@ def spans(start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yields [start, stop) cut into pieces."""
     for first in range(start, stop, PIECE):
         yield first, min(first + PIECE, stop)
+
+
+def numbered(
+    total: int | None, batch_size: int, load: Callable[[int, int], list[Sample]]
+) -> Iterator[list[Piece]]:
+    """Yields the pieces of each batch of images that are numbered from 0.
+
+    Args:
+        total: How many there are.
+        batch_size: Images of a batch.
+        load: Makes those of the numbers [start, stop) ready.
+    """
+    assert total is not None
+    for first in range(0, total, batch_size):
+        last = min(first + batch_size, total)
+        yield [partial(load, start, stop) for start, stop in spans(first, last)]
 
 
 def attempt(path: str, load: Callable[[], Bytes], truth: Truth | None = None) -> Sample:

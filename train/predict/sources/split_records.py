@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from train.errors import RecordError
 from train.evaluation.evaluate_run import choose_split, require_fit
 from train.input.image_paths import source_column
 from train.input.open_source import open_source
-from train.predict.sources.inputs import Piece, Sample, Truth, spans
+from train.predict.sources.inputs import Piece, Sample, Truth, numbered
 from train.records.texts import text_of
 
 
@@ -50,11 +49,8 @@ class RecordInputs:
         self.total: int | None = self._reader.num_records
 
     def batches(self, batch_size: int) -> Iterator[list[Piece]]:
-        """Yields the pieces of each batch."""
-        assert self.total is not None
-        for first in range(0, self.total, batch_size):
-            last = min(first + batch_size, self.total)
-            yield [partial(self._load, start, stop) for start, stop in spans(first, last)]
+        """Returns the pieces of each batch."""
+        return numbered(self.total, batch_size, self._load)
 
     def _load(self, start: int, stop: int) -> list[Sample]:
         """Reads some records at once; if one is bad, each by itself."""
